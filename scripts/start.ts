@@ -1,0 +1,72 @@
+/**
+ * `npm start`: the server on this machine, at ORCHESTRATOR_HOST and ORCHESTRATOR_PORT, with the settings of the
+ * environment. It is `wrangler dev` from inside: the command line could take neither from the environment, and a key given
+ * on it could be read by every user of the machine.
+ */
+import { unstable_startWorker } from "wrangler";
+
+const LOOPBACK: Record<string, string> = { localhost: "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1" };
+
+const host = process.env.ORCHESTRATOR_HOST || "localhost";
+const port = Number(process.env.ORCHESTRATOR_PORT || "8001");
+const ip = LOOPBACK[host];
+if (ip === undefined) {
+  console.error(
+    `ORCHESTRATOR_HOST is ${host}, but this server has no access control yet and only serves this machine: use localhost, 127.0.0.1 or ::1.`,
+  );
+  process.exit(2);
+}
+if (!Number.isInteger(port) || port < 1 || port > 65535) {
+  console.error(`ORCHESTRATOR_PORT is ${process.env.ORCHESTRATOR_PORT}, but a port is a number from 1 to 65535.`);
+  process.exit(2);
+}
+
+/** What is taken from the environment. Whatever .dev.vars says of the same name gives way. */
+const SECRETS = ["ANTHROPIC_API_KEY", "AI_GATEWAY_TOKEN"];
+const VARS = [
+  "ANTHROPIC_BASE_URL",
+  "DEFAULT_MODEL",
+  "MAX_INSTANCES",
+  "MODEL_IDLE_TIMEOUT_SECONDS",
+  "WORKSPACE_PREFIX",
+  "WORKSPACE_DIR",
+  "LOG_LEVEL",
+];
+
+function given(names: readonly string[], type: "secret_text" | "plain_text") {
+  return names.flatMap((name) => {
+    const value = process.env[name];
+    return value ? [[name, { type, value }] as const] : [];
+  });
+}
+
+const worker = await unstable_startWorker({
+  config: process.env.MADROX_CONFIG || "wrangler.toml",
+  bindings: Object.fromEntries([...given(SECRETS, "secret_text"), ...given(VARS, "plain_text")]),
+  dev: {
+    server: { hostname: ip, port },
+    inspector: false,
+    watch: process.env.MADROX_WATCH !== "false",
+    ...(process.env.MADROX_STATE ? { persist: process.env.MADROX_STATE } : {}),
+  },
+});
+await worker.ready;
+const url = String(await worker.url).replace(/\/$/, "");
+const health = (await fetch(`${url}/health`).then((response) => response.json())) as {
+  simulated?: boolean;
+  message?: string;
+};
+if (health.message) console.error(health.message);
+console.log(`
+Madrox is ready.
+  MCP    ${url}/mcp
+  REST   ${url}/tools
+  Model  ${health.simulated ? "the built-in simulator (no ANTHROPIC_API_KEY is set; nothing is spent)" : "Claude, with your ANTHROPIC_API_KEY"}
+`);
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, async () => {
+    await worker.dispose();
+    process.exit(0);
+  });
+}

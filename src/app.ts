@@ -1,0 +1,81 @@
+/**
+ * The front door: who may come in, and which door a request is for. Made once a Worker; `instanceTools` are the tools
+ * that its instances may have.
+ */
+import { Hono } from "hono";
+import { configOf } from "./config.ts";
+import { assertLocal } from "./doors/guard.ts";
+import { serveMcp } from "./doors/mcp.ts";
+import { createRest, errorResponse, type RestEnv } from "./doors/rest.ts";
+import { MadroxError } from "./errors.ts";
+import type { InstanceTool } from "./instance/tool.ts";
+import { createLog, describe } from "./log.ts";
+
+export function createApp(instanceTools: readonly InstanceTool[] = []): ExportedHandler<Env> {
+  const app = new Hono<RestEnv>();
+
+  app.use(async (c, next) => {
+    const config = configOf(c.env);
+    assertLocal(c.req.raw, config.allowedHosts);
+    c.set("config", config);
+    await next();
+  });
+
+  const mcp = (request: Request, env: Env, ctx: ExecutionContext) =>
+    serveMcp(request, env, ctx, configOf(env), instanceTools);
+
+  app.all("/mcp", (c) => mcp(c.req.raw, c.env, c.executionCtx as ExecutionContext));
+  app.post("/", (c) => {
+    const url = new URL(c.req.url);
+    url.pathname = "/mcp";
+    return mcp(new Request(url, c.req.raw), c.env, c.executionCtx as ExecutionContext);
+  });
+  // A 2025 client opens an event stream here; anything but a plain refusal makes it come back for ever.
+  app.get("/", () => {
+    throw new MadroxError("method_not_allowed", "MCP is spoken by POST. The REST API starts at /tools and /health.");
+  });
+
+  app.route("/", createRest(instanceTools));
+
+  app.notFound((c) => {
+    const allowed = METHODS[c.req.path.replace(/^(\/instances\/)[^/]+/, "$1:id")];
+    if (allowed && !allowed.includes(c.req.method)) {
+      const error = new MadroxError("method_not_allowed", `${c.req.path} takes ${allowed.join(", ")}.`, {
+        allow: allowed,
+      });
+      const response = errorResponse(error);
+      response.headers.set("allow", allowed.join(", "));
+      return response;
+    }
+    return errorResponse(
+      new MadroxError(
+        "not_found",
+        `There is nothing at ${c.req.path.slice(0, 200)}. GET /tools lists what can be done.`,
+      ),
+    );
+  });
+
+  app.onError((error, c) => {
+    if (!(error instanceof MadroxError)) {
+      createLog("INFO").error("request.failed", { path: c.req.path.slice(0, 200), error: describe(error) });
+    }
+    const response = errorResponse(error);
+    if (c.req.path === "/" && c.req.method === "GET") response.headers.set("allow", "POST");
+    return response;
+  });
+
+  return {
+    fetch: (request, env, ctx) => app.fetch(request as unknown as Request, env, ctx) as unknown as Promise<Response>,
+  };
+}
+
+/** What each route takes, for a 405 that says so. */
+const METHODS: Record<string, readonly string[]> = {
+  "/mcp": ["POST"],
+  "/health": ["GET"],
+  "/tools": ["GET"],
+  "/tools/execute": ["POST"],
+  "/instances": ["GET"],
+  "/instances/:id": ["GET"],
+  "/instances/:id/health": ["POST"],
+};

@@ -1,0 +1,168 @@
+/**
+ * What can go wrong with a model call, and what is done about it. The SDK's own retries are off: they sleep in the
+ * process, and repeat calls that can never succeed.
+ */
+import { APIConnectionError, APIError, APIUserAbortError } from "@anthropic-ai/sdk/error";
+import type { Failure } from "../errors.ts";
+
+/** `retry`: try again, at the earliest after `afterMs`. `too_long`: the conversation no longer fits. `fatal`: never again. */
+export type CallFailure =
+  | { kind: "retry"; reason: RetryReason; afterMs: number | null; error: Failure }
+  | { kind: "too_long"; error: Failure }
+  | { kind: "fatal"; error: Failure }
+  | { kind: "aborted" };
+
+export type RetryReason = "rate_limited" | "overloaded" | "server_error" | "connection" | "cut_off" | "stalled";
+
+/** Tries of one model call in all. A stall costs the whole idle timeout each time, so it gets the fewest. */
+export const MAX_TRIES: Record<RetryReason, number> = {
+  rate_limited: 30,
+  overloaded: 8,
+  server_error: 6,
+  connection: 6,
+  cut_off: 5,
+  stalled: 3,
+};
+
+const BACKOFF_BASE_MS = 1_000;
+const BACKOFF_CEILING_MS = 60_000;
+
+/**
+ * How long to wait before try `failures + 1`: what the API asked for, with up to a tenth on top so that a fleet does
+ * not come back at once; else exponential backoff with full jitter. `random` in 0..1.
+ */
+export function retryDelay(failures: number, afterMs: number | null, random: number): number {
+  if (afterMs !== null) return Math.round(afterMs * (1 + random / 10));
+  const ceiling = Math.min(BACKOFF_BASE_MS * 2 ** Math.max(0, failures - 1), BACKOFF_CEILING_MS);
+  return Math.round(ceiling * (0.5 + random / 2));
+}
+
+/** The stream ended before `message_stop`. */
+export class CutOffError extends Error {}
+/** Nothing came, not even a ping, for the idle timeout. */
+export class StalledError extends Error {}
+
+/** 429s that no waiting cures. */
+const SPEND_LIMITS = new Set([
+  "enforced_spend_limit_reached",
+  "contract_spend_limit_reached",
+  "linked_organization_spend_limit_reached",
+]);
+
+export function classify(error: unknown): CallFailure {
+  if (error instanceof StalledError) return retry("stalled", "The Messages API stopped sending.", error);
+  if (error instanceof CutOffError)
+    return retry("cut_off", "The Messages API closed the stream before its end.", error);
+  if (error instanceof APIUserAbortError) return { kind: "aborted" };
+  if (error instanceof APIConnectionError) return retry("connection", "The Messages API can't be reached.", error);
+  if (error instanceof APIError) return classifyApiError(error);
+  if (error instanceof Error && error.name === "AbortError") return { kind: "aborted" };
+  // A socket that breaks in the middle of a body, or an event that is no JSON: the answer is lost either way.
+  return retry("cut_off", "The Messages API's answer broke off.", error);
+}
+
+function classifyApiError(error: APIError): CallFailure {
+  const said = messageOf(error);
+  const details = { status: error.status ?? null, type: error.type ?? null, request_id: error.requestID ?? null };
+  const status = error.status ?? statusOfType(error.type ?? null);
+  const codes = [error.errorCode, (error.details as { error_code?: unknown } | undefined)?.error_code];
+  if (status === 429 && !codes.some((code) => typeof code === "string" && SPEND_LIMITS.has(code))) {
+    return {
+      kind: "retry",
+      reason: "rate_limited",
+      afterMs: retryAfter(error),
+      error: upstream(`The Messages API limits the rate: ${said}`, details),
+    };
+  }
+  const wait = error.headers?.get("x-should-retry");
+  if (status === 529) {
+    return {
+      kind: "retry",
+      reason: "overloaded",
+      afterMs: retryAfter(error),
+      error: upstream(`The Messages API is overloaded: ${said}`, details),
+    };
+  }
+  if (status === undefined || status >= 500 || status === 408 || status === 409 || wait === "true") {
+    if (wait === "false")
+      return { kind: "fatal", error: upstream(`The Messages API failed and says not to retry: ${said}`, details) };
+    return {
+      kind: "retry",
+      reason: "server_error",
+      afterMs: retryAfter(error),
+      error: upstream(`The Messages API failed: ${said}`, details),
+    };
+  }
+  if (status === 413 || (status === 400 && /prompt is too long|exceed.*context (window|limit)/i.test(said))) {
+    return { kind: "too_long", error: upstream(`The conversation is too long for the model: ${said}`, details) };
+  }
+  return { kind: "fatal", error: upstream(`${adviceOf(status)} The Messages API said: ${said}`, details) };
+}
+
+function adviceOf(status: number): string {
+  switch (status) {
+    case 401:
+      return "The Anthropic API key is not accepted: set a valid ANTHROPIC_API_KEY.";
+    case 402:
+      return "The Anthropic account can't be billed: check its billing settings or credit balance.";
+    case 403:
+      return "The Anthropic API key may not do this: check the key's workspace and permissions.";
+    case 404:
+      return "The model is not available to this key, or ANTHROPIC_BASE_URL is wrong: spawn an instance with another model or correct the URL.";
+    case 429:
+      return "The account's spend limit is reached: raise it in the Anthropic Console or wait for its next period.";
+    default:
+      return "The Messages API refused the request.";
+  }
+}
+
+/** An error event in a stream has no status, only a type. */
+function statusOfType(type: string | null): number | undefined {
+  switch (type) {
+    case "overloaded_error":
+      return 529;
+    case "rate_limit_error":
+      return 429;
+    case "invalid_request_error":
+      return 400;
+    case "authentication_error":
+      return 401;
+    case "billing_error":
+      return 402;
+    case "permission_error":
+      return 403;
+    case "not_found_error":
+      return 404;
+    default:
+      return undefined;
+  }
+}
+
+/** `retry-after-ms`, or `retry-after` in seconds or as a date; in ms, or null. */
+function retryAfter(error: APIError): number | null {
+  const ms = Number(error.headers?.get("retry-after-ms") ?? Number.NaN);
+  if (Number.isFinite(ms) && ms >= 0) return ms;
+  const text = error.headers?.get("retry-after");
+  if (!text) return null;
+  const seconds = Number(text);
+  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
+  const date = Date.parse(text);
+  return Number.isNaN(date) ? null : Math.max(0, date - Date.now());
+}
+
+/** What the API itself said; an HTML page of a proxy is not worth repeating. */
+function messageOf(error: APIError): string {
+  const body = error.error as { error?: { message?: unknown }; message?: unknown } | undefined;
+  const said = body?.error?.message ?? body?.message;
+  if (typeof said === "string") return said.slice(0, 500);
+  return error.status === undefined ? error.message.slice(0, 200) : `HTTP ${error.status} without an explanation.`;
+}
+
+function upstream(message: string, details: Record<string, unknown>): Failure {
+  return { code: "upstream_error", message, details };
+}
+
+function retry(reason: RetryReason, message: string, error: unknown): CallFailure {
+  const cause = error instanceof Error ? error.message.slice(0, 200) : "";
+  return { kind: "retry", reason, afterMs: null, error: upstream(message, cause ? { cause } : {}) };
+}

@@ -1,0 +1,101 @@
+/**
+ * The one place that reads bindings and vars. Everything else takes a `Config`.
+ */
+import * as z from "zod";
+import { MadroxError } from "./errors.ts";
+import { LOG_LEVELS, type LogLevel } from "./log.ts";
+
+/** Durations carry their unit in the name. Where a number comes from is said in the README's configuration table. */
+export interface Config {
+  anthropicApiKey: string | null;
+  anthropicBaseUrl: string | null;
+  aiGatewayToken: string | null;
+  /** Name or id of the model of an instance whose spawn names none. */
+  defaultModel: string;
+  /** Instances of a tenant that are not terminated. */
+  maxInstances: number;
+  /** Silence of the Messages API, pings included, after which a call counts as stalled. */
+  modelIdleTimeoutMs: number;
+  workspacePrefix: string;
+  logLevel: LogLevel;
+  /** Host names beside loopback under which the server may be asked for. */
+  allowedHosts: readonly string[];
+}
+
+const count = (fallback: number, minimum: number) =>
+  z
+    .string()
+    .optional()
+    .transform((text, context) => {
+      if (text === undefined || text === "") return fallback;
+      const value = Number(text);
+      if (Number.isInteger(value) && value >= minimum) return value;
+      context.addIssue({ code: "custom", message: `must be a whole number of at least ${minimum}, not "${text}"` });
+      return z.NEVER;
+    });
+
+const list = z
+  .string()
+  .optional()
+  .transform((text) => (text ?? "").split(",").flatMap((part) => part.trim() || []));
+
+const orNull = (text: string | undefined) => (text === undefined || text.trim() === "" ? null : text.trim());
+
+const Vars = z.object({
+  ANTHROPIC_API_KEY: z.string().optional().transform(orNull),
+  ANTHROPIC_BASE_URL: z
+    .string()
+    .optional()
+    .transform(orNull)
+    .refine((url) => url === null || /^https?:\/\//.test(url), "must be an http or https URL"),
+  AI_GATEWAY_TOKEN: z.string().optional().transform(orNull),
+  DEFAULT_MODEL: z
+    .string()
+    .optional()
+    .transform((text) => orNull(text) ?? "sonnet"),
+  MAX_INSTANCES: count(10, 1),
+  MODEL_IDLE_TIMEOUT_SECONDS: count(90, 1),
+  WORKSPACE_PREFIX: z
+    .string()
+    .optional()
+    .transform((text) => orNull(text) ?? "claude_orchestrator")
+    .refine((text) => /^[A-Za-z0-9_-]{1,64}$/.test(text), "must be 1 to 64 letters, digits, _ or -"),
+  WORKSPACE_DIR: z
+    .undefined("is not used: workspaces are kept in storage, not in a folder. Set WORKSPACE_PREFIX instead")
+    .optional(),
+  LOG_LEVEL: z
+    .string()
+    .optional()
+    .transform((text) => (orNull(text) ?? "INFO").toUpperCase())
+    .pipe(z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(", ")}` })),
+  ALLOWED_HOSTS: list,
+});
+
+const parsed = new WeakMap<object, Config>();
+
+/** The configuration of this deployment. Throws `misconfigured`, naming the variable and what it may be. */
+export function configOf(env: Env): Config {
+  const known = parsed.get(env);
+  if (known) return known;
+  const result = Vars.safeParse(env);
+  if (!result.success) {
+    const problems = result.error.issues.map((issue) => `${issue.path.join(".")} ${issue.message}`);
+    throw new MadroxError("misconfigured", `The server's configuration is wrong: ${problems.join("; ")}.`, {
+      problems,
+    });
+  }
+  const vars = result.data;
+  const config: Config = {
+    anthropicApiKey: vars.ANTHROPIC_API_KEY,
+    anthropicBaseUrl: vars.ANTHROPIC_BASE_URL,
+    aiGatewayToken: vars.AI_GATEWAY_TOKEN,
+    defaultModel: vars.DEFAULT_MODEL,
+    maxInstances: vars.MAX_INSTANCES,
+    modelIdleTimeoutMs: vars.MODEL_IDLE_TIMEOUT_SECONDS * 1000,
+    workspacePrefix: vars.WORKSPACE_PREFIX,
+    logLevel: vars.LOG_LEVEL,
+    allowedHosts: vars.ALLOWED_HOSTS,
+  };
+  parsed.set(env, config);
+  return config;
+}

@@ -1,0 +1,31 @@
+/**
+ * What a door hands to the catalogue for one request.
+ */
+import { DEFAULT_TENANT, type Principal } from "../auth/principal.ts";
+import type { Config } from "../config.ts";
+import type { InstanceTool } from "../instance/tool.ts";
+import { createLog } from "../log.ts";
+import { instanceOf, orchestratorOf } from "../objects.ts";
+import type { ToolContext } from "../tools/tool.ts";
+
+export type CallContext = Omit<ToolContext, "idempotency">;
+
+export function contextOf(
+  env: Env,
+  config: Config,
+  instanceTools: readonly InstanceTool[],
+  call: { signal: AbortSignal; defaultModel?: string | null; progress?: (message: string) => void },
+): CallContext {
+  const principal: Principal = { tenant: DEFAULT_TENANT, instance: null };
+  return {
+    principal,
+    config,
+    log: createLog(config.logLevel, { tenant: principal.tenant }),
+    orchestrator: orchestratorOf(env, principal.tenant),
+    instance: (id) => instanceOf(env, principal.tenant, id),
+    instanceTools,
+    defaultModel: call.defaultModel ?? config.defaultModel,
+    signal: call.signal,
+    progress: call.progress ?? (() => undefined),
+  };
+}

@@ -1,0 +1,115 @@
+/**
+ * The MCP door: `/mcp` for clients of revision 2026-07-28 and of the 2025 ones alike. One stateless server a request;
+ * tools come from the catalogue, checked and run by the same dispatcher as everywhere.
+ */
+import { type Implementation, Server, type ServerContext } from "@modelcontextprotocol/server";
+import { createMcpHandler } from "agents/mcp/server";
+import type { Config } from "../config.ts";
+import type { InstanceTool } from "../instance/tool.ts";
+import { createLog, describe } from "../log.ts";
+import { CATALOGUE } from "../tools/catalogue.ts";
+import { execute } from "../tools/execute.ts";
+import { jsonSchemaOf } from "../tools/tool.ts";
+import { VERSION } from "../version.ts";
+import { contextOf } from "./context.ts";
+import { isLoopbackName } from "./guard.ts";
+
+const SERVER_INFO: Implementation = { name: "madrox", title: "Madrox", version: VERSION };
+
+const INSTRUCTIONS = `Madrox runs many Claude instances for you. The pattern is: spawn_claude with a name and a role, send_to_instance with a message, read the answer.
+- send_to_instance waits up to 50 s. If status is queued or working, nothing is lost: the work goes on, and get_instance_output has the answer later.
+- To let several work at once, send to each with wait_for_response=false, then read their outputs.
+- Instances remember their conversation. Give each one job, and tell it everything it needs: it can't see your conversation.
+- get_instance_status shows who is busy and what it cost. terminate_instance what is no longer needed: active instances are limited.
+- With an idempotency_key, a repeated call has no second effect.`;
+
+/** A message of 1 MiB may need six times that in JSON escapes; what is larger than this is refused unread. */
+export const MAX_BODY_BYTES = 8 * 1024 * 1024;
+
+/** Comments on a silent stream: they find out that a client has gone. */
+const KEEP_ALIVE_MS = 5_000;
+
+let listed: { tools: Record<string, unknown>[] } | undefined;
+
+/** The answer to `tools/list`: made once, the catalogue never changes. */
+function toolList(): { tools: Record<string, unknown>[] } {
+  listed ??= {
+    tools: CATALOGUE.map((tool) => ({
+      name: tool.name,
+      title: tool.title,
+      description: tool.description,
+      inputSchema: jsonSchemaOf(tool.input),
+      annotations: { title: tool.title, ...tool.annotations },
+    })),
+  };
+  return listed;
+}
+
+export function serveMcp(
+  request: Request,
+  env: Env,
+  ctx: ExecutionContext,
+  config: Config,
+  instanceTools: readonly InstanceTool[],
+): Promise<Response> {
+  const url = new URL(request.url);
+  const defaultModel = url.searchParams.get("model");
+  const log = createLog(config.logLevel);
+
+  const createServer = () => {
+    const server = new Server(SERVER_INFO, {
+      instructions: INSTRUCTIONS,
+      capabilities: { tools: { listChanged: false } },
+    });
+    server.setRequestHandler("tools/list", () => toolList() as never);
+    server.setRequestHandler("tools/call", async ({ params }, call) => {
+      const context = contextOf(env, config, instanceTools, {
+        signal: call.mcpReq.signal,
+        defaultModel,
+        progress: progressTo(call),
+      });
+      const result = await execute(context, params.name, params.arguments);
+      // Some clients show the model only the one, some only the other: both hold everything.
+      return {
+        structuredContent: result,
+        content: [{ type: "text" as const, text: JSON.stringify(result) }],
+        ...(result.success ? {} : { isError: true }),
+      };
+    });
+    return server;
+  };
+
+  // The guard has already checked who calls and where from.
+  const hosts = [
+    ...new Set([
+      "localhost",
+      "127.0.0.1",
+      "[::1]",
+      ...config.allowedHosts,
+      ...(isLoopbackName(url.hostname) ? [url.hostname] : []),
+    ]),
+  ];
+  const handler = createMcpHandler(createServer, {
+    responseMode: "sse",
+    keepAliveMs: KEEP_ALIVE_MS,
+    maxRequestBodySize: MAX_BODY_BYTES,
+    allowedHostnames: hosts,
+    allowedOriginHostnames: hosts,
+    onerror: (error: Error) => log.debug("mcp.refused", { error: describe(error) }),
+  });
+  return handler(request, env, ctx);
+}
+
+/** Progress notifications for a caller that asked for them; text for one that reads it. */
+function progressTo(call: ServerContext): (message: string) => void {
+  const token = call.mcpReq._meta?.progressToken;
+  let progress = 0;
+  return (message) => {
+    if (token === undefined) return;
+    progress += 1;
+    // A client that has gone is noticed by its signal; there is nobody to tell.
+    call.mcpReq
+      .notify({ method: "notifications/progress", params: { progressToken: token, progress, message } })
+      .catch(() => undefined);
+  };
+}

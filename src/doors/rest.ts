@@ -1,0 +1,154 @@
+/**
+ * The REST door: plain routes over the same catalogue, with the same JSON as over MCP.
+ */
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { Config } from "../config.ts";
+import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError } from "../errors.ts";
+import { isInstanceId } from "../ids.ts";
+import { unknownInstance } from "../instance/refusals.ts";
+import type { InstanceTool } from "../instance/tool.ts";
+import { CATALOGUE } from "../tools/catalogue.ts";
+import { execute } from "../tools/execute.ts";
+import { jsonSchemaOf, type ToolAnswer } from "../tools/tool.ts";
+import { VERSION } from "../version.ts";
+import { type CallContext, contextOf } from "./context.ts";
+import { MAX_BODY_BYTES } from "./mcp.ts";
+
+export interface RestEnv {
+  Bindings: Env;
+  Variables: { config: Config; call: CallContext };
+}
+
+/** The HTTP status of an answer: 200, or what its error code stands for. */
+function statusOf(answer: ToolAnswer | ErrorBody): number {
+  return answer.success ? 200 : (ERROR_STATUS[(answer as ErrorBody).error as ErrorCode] ?? 500);
+}
+
+function json(answer: ToolAnswer | ErrorBody): Response {
+  return Response.json(answer, { status: statusOf(answer) });
+}
+
+export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv> {
+  const app = new Hono<RestEnv>();
+
+  app.use(async (c, next) => {
+    c.set("call", contextOf(c.env, c.get("config"), instanceTools, { signal: c.req.raw.signal }));
+    await next();
+  });
+
+  app.get("/health", async (c) => {
+    const page = await c.get("call").orchestrator.list({ limit: 1 });
+    return c.json({
+      success: true,
+      status: "healthy",
+      version: VERSION,
+      simulated: c.get("config").anthropicApiKey === null,
+      total_instances: page.total_instances,
+      active_instances: page.active_instances,
+    });
+  });
+
+  app.get("/tools", (c) =>
+    c.json({
+      success: true,
+      tools: CATALOGUE.map((tool) => ({
+        name: tool.name,
+        title: tool.title,
+        description: tool.description,
+        input_schema: jsonSchemaOf(tool.input),
+        output_schema: jsonSchemaOf(tool.output),
+        annotations: tool.annotations,
+      })),
+    }),
+  );
+
+  app.post("/tools/execute", limited, async (c) => {
+    const body = await bodyOf(c.req.raw);
+    const { tool, arguments: input, ...rest } = body;
+    const extra = Object.keys(rest);
+    if (extra.length > 0) {
+      throw new MadroxError(
+        "invalid_input",
+        `The body takes tool and arguments, not ${extra.slice(0, 5).join(", ").slice(0, 200).toWellFormed()}.`,
+      );
+    }
+    return json(await execute(c.get("call"), tool, input, c.req.header("idempotency-key") ?? null));
+  });
+
+  app.get("/instances", async (c) => {
+    const { limit, ...query } = c.req.query();
+    const input = { ...query, ...(limit === undefined ? {} : { limit: wholeNumber(limit) }) };
+    return json(await execute(c.get("call"), "get_instance_status", input));
+  });
+
+  app.get("/instances/:id", async (c) =>
+    json(await execute(c.get("call"), "get_instance_status", { instance_id: c.req.param("id") })),
+  );
+
+  app.post("/instances/:id/health", async (c) => {
+    const id = c.req.param("id");
+    const call = c.get("call");
+    const record = isInstanceId(id) ? await call.orchestrator.status(id) : null;
+    if (!record) return json(errorBody(failureIn(unknownInstance(id.slice(0, 100)))));
+    const found = await call.instance(id).checkup();
+    return json({
+      success: true,
+      message: `${record.name} is ${record.state} and can be reached.`,
+      instance_id: id,
+      state: record.state,
+      healthy: record.state !== "error" && record.state !== "terminated",
+      health_score: record.health_score,
+      ...(found.ok ? { checks: found.value } : {}),
+    });
+  });
+
+  return app;
+}
+
+function failureIn(answer: { ok: boolean; error?: unknown }): Parameters<typeof errorBody>[0] {
+  return (answer as { error: Parameters<typeof errorBody>[0] }).error;
+}
+
+const limited = bodyLimit({
+  maxSize: MAX_BODY_BYTES,
+  onError: () => {
+    throw new MadroxError("too_large", `The request is larger than ${MAX_BODY_BYTES} bytes.`, {
+      limit_bytes: MAX_BODY_BYTES,
+    });
+  },
+});
+
+/** The request's JSON object. Throws `unsupported_media_type` or `invalid_input`. */
+async function bodyOf(request: Request): Promise<Record<string, unknown>> {
+  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (type !== "application/json") {
+    throw new MadroxError(
+      "unsupported_media_type",
+      "The body has to be JSON: send it with Content-Type: application/json.",
+    );
+  }
+  let body: unknown;
+  try {
+    body = await request.json();
+  } catch {
+    throw new MadroxError("invalid_input", "The body is no valid JSON.");
+  }
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw new MadroxError(
+      "invalid_input",
+      'The body has to be an object like {"tool": "spawn_claude", "arguments": {"name": "Ada"}}.',
+    );
+  }
+  return body as Record<string, unknown>;
+}
+
+/** A number for the schema to judge; what is none stays text, and the schema says so. */
+function wholeNumber(text: string): number | string {
+  return /^\d{1,9}$/.test(text) ? Number(text) : text;
+}
+
+/** An exception of any door as the JSON of the public contract. */
+export function errorResponse(error: unknown): Response {
+  return json(errorBody(failureOf(error)));
+}

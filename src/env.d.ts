@@ -1,0 +1,29 @@
+import type { Instance } from "./instance/instance.ts";
+import type { Orchestrator } from "./orchestrator/orchestrator.ts";
+
+/** Bindings of wrangler.toml, and the vars and secrets that `config.ts` reads. */
+interface Bindings {
+  ORCHESTRATOR: DurableObjectNamespace<Orchestrator>;
+  INSTANCE: DurableObjectNamespace<Instance>;
+  ANTHROPIC_API_KEY?: string;
+  ANTHROPIC_BASE_URL?: string;
+  AI_GATEWAY_TOKEN?: string;
+  DEFAULT_MODEL?: string;
+  MAX_INSTANCES?: string;
+  MODEL_IDLE_TIMEOUT_SECONDS?: string;
+  WORKSPACE_PREFIX?: string;
+  WORKSPACE_DIR?: string;
+  LOG_LEVEL?: string;
+  ALLOWED_HOSTS?: string;
+}
+
+declare global {
+  interface Env extends Bindings {}
+  namespace Cloudflare {
+    interface Env extends Bindings {}
+    interface GlobalProps {
+      mainModule: typeof import("./worker.ts");
+      durableNamespaces: "Orchestrator" | "Instance";
+    }
+  }
+}

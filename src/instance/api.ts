@@ -1,0 +1,96 @@
+/**
+ * What an instance can be asked, by the tools and by its Orchestrator.
+ */
+import type { Answer, Failure } from "../errors.ts";
+import type { Idempotency } from "../orchestrator/api.ts";
+
+/** `waiting` is not final: the turn is open and waits for something (`waiting_for`). The last four are final. */
+export const MESSAGE_STATES = ["queued", "running", "waiting", "completed", "failed", "cancelled", "refused"] as const;
+export type MessageState = (typeof MESSAGE_STATES)[number];
+
+export function isFinal(state: MessageState): boolean {
+  return state === "completed" || state === "failed" || state === "cancelled" || state === "refused";
+}
+
+export interface SendRequest {
+  message: string;
+  /** `user`, or the id of the instance that sends. */
+  sender: string;
+  /** A JSON Schema for the answer; null for free text. */
+  response_schema: Record<string, unknown> | null;
+  idempotency?: Idempotency;
+}
+
+/** The final answer to a message. Times ISO 8601, cost USD, tokens fresh ones of the whole turn. */
+export interface MessageResponse {
+  message_id: string;
+  response: string;
+  structured?: unknown;
+  timestamp: string;
+  tokens_used: number;
+  cost: number;
+  truncated?: true;
+  simulated?: true;
+}
+
+/** Where a message stands. `response` once completed, `error` once it failed, was refused or cancelled. */
+export interface MessageView {
+  message_id: string;
+  state: MessageState;
+  waiting_for?: { reason: string; until: string | null };
+  response?: MessageResponse;
+  error?: Failure;
+}
+
+export const OUTPUT_TYPES = ["user", "response", "progress", "tool_call", "tool_result", "notice"] as const;
+export type OutputType = (typeof OUTPUT_TYPES)[number];
+
+/** One thing that an instance received, said or did. Tokens and cost are those of the model call that the row ends. */
+export interface OutputRow {
+  message_index: number;
+  message_id: string;
+  type: OutputType;
+  content: string;
+  timestamp: string;
+  tokens_used: number;
+  cost: number;
+}
+
+export interface OutputQuery {
+  /** ms since the epoch; rows of this time and later */
+  since: number | null;
+  /** Rows after this message_index. */
+  after: number | null;
+  limit: number;
+}
+
+export interface OutputPage {
+  rows: OutputRow[];
+  /** The message_index to go on from, or null at the end. */
+  next: number | null;
+}
+
+/** What an instance finds when it looks at itself. Times ISO 8601. */
+export interface Checkup {
+  reachable: true;
+  working: boolean;
+  /** Since when the running turn works, and when it last committed a step. */
+  turn_started_at: string | null;
+  last_step_at: string | null;
+  queue_depth: number;
+  unreported_events: number;
+  next_alarm_at: string | null;
+}
+
+export interface InstanceApi {
+  /** Takes over spec and initial prompt. */
+  wake(): Promise<void>;
+  /** Ends the instance. Queued messages are cancelled; `force` stops the running turn too. Repeatable. */
+  stop(request: { force: boolean }): Promise<void>;
+  /** Accepts a message durably. `not_found`, `conflict` (terminated; a key of another request). */
+  send(request: SendRequest): Promise<Answer<MessageView>>;
+  /** Where message `n` stands, as soon as that is final, at the latest after `waitMs`. `not_found`. */
+  message(n: number, waitMs: number): Promise<Answer<MessageView>>;
+  output(query: OutputQuery): Promise<Answer<OutputPage>>;
+  checkup(): Promise<Answer<Checkup>>;
+}

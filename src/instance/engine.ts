@@ -1,0 +1,277 @@
+/**
+ * The drive of an instance: asks `nextAction` what comes next, does it, and asks again. It is detached from every
+ * caller, holds nothing that rows don't, and may die at any point.
+ */
+import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
+import type { Claude } from "../claude/client.ts";
+import { type CallFailure, classify, MAX_TRIES, retryDelay } from "../claude/failure.ts";
+import type { Reply } from "../claude/reply.ts";
+import { requestOf } from "../claude/request.ts";
+import type { Failure } from "../errors.ts";
+import { describe, type Log } from "../log.ts";
+import { first } from "../sqlite.ts";
+import { apiSchema, checkStructured } from "./structured.ts";
+import { type InstanceTool, runTool } from "./tool.ts";
+import { nextAction, type TurnAction } from "./turn.ts";
+import type { TurnRow, TurnStore } from "./turns.ts";
+import * as turns from "./turns.ts";
+
+/** Tool calls of one answer that run at once: an object gets 6 connections, and the model call may hold one. */
+const PARALLEL_TOOLS = 5;
+
+/** Drives of one turn that died without a committed step in between; then something about the turn itself kills them. */
+const MAX_CRASHES = 20;
+
+export interface EngineParts {
+  store: TurnStore;
+  claude: Claude;
+  tools: ReadonlyMap<string, InstanceTool>;
+  log: Log;
+  now(): number;
+  /** Before a model call: the registry's leave. Throws when it can't be asked. */
+  admit(): Promise<void>;
+  /** After a commit: whoever watches the instance is told. */
+  committed(): Promise<void>;
+  /** Something of a running call, for whoever watches it live. */
+  streamed(event: StreamedEvent): void;
+  /** Wake this drive again at a time (ms since the epoch). */
+  wakeAt(time: number): Promise<void>;
+  /** Nothing is left to do. */
+  rested(): Promise<void>;
+}
+
+/** A piece of an answer while it is being written. `step` is the answer's number in the turn. */
+export interface StreamedEvent {
+  n: number;
+  step: number;
+  kind: "text" | "restart";
+  text: string;
+}
+
+export class Engine {
+  readonly #parts: EngineParts;
+  #running: Promise<void> | undefined;
+  #abort: AbortController | undefined;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  get running(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Sees to it that the drive runs. Returns its end, which nobody has to wait for; it never rejects. */
+  ensure(): Promise<void> {
+    this.#running ??= this.#run();
+    return this.#running;
+  }
+
+  /** Breaks off what is under way, so that the drive looks at the rows again. */
+  interrupt(): void {
+    this.#abort?.abort(new Error("stopped"));
+  }
+
+  async #run(): Promise<void> {
+    const { store, log, now } = this.#parts;
+    try {
+      for (;;) {
+        const action = nextAction(turns.turnRows(store.storage.sql, store.generation, now()));
+        if (action.kind === "rest") {
+          await this.#parts.rested();
+          // A message may have come in meanwhile.
+          if (nextAction(turns.turnRows(store.storage.sql, store.generation, now())).kind === "rest") return;
+          continue;
+        }
+        if (action.kind === "wait") {
+          await this.#parts.wakeAt(action.until);
+          return;
+        }
+        await this.#do(action);
+      }
+    } catch (error) {
+      if (error instanceof turns.Superseded) return;
+      // The alarm that is armed while a turn is open starts the next drive, which recovers from the rows.
+      log.error("drive.failed", { error: describe(error) });
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #do(action: Exclude<TurnAction, { kind: "rest" } | { kind: "wait" }>): Promise<void> {
+    const { store, tools, now, committed } = this.#parts;
+    switch (action.kind) {
+      case "start":
+        return turns.start(store, action.n, now());
+      case "recover":
+        turns.recover(store, (name) => tools.get(name)?.repeatable === true, now());
+        return this.#giveUpAfterCrashes();
+      case "call_model":
+        return this.#callModel(this.#turn());
+      case "run_tools":
+        return this.#runTools(this.#turn(), action.ids);
+      case "append_results":
+        return turns.appendResults(store, this.#turn(), now());
+      case "cancel":
+        turns.abandon(
+          store,
+          "cancelled",
+          { code: "cancelled", message: `The turn was stopped: ${action.reason}.` },
+          now(),
+        );
+        return committed();
+      case "fail":
+        turns.abandon(store, "failed", action.error, now());
+        return committed();
+    }
+  }
+
+  #turn(): TurnRow {
+    const turn = turns.openTurn(this.#parts.store.storage.sql);
+    if (!turn) throw new turns.Superseded("the turn is closed");
+    return turn;
+  }
+
+  async #giveUpAfterCrashes(): Promise<void> {
+    const { store, now, committed } = this.#parts;
+    if (this.#turn().failures < MAX_CRASHES) return;
+    const error: Failure = {
+      code: "internal",
+      message: `The turn was interrupted ${MAX_CRASHES} times without getting any further, and was given up. Send the message again.`,
+    };
+    turns.abandon(store, "failed", error, now());
+    await committed();
+  }
+
+  async #callModel(turn: TurnRow): Promise<void> {
+    const { store, claude, log, now, streamed } = this.#parts;
+    try {
+      await this.#parts.admit();
+    } catch (error) {
+      log.warning("admit.failed", { error: describe(error) });
+      return this.#postpone(turn, null, null, {
+        kind: "retry",
+        reason: "connection",
+        afterMs: null,
+        error: { code: "internal", message: "The instance's Orchestrator can't be reached." },
+      });
+    }
+    const schema = this.#schemaOf(turn.n);
+    const body = requestOf(store.spec, store.transcript.entries(), {
+      responseSchema: schema ? apiSchema(schema) : null,
+    });
+    const attempt = turns.beginCall(store, turn, now());
+    const step = turn.step + 1;
+    if (turn.failures > 0) streamed({ n: turn.n, step, kind: "restart", text: "" });
+    const outcome = await this.#call(turn.n, step, body, attempt);
+    if (outcome.ok) {
+      const structured = schema ? checkStructured(schema, textOfReply(outcome.reply)) : null;
+      turns.commitAnswer(store, attempt, turn, outcome.reply, { simulated: claude.simulated, structured }, now());
+      log.info("model_call.completed", {
+        model: store.spec.model,
+        request_id: outcome.requestId,
+        stop_reason: outcome.reply.stopReason,
+        input: outcome.reply.usage.input,
+        output: outcome.reply.usage.output,
+      });
+      return this.#parts.committed();
+    }
+    return this.#failed(turn, attempt, outcome.reply, outcome.failure);
+  }
+
+  /** One call of the model, from the request to its whole answer or its failure. */
+  async #call(
+    n: number,
+    step: number,
+    body: MessageCreateParamsStreaming,
+    attempt: number,
+  ): Promise<
+    { ok: true; reply: Reply; requestId: string | null } | { ok: false; failure: CallFailure; reply: Reply | null }
+  > {
+    const { store, claude, streamed } = this.#parts;
+    const abort = new AbortController();
+    this.#abort = abort;
+    let partial: Reply | null = null;
+    try {
+      const { reply, requestId } = await claude.call(body, {
+        signal: abort.signal,
+        onEvent: (event, reply, requestId) => {
+          partial = reply;
+          if (event.type === "message_start") turns.noteStart(store, attempt, reply, requestId);
+          if (event.type === "content_block_delta" && event.delta.type === "text_delta") {
+            streamed({ n, step, kind: "text", text: event.delta.text });
+          }
+        },
+      });
+      return { ok: true, reply, requestId };
+    } catch (error) {
+      return { ok: false, failure: abort.signal.aborted ? { kind: "aborted" } : classify(error), reply: partial };
+    } finally {
+      this.#abort = undefined;
+    }
+  }
+
+  async #failed(turn: TurnRow, attempt: number, reply: Reply | null, failure: CallFailure): Promise<void> {
+    const { store, log, now, committed } = this.#parts;
+    if (failure.kind === "aborted") {
+      turns.breakOff(store, attempt, turn, reply, now());
+      return;
+    }
+    log.warning("model_call.failed", { kind: failure.kind, error: failure.error.message });
+    if (failure.kind === "retry" && turn.failures + 1 < MAX_TRIES[failure.reason]) {
+      return this.#postpone(turn, attempt, reply, failure);
+    }
+    turns.giveUp(store, attempt, turn, reply, failure.error, now());
+    await committed();
+  }
+
+  async #postpone(
+    turn: TurnRow,
+    attempt: number | null,
+    reply: Reply | null,
+    failure: Extract<CallFailure, { kind: "retry" }>,
+  ): Promise<void> {
+    const { store, now, committed } = this.#parts;
+    const at = now() + retryDelay(turn.failures + 1, failure.afterMs, Math.random());
+    turns.postpone(store, attempt, turn, { at, reason: failure.reason, error: failure.error, reply }, now());
+    await committed();
+  }
+
+  #schemaOf(n: number): Record<string, unknown> | null {
+    const row = first<{ response_schema: string | null }>(
+      this.#parts.store.storage.sql,
+      "SELECT response_schema FROM message WHERE n = ?",
+      n,
+    );
+    return row?.response_schema ? (JSON.parse(row.response_schema) as Record<string, unknown>) : null;
+  }
+
+  /** Runs the pending calls of the step, some at once; each result is kept as soon as it is there. */
+  async #runTools(turn: TurnRow, ids: readonly number[]): Promise<void> {
+    const { store, tools, now } = this.#parts;
+    const abort = new AbortController();
+    this.#abort = abort;
+    const queue = turns.callsOf(store.storage.sql, turn).filter((call) => ids.includes(call.id));
+    const worker = async () => {
+      for (let call = queue.shift(); call && !abort.signal.aborted; call = queue.shift()) {
+        turns.beginTool(store, call.id, now());
+        const result = await runTool(tools.get(call.name), call.name, JSON.parse(call.input), {
+          tenant: store.spec.tenant,
+          instanceId: store.spec.instance_id,
+          key: `${store.spec.instance_id}:${call.tool_use_id}`,
+          signal: abort.signal,
+        });
+        if (!abort.signal.aborted) turns.endTool(store, turn, call, result, now());
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: Math.min(PARALLEL_TOOLS, queue.length) }, worker));
+    } finally {
+      this.#abort = undefined;
+    }
+  }
+}
+
+function textOfReply(reply: Reply): string {
+  return reply.blocks.map((block) => (block?.type === "text" ? String(block.text) : "")).join("");
+}

@@ -1,0 +1,125 @@
+/**
+ * The inbox: messages from their acceptance to their final state, and how each of them looks from outside.
+ */
+import { type Answer, err, type Failure, ok } from "../errors.ts";
+import { messageIdOf } from "../ids.ts";
+import { otherRequest } from "../orchestrator/idempotency.ts";
+import { first, type Row } from "../sqlite.ts";
+import { NANO_PER_USD } from "../units.ts";
+import type { MessageResponse, MessageState, MessageView, SendRequest } from "./api.ts";
+import { terminated } from "./refusals.ts";
+import { emit, selfOf } from "./self.ts";
+import { type Transcript, textOf } from "./transcript.ts";
+
+/** Messages that wait for their turn, at most: a caller that outruns an instance this far has lost count. */
+const MAX_QUEUED = 10_000;
+
+/** Takes a message in, all or nothing, and returns its number. The caller arms the wake-up before it answers. */
+export function accept(
+  storage: DurableObjectStorage,
+  instanceId: string,
+  request: SendRequest,
+  now: number,
+): Answer<number> {
+  const { sql } = storage;
+  return storage.transactionSync((): Answer<number> => {
+    const { idempotency } = request;
+    if (idempotency) {
+      const known = first<{ n: number; body_hash: string }>(
+        sql,
+        "SELECT n, body_hash FROM message WHERE key = ?",
+        idempotency.key,
+      );
+      if (known) return known.body_hash === idempotency.body_hash ? ok(known.n) : otherRequest(idempotency.key);
+    }
+    const self = selfOf(sql);
+    if (self?.ended !== 0) return terminated(instanceId);
+    if (self.queued >= MAX_QUEUED) {
+      return err(
+        "limit_reached",
+        `${self.queued} messages are queued on ${instanceId}. Wait for some of them before sending more.`,
+        {
+          queue_depth: self.queued,
+        },
+      );
+    }
+    const n = self.next_n;
+    sql.exec(
+      `INSERT INTO message (n, sender, content, response_schema, state, key, body_hash, created_at)
+       VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)`,
+      n,
+      request.sender,
+      request.message,
+      request.response_schema ? JSON.stringify(request.response_schema) : null,
+      idempotency?.key ?? null,
+      idempotency?.body_hash ?? null,
+      now,
+    );
+    sql.exec("UPDATE self SET next_n = ?, queued = queued + 1, last_activity = ?", n + 1, now);
+    emit(sql, now, "message.queued", { message_id: messageIdOf(instanceId, n), sender: request.sender });
+    return ok(n);
+  });
+}
+
+/** The message whose turn is next: highest priority first, then oldest. */
+export function nextQueued(sql: SqlStorage): number | null {
+  return (
+    first<{ n: number }>(sql, "SELECT n FROM message WHERE state = 'queued' ORDER BY priority DESC, n LIMIT 1")?.n ??
+    null
+  );
+}
+
+interface MessageRow extends Row {
+  n: number;
+  state: MessageState;
+  finished_at: number | null;
+  error: string | null;
+  not_before: number | null;
+  waiting_reason: string | null;
+  tokens_fresh: number | null;
+  cost_nano: number | null;
+  simulated: number | null;
+  truncated: number | null;
+  structured: string | null;
+  response_index: number | null;
+}
+
+/** How message `n` looks from outside, or null when there is none. */
+export function viewOf(sql: SqlStorage, transcript: Transcript, instanceId: string, n: number): MessageView | null {
+  const row = first<MessageRow>(
+    sql,
+    `SELECT m.n, m.state, m.finished_at, m.error, t.not_before, t.waiting_reason, t.tokens_fresh, t.cost_nano, t.simulated,
+       t.truncated, t.structured, t.response_index
+     FROM message m LEFT JOIN turn t ON t.n = m.n WHERE m.n = ?`,
+    n,
+  );
+  if (!row) return null;
+  const view: MessageView = { message_id: messageIdOf(instanceId, n), state: row.state };
+  if (row.state === "waiting" && row.waiting_reason) {
+    view.waiting_for = {
+      reason: row.waiting_reason,
+      until: row.not_before === null ? null : new Date(row.not_before).toISOString(),
+    };
+  }
+  if (row.error) view.error = JSON.parse(row.error) as Failure;
+  if (row.state === "completed") view.response = responseOf(sql, transcript, row, view.message_id);
+  return view;
+}
+
+function responseOf(sql: SqlStorage, transcript: Transcript, row: MessageRow, messageId: string): MessageResponse {
+  const output =
+    row.response_index === null
+      ? undefined
+      : first<{ seq: number | null }>(sql, "SELECT seq FROM output WHERE message_index = ?", row.response_index);
+  const entry = output?.seq ? transcript.entry(output.seq) : undefined;
+  return {
+    message_id: messageId,
+    response: entry ? textOf(entry.blocks) : "",
+    ...(row.structured ? { structured: JSON.parse(row.structured) as unknown } : {}),
+    timestamp: new Date(row.finished_at ?? 0).toISOString(),
+    tokens_used: row.tokens_fresh ?? 0,
+    cost: (row.cost_nano ?? 0) / NANO_PER_USD,
+    ...(row.truncated ? { truncated: true as const } : {}),
+    ...(row.simulated ? { simulated: true as const } : {}),
+  };
+}

@@ -1,0 +1,284 @@
+import { DurableObject } from "cloudflare:workers";
+import { createClaude } from "../claude/client.ts";
+import { type Config, configOf } from "../config.ts";
+import { type Answer, err, ok } from "../errors.ts";
+import { messageIdOf } from "../ids.ts";
+import { createLog, describe, type Log } from "../log.ts";
+import { instanceNameOf, orchestratorOf } from "../objects.ts";
+import type { OrchestratorApi } from "../orchestrator/api.ts";
+import { migrate } from "../sqlite.ts";
+import type { Checkup, InstanceApi, MessageView, OutputPage, OutputQuery, SendRequest } from "./api.ts";
+import { isFinal } from "./api.ts";
+import { Engine } from "./engine.ts";
+import { accept, viewOf } from "./inbox.ts";
+import { pageOf } from "./output.ts";
+import { terminated, unknownInstance } from "./refusals.ts";
+import { INSTANCE_SCHEMA } from "./schema.ts";
+import { confirm, emit, hasUnreported, reportOf, selfOf, storedSpec } from "./self.ts";
+import type { InstanceTool } from "./tool.ts";
+import { Transcript } from "./transcript.ts";
+import { openTurn } from "./turns.ts";
+import { Waiters } from "./waiters.ts";
+
+/**
+ * While a turn is open the alarm beats this often: it keeps the object awake, and after a crash it is what starts the
+ * turn again, so nobody waits longer than this for that.
+ */
+const HEARTBEAT_MS = 10_000;
+/** A report that the registry did not take is tried again after this time. */
+const REPORT_RETRY_MS = 5_000;
+
+/**
+ * One Claude instance. A plain Durable Object: it needs one alarm, whose time is derived from its rows, and a fresh object
+ * has to be as cheap as it can be.
+ */
+export class Instance extends DurableObject<Env> implements InstanceApi {
+  readonly #id: string;
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #orchestrator: OrchestratorApi;
+  readonly #transcript: Transcript;
+  readonly #waiters = new Waiters();
+  /** Present from the first use on. */
+  #engine: Engine | undefined;
+  #birth: Promise<Answer<Engine>> | undefined;
+  #reporting: Promise<void> | undefined;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    const { tenant, instanceId } = instanceNameOf(ctx.id.name);
+    this.#id = instanceId;
+    this.#config = configOf(env);
+    this.#log = createLog(this.#config.logLevel, { tenant, instance_id: instanceId });
+    this.#orchestrator = orchestratorOf(env, tenant);
+    this.#transcript = new Transcript(ctx.storage.sql);
+  }
+
+  /** The tools that the instances of this Worker may have. A spec names which of them an instance has. */
+  protected tools(): readonly InstanceTool[] {
+    return [];
+  }
+
+  async wake(): Promise<void> {
+    const engine = await this.#born();
+    if (engine.ok) await this.#work(engine.value);
+  }
+
+  async stop({ force }: { force: boolean }): Promise<void> {
+    // An object that was never used has nothing to end: if it is used after this, the registry says that it has ended.
+    if (!this.#isBorn() && !this.#birth) return;
+    const engine = await this.#born();
+    if (!engine.ok) return;
+    const { storage } = this.ctx;
+    const { sql } = storage;
+    const now = Date.now();
+    storage.transactionSync(() => {
+      const self = selfOf(sql);
+      if (!self || self.ended === 2 || (self.ended === 1 && !force)) return;
+      const error = JSON.stringify({
+        code: "cancelled",
+        message: "The instance was terminated before this message's turn.",
+      });
+      const queued = sql.exec<{ n: number }>("SELECT n FROM message WHERE state = 'queued'").toArray();
+      sql.exec("UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE state = 'queued'", now, error);
+      for (const { n } of queued) emit(sql, now, "message.cancelled", { message_id: messageIdOf(this.#id, n) });
+      const finishing = !force && self.open_n !== null;
+      sql.exec("UPDATE self SET ended = ?, queued = 0, last_activity = ?", finishing ? 1 : 2, now);
+      if (force)
+        sql.exec("UPDATE turn SET cancel_reason = 'the instance was terminated' WHERE n = (SELECT open_n FROM self)");
+      emit(sql, now, "instance.stopped", { force, finishing });
+    });
+    if (force) engine.value.interrupt();
+    this.#waiters.wake();
+    await this.#work(engine.value);
+    this.ctx.waitUntil(this.#report());
+  }
+
+  async send(request: SendRequest): Promise<Answer<MessageView>> {
+    const engine = await this.#born();
+    if (!engine.ok) return engine;
+    const accepted = accept(this.ctx.storage, this.#id, request, Date.now());
+    if (!accepted.ok) return accepted;
+    await this.#work(engine.value);
+    return this.#view(accepted.value);
+  }
+
+  async message(n: number, waitMs: number): Promise<Answer<MessageView>> {
+    const engine = await this.#born();
+    if (!engine.ok) return engine;
+    const deadline = Date.now() + waitMs;
+    for (;;) {
+      const view = this.#view(n);
+      const left = deadline - Date.now();
+      if (!view.ok || isFinal(view.value.state) || left <= 0) return view;
+      await this.#waiters.next(left);
+    }
+  }
+
+  async output(query: OutputQuery): Promise<Answer<OutputPage>> {
+    const engine = await this.#born();
+    if (!engine.ok) {
+      // Terminated before it was ever used: there is nothing to read, and that is no error.
+      return engine.error.code === "conflict" ? ok({ rows: [], next: null }) : engine;
+    }
+    return ok(pageOf(this.ctx.storage.sql, this.#transcript, this.#id, query));
+  }
+
+  async checkup(): Promise<Answer<Checkup>> {
+    const { sql } = this.ctx.storage;
+    const alarm = await this.ctx.storage.getAlarm();
+    const self = this.#isBorn() ? selfOf(sql) : undefined;
+    const turn = self ? openTurn(sql) : undefined;
+    const started = turn
+      ? sql.exec<{ started_at: number | null }>("SELECT started_at FROM message WHERE n = ?", turn.n).one().started_at
+      : null;
+    const iso = (ms: number | null | undefined) => (ms ? new Date(ms).toISOString() : null);
+    return ok({
+      reachable: true,
+      working: turn !== undefined,
+      turn_started_at: iso(started),
+      last_step_at: iso(turn?.last_step_at),
+      queue_depth: self?.queued ?? 0,
+      unreported_events: self ? sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM outbox").one().n : 0,
+      next_alarm_at: iso(alarm),
+    });
+  }
+
+  override async alarm(): Promise<void> {
+    const engine = await this.#born();
+    if (!engine.ok) return;
+    await this.#work(engine.value);
+    if (!engine.value.running) await this.#report();
+  }
+
+  /** Starts the drive if there is work, with the alarm armed before it: from then on the work survives this object. */
+  async #work(engine: Engine): Promise<void> {
+    const self = selfOf(this.ctx.storage.sql);
+    if (!self || (self.open_n === null && (self.queued === 0 || self.ended !== 0))) return;
+    await this.#wakeAt(Date.now() + HEARTBEAT_MS);
+    if (engine.running) this.ctx.waitUntil(this.#report());
+    this.ctx.waitUntil(engine.ensure());
+  }
+
+  /** Nothing is left to do: an idle instance is woken by nothing. */
+  async #rest(): Promise<void> {
+    await this.#report();
+    if (!hasUnreported(this.ctx.storage.sql)) await this.ctx.storage.deleteAlarm();
+  }
+
+  /** Arms the alarm for `time` unless it is set for an earlier one. */
+  async #wakeAt(time: number): Promise<void> {
+    const armed = await this.ctx.storage.getAlarm();
+    if (armed === null || armed > time) await this.ctx.storage.setAlarm(time);
+  }
+
+  #view(n: number): Answer<MessageView> {
+    const view = viewOf(this.ctx.storage.sql, this.#transcript, this.#id, n);
+    if (view) return ok(view);
+    return err("not_found", `There is no message ${messageIdOf(this.#id, n)}.`, {
+      message_id: messageIdOf(this.#id, n),
+    });
+  }
+
+  #isBorn(): boolean {
+    return this.#engine !== undefined || hasTables(this.ctx.storage.sql);
+  }
+
+  /** The engine, with the spec behind it: from storage, or on the very first use from the registry. */
+  async #born(): Promise<Answer<Engine>> {
+    if (this.#engine) return ok(this.#engine);
+    this.#birth ??= this.#bear().finally(() => {
+      this.#birth = undefined;
+    });
+    return this.#birth;
+  }
+
+  async #bear(): Promise<Answer<Engine>> {
+    const { storage } = this.ctx;
+    if (!hasTables(storage.sql)) {
+      const birth = await this.#orchestrator.birthOf(this.#id);
+      if (!birth) return unknownInstance(this.#id);
+      if (birth.ended) return terminated(this.#id);
+      storage.transactionSync(() => {
+        migrate(storage, INSTANCE_SCHEMA);
+        const now = Date.now();
+        storage.sql.exec(
+          "INSERT INTO self (id, spec, next_n, last_activity) VALUES (1, ?, 1, ?)",
+          JSON.stringify(birth.spec),
+          birth.spec.created_at,
+        );
+        if (birth.initial_prompt !== null) {
+          storage.sql.exec(
+            "INSERT INTO message (n, sender, content, state, created_at) VALUES (0, 'user', ?, 'queued', ?)",
+            birth.initial_prompt,
+            birth.spec.created_at,
+          );
+          storage.sql.exec("UPDATE self SET queued = 1");
+          emit(storage.sql, now, "message.queued", { message_id: messageIdOf(this.#id, 0), sender: "user" });
+        }
+      });
+    } else {
+      migrate(storage, INSTANCE_SCHEMA);
+    }
+    const spec = storedSpec(storage.sql);
+    if (!spec) throw new Error("The instance has tables but no spec.");
+    this.#engine = new Engine({
+      store: { storage, transcript: this.#transcript, spec, generation: crypto.randomUUID() },
+      claude: createClaude(this.#config),
+      tools: new Map(this.tools().map((tool) => [tool.name, tool])),
+      log: this.#log,
+      now: () => Date.now(),
+      admit: () => this.#admit(),
+      committed: () => this.#committed(),
+      streamed: () => undefined,
+      wakeAt: async (time) => {
+        await this.ctx.storage.setAlarm(time);
+        await this.#report();
+      },
+      rested: () => this.#rest(),
+    });
+    return ok(this.#engine);
+  }
+
+  /** Tells the registry that a model call is about to be made; what it doesn't know yet goes along. */
+  async #admit(): Promise<void> {
+    await this.#reporting;
+    const { sql } = this.ctx.storage;
+    const report = reportOf(sql, this.#id);
+    if (!report) return;
+    await this.#orchestrator.admit(report);
+    confirm(sql, report.seq);
+  }
+
+  async #committed(): Promise<void> {
+    await this.#report();
+    this.#waiters.wake();
+  }
+
+  /** Brings the registry up to date. Never throws: what it couldn't deliver, the alarm delivers. */
+  #report(): Promise<void> {
+    this.#reporting ??= this.#deliverReports().finally(() => {
+      this.#reporting = undefined;
+    });
+    return this.#reporting;
+  }
+
+  async #deliverReports(): Promise<void> {
+    const { sql } = this.ctx.storage;
+    try {
+      for (let more = hasUnreported(sql); more; ) {
+        const report = reportOf(sql, this.#id);
+        if (!report) return;
+        await this.#orchestrator.report(report);
+        more = confirm(sql, report.seq);
+      }
+    } catch (error) {
+      this.#log.warning("report.failed", { error: describe(error) });
+      await this.#wakeAt(Date.now() + REPORT_RETRY_MS);
+    }
+  }
+}
+
+function hasTables(sql: SqlStorage): boolean {
+  return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'self'").toArray().length > 0;
+}

@@ -1,0 +1,143 @@
+/**
+ * The tables of an instance. Only the modules of this folder write them. Times are ms since the epoch, money nano-USD.
+ *
+ * self         One row from the first use on: the frozen spec (InstanceSpec as JSON), where the instance stands in its
+ *              ending (`ended`: 0 no, 1 after the running turn, 2 yes), which message's turn is open, and the cumulative
+ *              counters that the registry gets.
+ * message      The inbox: one row a message, from its acceptance on, never deleted. `content` moves to the transcript when
+ *              the turn starts. States as in `MESSAGE_STATES`.
+ * turn         The work on one message, from its start on. `phase`: ready (a model call is next), calling, tools, done.
+ *              A write by a drive names its `generation`; a drive that was superseded writes nothing.
+ * transcript   The conversation as the model gets it, append-only. Its text is JSON of content blocks, verbatim as the
+ *              API gave them, cut into parts below SQLite's limit for a value. `omitted` rows are kept, but not sent.
+ * attempt      One row a model call that was made, with what the API said of it.
+ * tool_call    One row a tool call of the model: intent first, result after.
+ * output       What a reader of the conversation sees, in order. Content stands in the transcript, except `text`.
+ * outbox       Events that the registry has not confirmed; a report carries all of them.
+ */
+export const INSTANCE_SCHEMA: readonly string[] = [
+  `
+  CREATE TABLE self (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    spec TEXT NOT NULL,
+    ended INTEGER NOT NULL DEFAULT 0,
+    open_n INTEGER,
+    next_n INTEGER NOT NULL,
+    queued INTEGER NOT NULL DEFAULT 0,
+    request_count INTEGER NOT NULL DEFAULT 0,
+    completed_count INTEGER NOT NULL DEFAULT 0,
+    error_count INTEGER NOT NULL DEFAULT 0,
+    response_ms_total INTEGER NOT NULL DEFAULT 0,
+    tokens_input INTEGER NOT NULL DEFAULT 0,
+    tokens_output INTEGER NOT NULL DEFAULT 0,
+    tokens_cache_read INTEGER NOT NULL DEFAULT 0,
+    tokens_cache_write INTEGER NOT NULL DEFAULT 0,
+    cost_nano INTEGER NOT NULL DEFAULT 0,
+    last_activity INTEGER NOT NULL,
+    error_message TEXT,
+    simulated INTEGER NOT NULL DEFAULT 0
+  );
+  CREATE TABLE message (
+    n INTEGER PRIMARY KEY,
+    sender TEXT NOT NULL,
+    content TEXT,
+    response_schema TEXT,
+    state TEXT NOT NULL,
+    priority INTEGER NOT NULL DEFAULT 0,
+    key TEXT,
+    body_hash TEXT,
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    error TEXT
+  );
+  CREATE UNIQUE INDEX message_by_key ON message (key) WHERE key IS NOT NULL;
+  CREATE INDEX message_queue ON message (priority DESC, n) WHERE state = 'queued';
+  CREATE TABLE turn (
+    n INTEGER PRIMARY KEY,
+    phase TEXT NOT NULL,
+    generation TEXT NOT NULL,
+    step INTEGER NOT NULL DEFAULT 0,
+    resumes INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
+    compactions INTEGER NOT NULL DEFAULT 0,
+    repairs INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER,
+    waiting_reason TEXT,
+    cancel_reason TEXT,
+    last_step_at INTEGER NOT NULL,
+    tokens_fresh INTEGER NOT NULL DEFAULT 0,
+    cost_nano INTEGER NOT NULL DEFAULT 0,
+    simulated INTEGER NOT NULL DEFAULT 0,
+    truncated INTEGER NOT NULL DEFAULT 0,
+    structured TEXT,
+    response_index INTEGER
+  );
+  CREATE TABLE transcript (
+    seq INTEGER PRIMARY KEY,
+    n INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    omitted INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL
+  );
+  CREATE TABLE transcript_part (
+    seq INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (seq, part)
+  ) WITHOUT ROWID;
+  CREATE TABLE attempt (
+    id INTEGER PRIMARY KEY,
+    n INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    outcome TEXT NOT NULL,
+    api_message_id TEXT,
+    request_id TEXT,
+    stop_reason TEXT,
+    input INTEGER NOT NULL DEFAULT 0,
+    output INTEGER NOT NULL DEFAULT 0,
+    cache_read INTEGER NOT NULL DEFAULT 0,
+    cache_write_5m INTEGER NOT NULL DEFAULT 0,
+    cache_write_1h INTEGER NOT NULL DEFAULT 0,
+    cost_nano INTEGER NOT NULL DEFAULT 0,
+    error TEXT
+  );
+  CREATE INDEX attempt_by_message ON attempt (n, id);
+  CREATE TABLE tool_call (
+    id INTEGER PRIMARY KEY,
+    n INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    tool_use_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    input TEXT NOT NULL,
+    state TEXT NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    result TEXT,
+    is_error INTEGER NOT NULL DEFAULT 0,
+    started_at INTEGER,
+    finished_at INTEGER
+  );
+  CREATE INDEX tool_call_by_step ON tool_call (n, step, id);
+  CREATE TABLE output (
+    message_index INTEGER PRIMARY KEY,
+    n INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    seq INTEGER,
+    block INTEGER,
+    text TEXT,
+    at INTEGER NOT NULL,
+    tokens INTEGER NOT NULL DEFAULT 0,
+    cost_nano INTEGER NOT NULL DEFAULT 0
+  );
+  CREATE INDEX output_by_time ON output (at);
+  CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    data TEXT NOT NULL
+  );
+  `,
+];

@@ -1,0 +1,91 @@
+/**
+ * What the Orchestrator and an instance tell each other. Plain data: it crosses Workers RPC and is stored as JSON.
+ */
+import type { Effort } from "../claude/models.ts";
+import type { RoleId } from "../roles/index.ts";
+
+/** A tool as the model sees it. Frozen at spawn: a changed tool list would invalidate the conversation's prefix. */
+export interface ToolDefinition {
+  name: string;
+  description: string;
+  input_schema: Record<string, unknown>;
+}
+
+/**
+ * What an instance is, decided at spawn and never changed. `system` is the whole system prompt as the model gets it.
+ * `v` is the version of this shape: readers bring older ones forward.
+ */
+export interface InstanceSpec {
+  v: 1;
+  tenant: string;
+  instance_id: string;
+  name: string;
+  role: RoleId;
+  model: string;
+  effort: Effort | null;
+  /** Output tokens of one model call, at most. */
+  max_tokens: number;
+  system: string;
+  tools: ToolDefinition[];
+  parent_instance_id: string | null;
+  /** Whether message 0 is an initial prompt, which the instance takes over with its spec. */
+  has_initial_prompt: boolean;
+  /** 0 for an instance without a parent. */
+  depth: number;
+  /** ms since the epoch */
+  created_at: number;
+}
+
+/**
+ * `initializing`: its initial prompt is on the way to it. `waiting`: a turn is open and waits for something (`waiting_for`).
+ * `error`: its last message failed; it takes messages all the same. `terminated` is the only final state.
+ */
+export const INSTANCE_STATES = ["initializing", "idle", "busy", "waiting", "paused", "error", "terminated"] as const;
+export type InstanceState = (typeof INSTANCE_STATES)[number];
+
+/** Tokens as the API counts them. `input` leaves out what was read from or written to the prompt cache. */
+export interface TokenCounts {
+  input: number;
+  output: number;
+  cache_read: number;
+  cache_write: number;
+}
+
+/** An instance's own account of itself, cumulative since its spawn. Money in nano-USD, times in ms since the epoch. */
+export interface Snapshot {
+  state: Exclude<InstanceState, "terminated">;
+  waiting_for: { reason: string; until: number | null } | null;
+  queue_depth: number;
+  /** Messages that reached a final state. */
+  completed_count: number;
+  error_count: number;
+  /** Model calls that were made, retries included. */
+  request_count: number;
+  /** Sum over completed messages, from the start of the turn to its end. */
+  response_ms_total: number;
+  tokens: TokenCounts;
+  cost_nano: number;
+  last_activity: number;
+  error_message: string | null;
+  simulated: boolean;
+}
+
+/** Something that happened to an instance, for the tenant's event log. Never content. */
+export interface InstanceEvent {
+  /** Ascending in the instance, without gaps. */
+  seq: number;
+  at: number;
+  kind: string;
+  data: Record<string, string | number | boolean | null>;
+}
+
+/**
+ * What an instance pushes to the registry. `seq` ascends with every report: the registry drops an older one that
+ * arrives late. Events that it has already logged are skipped, so a report may be repeated.
+ */
+export interface Report {
+  instance_id: string;
+  seq: number;
+  snapshot: Snapshot;
+  events: InstanceEvent[];
+}

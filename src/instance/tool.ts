@@ -1,0 +1,77 @@
+/**
+ * A tool that an instance can use. The engine takes its tools as a list and knows nothing else of them.
+ */
+import type { ToolDefinition } from "./spec.ts";
+
+export interface ToolContext {
+  tenant: string;
+  instanceId: string;
+  /** The same for every run of this call: what the tool does elsewhere is idempotent by it. */
+  key: string;
+  /** Aborted when the turn is stopped or the tool's time is over. */
+  signal: AbortSignal;
+}
+
+export interface ToolResult {
+  content: string;
+  isError?: boolean;
+}
+
+export interface InstanceTool extends ToolDefinition {
+  /** Whether running it twice for one call does no harm. If not, a crash in its middle is reported to the model as such. */
+  repeatable: boolean;
+  /** ms after which it is stopped and reported as failed; 120,000 unless given. */
+  timeoutMs?: number;
+  /** Throwing is the same as an error result with the exception's message. */
+  run(input: Record<string, unknown>, context: ToolContext): Promise<ToolResult>;
+}
+
+/** The definition without its code, as it is frozen into a spec. */
+export function definitionOf(tool: InstanceTool): ToolDefinition {
+  return { name: tool.name, description: tool.description, input_schema: tool.input_schema };
+}
+
+const DEFAULT_TIMEOUT_MS = 120_000;
+
+/**
+ * Longest result that is given to the model, in characters: a larger one would fill its context with one call.
+ * About 100,000 tokens at most.
+ */
+const MAX_RESULT_CHARACTERS = 200_000;
+
+/** Runs one call. Never throws: whatever goes wrong is an error result that says so. */
+export async function runTool(
+  tool: InstanceTool | undefined,
+  name: string,
+  input: Record<string, unknown>,
+  context: ToolContext,
+): Promise<{ content: string; isError: boolean }> {
+  if (!tool) return { content: `There is no tool named ${name}.`, isError: true };
+  const limit = tool.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const controller = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stopped = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`The tool took longer than ${limit / 1000} s and was stopped.`)), limit);
+    const cancel = () => reject(new Error("The tool was stopped."));
+    if (context.signal.aborted) cancel();
+    else context.signal.addEventListener("abort", cancel, { once: true });
+  });
+  try {
+    const signal = AbortSignal.any([context.signal, controller.signal]);
+    const result = await Promise.race([tool.run(input, { ...context, signal }), stopped]);
+    return { content: bounded(result.content), isError: result.isError ?? false };
+  } catch (error) {
+    return { content: bounded(error instanceof Error ? error.message : String(error)), isError: true };
+  } finally {
+    clearTimeout(timer);
+    controller.abort();
+    stopped.catch(() => undefined);
+  }
+}
+
+function bounded(text: string): string {
+  const whole = text.toWellFormed();
+  if (whole.length <= MAX_RESULT_CHARACTERS) return whole;
+  const cut = whole.slice(0, MAX_RESULT_CHARACTERS).toWellFormed();
+  return `${cut}\n[${whole.length - MAX_RESULT_CHARACTERS} more characters were cut off: ask for less at a time.]`;
+}

@@ -1,0 +1,22 @@
+/**
+ * The Durable Objects by what they are called: an Orchestrator by its tenant, an instance by tenant and id, so that an
+ * id of another tenant names an object that does not exist. The one place that casts RPC stubs to their interfaces.
+ */
+import type { InstanceApi } from "./instance/api.ts";
+import type { OrchestratorApi } from "./orchestrator/api.ts";
+
+export function orchestratorOf(env: Env, tenant: string): OrchestratorApi {
+  return env.ORCHESTRATOR.getByName(tenant) as unknown as OrchestratorApi;
+}
+
+export function instanceOf(env: Env, tenant: string, instanceId: string): InstanceApi {
+  return env.INSTANCE.getByName(`${tenant}/${instanceId}`) as unknown as InstanceApi;
+}
+
+/** Tenant and id of an instance's object from the object's name. Throws when the object was not made by `instanceOf`. */
+export function instanceNameOf(name: string | undefined): { tenant: string; instanceId: string } {
+  const slash = name?.lastIndexOf("/") ?? -1;
+  if (name === undefined || slash < 1)
+    throw new Error("An instance's object is reached by the name <tenant>/<instance_id>.");
+  return { tenant: name.slice(0, slash), instanceId: name.slice(slash + 1) };
+}

@@ -1,0 +1,51 @@
+/**
+ * Idempotency keys: the same key with the same request gets the answer of the first call, and no second effect.
+ * The row is written in the transaction of the effect, so a crash leaves both or neither. Failures are not kept:
+ * they had no effect, and the same call may succeed later.
+ */
+import { type Answer, err, ok } from "../errors.ts";
+import { first } from "../sqlite.ts";
+import type { Idempotency } from "./api.ts";
+
+/** How long a key is honoured, as in DESIGN 6. */
+const KEY_LIFETIME_MS = 24 * 60 * 60 * 1000;
+
+/** The answer that this key had before, a `conflict` when it belonged to another request, or null. */
+export function recall<T>(sql: SqlStorage, idempotency: Idempotency | undefined): Answer<T> | null {
+  if (!idempotency) return null;
+  const row = first<{ body_hash: string; answer: string }>(
+    sql,
+    "SELECT body_hash, answer FROM idempotency WHERE key = ?",
+    idempotency.key,
+  );
+  if (!row) return null;
+  if (row.body_hash !== idempotency.body_hash) return otherRequest(idempotency.key);
+  return ok(JSON.parse(row.answer) as T);
+}
+
+/** Keeps a successful answer under the caller's key, and forgets keys past their time. Returns the answer. */
+export function remember<T>(
+  sql: SqlStorage,
+  idempotency: Idempotency | undefined,
+  answer: Answer<T>,
+  now: number,
+): Answer<T> {
+  if (!idempotency || !answer.ok) return answer;
+  sql.exec("DELETE FROM idempotency WHERE created_at < ?", now - KEY_LIFETIME_MS);
+  sql.exec(
+    "INSERT INTO idempotency (key, body_hash, answer, created_at) VALUES (?, ?, ?, ?)",
+    idempotency.key,
+    idempotency.body_hash,
+    JSON.stringify(answer.value),
+    now,
+  );
+  return answer;
+}
+
+export function otherRequest(key: string): Answer<never> {
+  return err(
+    "conflict",
+    `The idempotency key "${key}" was used with another request. Use a new key for a new request, or repeat the first one unchanged.`,
+    { idempotency_key: key },
+  );
+}

@@ -1,0 +1,263 @@
+/**
+ * The registry: one row an instance, and the tenant's totals beside them. Every change of both is one transaction.
+ */
+import type { Answer } from "../errors.ts";
+import { err, ok } from "../errors.ts";
+import { messageIdOf, newInstanceId } from "../ids.ts";
+import { unknownInstance } from "../instance/refusals.ts";
+import type { InstanceSpec, Report } from "../instance/spec.ts";
+import { first, type Row } from "../sqlite.ts";
+import type {
+  Birth,
+  InstancePage,
+  ListQuery,
+  SpawnReceipt,
+  SpawnRequest,
+  TerminateReceipt,
+  TerminateRequest,
+} from "./api.ts";
+import { logEvent } from "./events.ts";
+import { recall, remember } from "./idempotency.ts";
+import { owe } from "./outbox.ts";
+import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
+
+interface TenantRow extends Row {
+  total_instances: number;
+  active_instances: number;
+  tokens_input: number;
+  tokens_output: number;
+  tokens_cache_read: number;
+  tokens_cache_write: number;
+  cost_nano: number;
+}
+
+/**
+ * Commits one instance, or answers why not: `not_found` for a parent that does not exist, `conflict` for a parent
+ * that is terminated, `limit_reached` when the tenant has `maxInstances` active ones.
+ */
+export function spawn(
+  storage: DurableObjectStorage,
+  request: SpawnRequest,
+  limits: { maxInstances: number },
+  now: number,
+): Answer<SpawnReceipt> {
+  const { sql } = storage;
+  return storage.transactionSync((): Answer<SpawnReceipt> => {
+    const known = recall<SpawnReceipt>(sql, request.idempotency);
+    if (known) return known;
+    let depth = 0;
+    if (request.parent_instance_id !== null) {
+      const parent = rowOf(sql, request.parent_instance_id);
+      if (!parent) return unknownInstance(request.parent_instance_id, "The parent instance");
+      if (!parent.active) {
+        return err("conflict", `The parent instance ${parent.instance_id} is terminated and takes no children.`, {
+          parent_instance_id: parent.instance_id,
+        });
+      }
+      depth = parent.depth + 1;
+    }
+    const active = tenantRow(sql).active_instances;
+    if (active >= limits.maxInstances) {
+      return err(
+        "limit_reached",
+        `${active} instances are active and MAX_INSTANCES is ${limits.maxInstances}. Terminate one that is no longer needed, or raise MAX_INSTANCES.`,
+        { active_instances: active, max_instances: limits.maxInstances },
+      );
+    }
+    const instanceId = newInstanceId(now);
+    const hasPrompt = request.initial_prompt !== null;
+    const spec: InstanceSpec = {
+      v: 1,
+      tenant: request.tenant,
+      instance_id: instanceId,
+      name: request.name,
+      role: request.role,
+      model: request.model,
+      effort: request.effort,
+      max_tokens: request.max_tokens,
+      system: request.system,
+      tools: request.tools,
+      parent_instance_id: request.parent_instance_id,
+      has_initial_prompt: hasPrompt,
+      depth,
+      created_at: now,
+    };
+    sql.exec(
+      `INSERT INTO instance (instance_id, name, role, model, parent_id, depth, state, active, spec, initial_prompt,
+         created_at, last_activity) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)`,
+      instanceId,
+      spec.name,
+      spec.role,
+      spec.model,
+      spec.parent_instance_id,
+      depth,
+      hasPrompt ? "initializing" : "idle",
+      JSON.stringify(spec),
+      request.initial_prompt,
+      now,
+      now,
+    );
+    sql.exec("UPDATE tenant SET total_instances = total_instances + 1, active_instances = active_instances + 1");
+    logEvent(sql, instanceId, 0, now, "instance.spawned", {
+      name: spec.name,
+      role: spec.role,
+      model: spec.model,
+      parent_instance_id: spec.parent_instance_id,
+    });
+    if (hasPrompt) owe(sql, instanceId, "wake", now);
+    const receipt: SpawnReceipt = {
+      instance_id: instanceId,
+      message_id: hasPrompt ? messageIdOf(instanceId, 0) : null,
+    };
+    return remember(sql, request.idempotency, ok(receipt), now);
+  });
+}
+
+export function birthOf(sql: SqlStorage, instanceId: string): Birth | null {
+  const row = first<{ spec: string; initial_prompt: string | null; active: number }>(
+    sql,
+    "SELECT spec, initial_prompt, active FROM instance WHERE instance_id = ?",
+    instanceId,
+  );
+  return row ? { spec: JSON.parse(row.spec), initial_prompt: row.initial_prompt, ended: row.active === 0 } : null;
+}
+
+/** Takes over what an instance reports of itself: its row, the tenant's totals and the event log, all or nothing. */
+export function apply(storage: DurableObjectStorage, report: Report): void {
+  const { sql } = storage;
+  storage.transactionSync(() => {
+    const row = rowOf(sql, report.instance_id);
+    if (!row) return;
+    for (const event of report.events) {
+      if (event.seq > row.event_seq) logEvent(sql, row.instance_id, event.seq, event.at, event.kind, event.data);
+    }
+    const eventSeq = Math.max(row.event_seq, report.events.at(-1)?.seq ?? 0);
+    if (report.seq <= row.report_seq) {
+      if (eventSeq > row.event_seq)
+        sql.exec("UPDATE instance SET event_seq = ? WHERE instance_id = ?", eventSeq, row.instance_id);
+      return;
+    }
+    const { snapshot } = report;
+    sql.exec(
+      `UPDATE instance SET report_seq = ?, event_seq = ?, state = CASE active WHEN 1 THEN ? ELSE state END,
+         waiting_reason = ?, waiting_until = ?, last_activity = ?, queue_depth = ?, request_count = ?, completed_count = ?,
+         error_count = ?, response_ms_total = ?, tokens_input = ?, tokens_output = ?, tokens_cache_read = ?,
+         tokens_cache_write = ?, cost_nano = ?, error_message = ?, simulated = ?
+       WHERE instance_id = ?`,
+      report.seq,
+      eventSeq,
+      snapshot.state,
+      snapshot.waiting_for?.reason ?? null,
+      snapshot.waiting_for?.until ?? null,
+      snapshot.last_activity,
+      snapshot.queue_depth,
+      snapshot.request_count,
+      snapshot.completed_count,
+      snapshot.error_count,
+      snapshot.response_ms_total,
+      snapshot.tokens.input,
+      snapshot.tokens.output,
+      snapshot.tokens.cache_read,
+      snapshot.tokens.cache_write,
+      snapshot.cost_nano,
+      snapshot.error_message,
+      snapshot.simulated ? 1 : 0,
+      row.instance_id,
+    );
+    const spent = snapshot.cost_nano - row.cost_nano;
+    const fresh = freshTokens(snapshot.tokens) + snapshot.tokens.cache_read;
+    const before = row.tokens_input + row.tokens_output + row.tokens_cache_read + row.tokens_cache_write;
+    if (spent === 0 && fresh === before) return;
+    sql.exec(
+      `UPDATE tenant SET tokens_input = tokens_input + ?, tokens_output = tokens_output + ?,
+         tokens_cache_read = tokens_cache_read + ?, tokens_cache_write = tokens_cache_write + ?, cost_nano = cost_nano + ?`,
+      snapshot.tokens.input - row.tokens_input,
+      snapshot.tokens.output - row.tokens_output,
+      snapshot.tokens.cache_read - row.tokens_cache_read,
+      snapshot.tokens.cache_write - row.tokens_cache_write,
+      spent,
+    );
+  });
+}
+
+export function rowOf(sql: SqlStorage, instanceId: string): InstanceRow | undefined {
+  return first<InstanceRow>(sql, `SELECT ${STATUS_COLUMNS} FROM instance WHERE instance_id = ?`, instanceId);
+}
+
+/** One page of instances in the order of their spawning, with the tenant's totals. `prefix` as in `statusOf`. */
+export function list(sql: SqlStorage, query: ListQuery, prefix: string, now: number): InstancePage {
+  const where: string[] = [];
+  const values: SqlStorageValue[] = [];
+  const match = (condition: string, value: string | undefined) => {
+    if (value === undefined) return;
+    where.push(condition);
+    values.push(value);
+  };
+  match("state = ?", query.state);
+  match("role = ?", query.role);
+  match("parent_id = ?", query.parent_id);
+  match("instance_id > ?", query.cursor);
+  const rows = sql
+    .exec<InstanceRow>(
+      `SELECT ${STATUS_COLUMNS} FROM instance ${where.length ? `WHERE ${where.join(" AND ")}` : ""}
+       ORDER BY instance_id LIMIT ?`,
+      ...values,
+      query.limit + 1,
+    )
+    .toArray();
+  const page = rows.slice(0, query.limit);
+  const totals = tenantRow(sql);
+  return {
+    instances: page.map((row) => statusOf(row, prefix, now)),
+    total_instances: totals.total_instances,
+    active_instances: totals.active_instances,
+    total_tokens_used: totals.tokens_input + totals.tokens_cache_write + totals.tokens_output,
+    total_cost_nano: totals.cost_nano,
+    next_cursor: rows.length > page.length ? (page.at(-1)?.instance_id ?? null) : null,
+  };
+}
+
+/**
+ * Ends an instance and everything below it in one transaction: the rows are terminated, and each object is owed the
+ * word. Repeating it changes nothing.
+ */
+export function terminate(
+  storage: DurableObjectStorage,
+  request: TerminateRequest,
+  now: number,
+): Answer<TerminateReceipt> {
+  const { sql } = storage;
+  return storage.transactionSync((): Answer<TerminateReceipt> => {
+    const known = recall<TerminateReceipt>(sql, request.idempotency);
+    if (known) return known;
+    if (!rowOf(sql, request.instance_id)) return unknownInstance(request.instance_id);
+    const ended = sql
+      .exec<{ instance_id: string }>(
+        `WITH RECURSIVE tree(id) AS (
+           SELECT ? UNION ALL SELECT instance_id FROM instance JOIN tree ON parent_id = tree.id)
+         SELECT instance_id FROM instance JOIN tree ON instance_id = tree.id WHERE active = 1 ORDER BY depth DESC, instance_id`,
+        request.instance_id,
+      )
+      .toArray()
+      .map((row) => row.instance_id);
+    for (const id of ended) {
+      const reason = id === request.instance_id ? request.reason : `parent ${request.instance_id} terminated`;
+      sql.exec(
+        `UPDATE instance SET state = 'terminated', active = 0, terminated_at = ?, termination_reason = ?, last_activity = ?,
+           queue_depth = 0 WHERE instance_id = ?`,
+        now,
+        reason,
+        now,
+        id,
+      );
+      owe(sql, id, request.force ? "stop_now" : "stop", now);
+      logEvent(sql, id, 0, now, "instance.terminated", { reason, force: request.force });
+    }
+    if (ended.length > 0) sql.exec("UPDATE tenant SET active_instances = active_instances - ?", ended.length);
+    return remember(sql, request.idempotency, ok({ terminated: ended }), now);
+  });
+}
+
+function tenantRow(sql: SqlStorage): TenantRow {
+  return sql.exec<TenantRow>("SELECT * FROM tenant").one();
+}

@@ -1,0 +1,137 @@
+/**
+ * A status record: what the registry knows of one instance, computed from its row.
+ */
+import type { TokenCounts } from "../instance/spec.ts";
+import type { Row } from "../sqlite.ts";
+import { NANO_PER_USD } from "../units.ts";
+
+/** Times are ISO 8601, durations as named, money USD. */
+export interface StatusRecord {
+  instance_id: string;
+  name: string;
+  role: string;
+  model: string;
+  state: string;
+  parent_instance_id: string | null;
+  created_at: string;
+  last_activity: string;
+  request_count: number;
+  total_tokens_used: number;
+  tokens: TokenCounts;
+  total_cost: number;
+  error_count: number;
+  success_rate: number;
+  avg_response_time_ms: number;
+  health_score: number;
+  uptime_seconds: number;
+  queue_depth: number;
+  workspace_prefix: string;
+  simulated: boolean;
+  waiting_for?: { reason: string; until: string | null };
+  termination_reason?: string;
+  error_message?: string;
+}
+
+/** A row of the table `instance`. */
+export interface InstanceRow extends Row {
+  instance_id: string;
+  name: string;
+  role: string;
+  model: string;
+  parent_id: string | null;
+  depth: number;
+  state: string;
+  active: number;
+  created_at: number;
+  terminated_at: number | null;
+  termination_reason: string | null;
+  report_seq: number;
+  event_seq: number;
+  waiting_reason: string | null;
+  waiting_until: number | null;
+  last_activity: number;
+  queue_depth: number;
+  request_count: number;
+  completed_count: number;
+  error_count: number;
+  response_ms_total: number;
+  tokens_input: number;
+  tokens_output: number;
+  tokens_cache_read: number;
+  tokens_cache_write: number;
+  cost_nano: number;
+  error_message: string | null;
+  simulated: number;
+}
+
+/** The columns of `InstanceRow`: everything but the spec, which can be large. */
+export const STATUS_COLUMNS = `instance_id, name, role, model, parent_id, depth, state, active, created_at, terminated_at,
+  termination_reason, report_seq, event_seq, waiting_reason, waiting_until, last_activity, queue_depth, request_count,
+  completed_count, error_count, response_ms_total, tokens_input, tokens_output, tokens_cache_read, tokens_cache_write,
+  cost_nano, error_message, simulated`;
+
+/** Fresh tokens: what the token totals and limits count. Cache reads are reported beside them. */
+export function freshTokens(tokens: TokenCounts): number {
+  return tokens.input + tokens.cache_write + tokens.output;
+}
+
+/**
+ * Health in 0..1: 0.7 × the share of finished messages that completed (1 when none has finished)
+ * + 0.3 when the last message did not fail. A terminated instance has 0.
+ */
+export function healthScore(row: Pick<InstanceRow, "state" | "completed_count" | "error_count" | "active">): number {
+  if (!row.active) return 0;
+  return round(0.7 * successRate(row) + (row.state === "error" ? 0 : 0.3), 3);
+}
+
+/** Completed messages among those that completed or failed; 1 when there are none. */
+export function successRate(row: Pick<InstanceRow, "completed_count" | "error_count">): number {
+  const finished = row.completed_count + row.error_count;
+  return finished === 0 ? 1 : round(row.completed_count / finished, 4);
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
+
+/** `now` in ms since the epoch; `prefix` is `<WORKSPACE_PREFIX>/<tenant>`. */
+export function statusOf(row: InstanceRow, prefix: string, now: number): StatusRecord {
+  const tokens: TokenCounts = {
+    input: row.tokens_input,
+    output: row.tokens_output,
+    cache_read: row.tokens_cache_read,
+    cache_write: row.tokens_cache_write,
+  };
+  return {
+    instance_id: row.instance_id,
+    name: row.name,
+    role: row.role,
+    model: row.model,
+    state: row.state,
+    parent_instance_id: row.parent_id,
+    created_at: new Date(row.created_at).toISOString(),
+    last_activity: new Date(row.last_activity).toISOString(),
+    request_count: row.request_count,
+    total_tokens_used: freshTokens(tokens),
+    tokens,
+    total_cost: row.cost_nano / NANO_PER_USD,
+    error_count: row.error_count,
+    success_rate: successRate(row),
+    avg_response_time_ms: row.completed_count === 0 ? 0 : Math.round(row.response_ms_total / row.completed_count),
+    health_score: healthScore(row),
+    uptime_seconds: Math.max(0, Math.floor(((row.terminated_at ?? now) - row.created_at) / 1000)),
+    queue_depth: row.queue_depth,
+    workspace_prefix: `${prefix}/${row.instance_id}/`,
+    simulated: row.simulated === 1,
+    ...(row.waiting_reason && row.active
+      ? {
+          waiting_for: {
+            reason: row.waiting_reason,
+            until: row.waiting_until === null ? null : new Date(row.waiting_until).toISOString(),
+          },
+        }
+      : {}),
+    ...(row.termination_reason ? { termination_reason: row.termination_reason } : {}),
+    ...(row.error_message ? { error_message: row.error_message } : {}),
+  };
+}

@@ -1,0 +1,23 @@
+/**
+ * The catalogue: every tool there is, in the order in which they are listed. All doors are made from it.
+ */
+import { getInstanceOutput } from "./get-instance-output.ts";
+import { getInstanceStatus } from "./get-instance-status.ts";
+import { sendToInstance } from "./send-to-instance.ts";
+import { spawnClaude } from "./spawn-claude.ts";
+import { terminateInstance } from "./terminate-instance.ts";
+import type { Tool } from "./tool.ts";
+
+export const CATALOGUE: readonly Tool[] = [
+  spawnClaude,
+  sendToInstance,
+  getInstanceOutput,
+  getInstanceStatus,
+  terminateInstance,
+];
+
+const byName: ReadonlyMap<string, Tool> = new Map(CATALOGUE.map((tool) => [tool.name, tool]));
+
+export function toolByName(name: string): Tool | undefined {
+  return byName.get(name);
+}

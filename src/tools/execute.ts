@@ -1,0 +1,91 @@
+/**
+ * The one dispatcher: every door runs tools through it, so that every door gives the same answer.
+ */
+import type * as z from "zod";
+import { type ErrorBody, errorBody, failureOf, MadroxError } from "../errors.ts";
+import { describe } from "../log.ts";
+import type { Idempotency } from "../orchestrator/api.ts";
+import { CATALOGUE, toolByName } from "./catalogue.ts";
+import type { Tool, ToolAnswer, ToolContext } from "./tool.ts";
+
+/**
+ * Runs a tool by name on whatever the caller sent. Never throws: a failure is an answer with `success: false` and a code.
+ * `key` is an idempotency key that came beside the input (a header); one in the input goes before it.
+ */
+export async function execute(
+  context: Omit<ToolContext, "idempotency">,
+  name: unknown,
+  input: unknown,
+  key: string | null = null,
+): Promise<ToolAnswer | ErrorBody> {
+  const started = Date.now();
+  const fields = { tool: String(name).slice(0, 100), tenant: context.principal.tenant };
+  try {
+    const tool = typeof name === "string" ? toolByName(name) : undefined;
+    if (!tool) throw unknownTool(name);
+    const given = withKey(tool, input ?? {}, key);
+    const parsed = tool.input.safeParse(given);
+    if (!parsed.success) throw invalidInput(tool, parsed.error);
+    const idempotency = await idempotencyOf(tool, parsed.data);
+    const result = await tool.run({ ...context, ...(idempotency ? { idempotency } : {}) }, parsed.data);
+    context.log.info("tool.called", { ...fields, success: result.success, duration_ms: Date.now() - started });
+    return result;
+  } catch (error) {
+    const failure = failureOf(error);
+    if (failure.code === "internal") context.log.error("tool.failed", { ...fields, error: describe(error) });
+    else
+      context.log.info("tool.called", {
+        ...fields,
+        success: false,
+        error: failure.code,
+        duration_ms: Date.now() - started,
+      });
+    return errorBody(failure);
+  }
+}
+
+function unknownTool(name: unknown): MadroxError {
+  const names = CATALOGUE.map((tool) => tool.name);
+  const asked =
+    typeof name === "string"
+      ? `no tool named ${JSON.stringify(name.slice(0, 100).toWellFormed())}`
+      : "no tool without a name";
+  return new MadroxError("not_found", `There is ${asked}. There are: ${names.join(", ")}.`, { tools: names });
+}
+
+function withKey(tool: Tool, input: unknown, key: string | null): unknown {
+  if (key === null || !tool.changes || typeof input !== "object" || input === null) return input;
+  return { idempotency_key: key, ...input };
+}
+
+function invalidInput(tool: Tool, error: z.ZodError): MadroxError {
+  const issues = error.issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys"
+      ? issue.keys.map((field) => ({ field, problem: "is no argument of this tool" }))
+      : [{ field: issue.path.join(".") || "arguments", problem: issue.message }],
+  );
+  const said = issues.slice(0, 5).map(({ field, problem }) => `${field.slice(0, 100).toWellFormed()}: ${problem}`);
+  return new MadroxError("invalid_input", `${tool.name} can't be called like this. ${said.join("; ")}.`, {
+    issues: issues.slice(0, 20),
+  });
+}
+
+/** The caller's key with a hash of everything else it asked for. */
+async function idempotencyOf(tool: Tool, input: Record<string, unknown>): Promise<Idempotency | undefined> {
+  const { idempotency_key: key, ...rest } = input;
+  if (typeof key !== "string") return undefined;
+  const body = new TextEncoder().encode(JSON.stringify([tool.name, sorted(rest)]));
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", body));
+  return { key, body_hash: hash.reduce((hex, byte) => hex + byte.toString(16).padStart(2, "0"), "") };
+}
+
+/** The same value with its keys in order, so that their order in the request doesn't matter. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, sorted(inner)]),
+  );
+}

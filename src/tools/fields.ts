@@ -1,0 +1,48 @@
+/**
+ * Input fields that several tools share.
+ */
+import * as z from "zod";
+import { MadroxError } from "../errors.ts";
+import { isInstanceId } from "../ids.ts";
+
+/** A message's size, in bytes of UTF-8, at most: about 250,000 tokens, a quarter of a model's context. */
+export const MAX_MESSAGE_BYTES = 1_048_576;
+
+const storable = (text: string) => text.isWellFormed() && !text.includes("\0");
+const STORABLE = "must be valid Unicode without NUL characters (it holds a lone surrogate or a NUL)";
+
+/** Text that survives UTF-8 and every JSON parser on its way. */
+export const text = () => z.string().refine(storable, STORABLE);
+
+/** The same, not blank. The Messages API refuses blank text. */
+export const prose = () => text().refine((value) => value.trim() !== "", "must not be empty");
+
+export const instanceId = z
+  .string()
+  .refine(
+    isInstanceId,
+    "is no instance id: they look like inst_01K... and come from spawn_claude or get_instance_status",
+  )
+  .describe("The instance's id");
+
+export const idempotencyKey = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine(storable, STORABLE)
+  .optional()
+  .describe(
+    "Any string of your own. Repeating a call with the same key has no second effect and gets the first answer",
+  );
+
+/** Throws `too_large` for a text that is longer than a message may be. */
+export function assertSize(name: string, value: string, limit: number = MAX_MESSAGE_BYTES): void {
+  if (value.length <= limit / 3) return;
+  const bytes = new TextEncoder().encode(value).length;
+  if (bytes <= limit) return;
+  throw new MadroxError(
+    "too_large",
+    `${name} has ${bytes} bytes, and at most ${limit} are taken. Send it in several messages.`,
+    { bytes, limit_bytes: limit },
+  );
+}

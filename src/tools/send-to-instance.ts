@@ -1,0 +1,123 @@
+import * as z from "zod";
+import { type Failure, MadroxError, unwrap } from "../errors.ts";
+import { isFinal, type MessageView } from "../instance/api.ts";
+import { apiSchema } from "../instance/structured.ts";
+import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
+import { ADDS, answer, defineTool } from "./tool.ts";
+import { awaitMessage, MAX_WAIT_SECONDS } from "./waiting.ts";
+
+export const messageResponse = z.looseObject({
+  message_id: z.string(),
+  response: z.string(),
+  structured: z.unknown().optional(),
+  timestamp: z.string(),
+  tokens_used: z.number(),
+  cost: z.number(),
+});
+
+export const sendToInstance = defineTool({
+  name: "send_to_instance",
+  title: "Send a message to an instance",
+  description: `Send a message to an instance and, unless told otherwise, wait for its answer. The message is safe once this answers: if the answer is not there in time (at most ${MAX_WAIT_SECONDS} s), status is queued or working, the work goes on, and get_instance_output has the answer later. Messages to a busy instance are queued.`,
+  annotations: ADDS,
+  changes: true,
+  input: z.strictObject({
+    instance_id: instanceId,
+    message: prose().describe("What to tell it"),
+    wait_for_response: z.boolean().default(true),
+    timeout_seconds: z
+      .number()
+      .min(0)
+      .default(30)
+      .describe(`How long to wait for the answer; more than ${MAX_WAIT_SECONDS} counts as ${MAX_WAIT_SECONDS}`),
+    response_schema: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe("A JSON Schema: the answer follows it and comes parsed in response.structured"),
+    idempotency_key: idempotencyKey,
+  }),
+  output: answer({
+    instance_id: z.string(),
+    message_id: z.string(),
+    status: z.string(),
+    response: messageResponse.optional(),
+  }),
+  async run(context, input) {
+    assertSize("message", input.message);
+    if (input.response_schema) assertSchema(input.response_schema);
+    const instance = context.instance(input.instance_id);
+    const sent = unwrap(
+      await instance.send({
+        message: input.message,
+        sender: context.principal.instance ?? "user",
+        response_schema: input.response_schema ?? null,
+        ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+      }),
+    );
+    const view =
+      input.wait_for_response && !isFinal(sent.state)
+        ? await awaitMessage(context, sent, Math.min(input.timeout_seconds, MAX_WAIT_SECONDS) * 1000)
+        : sent;
+    return sendAnswer(input.instance_id, view);
+  },
+});
+
+/** How a message stands, in the words of the public contract. */
+function sendAnswer(instanceId: string, view: MessageView) {
+  const ids = { instance_id: instanceId, message_id: view.message_id };
+  const waiting = view.waiting_for ? { waiting_for: view.waiting_for } : {};
+  switch (view.state) {
+    case "completed":
+      return {
+        success: true,
+        message: "The instance answered.",
+        ...ids,
+        status: "completed",
+        ...(view.response ? { response: view.response } : {}),
+      };
+    case "queued":
+      return {
+        success: true,
+        message: "The message is accepted and queued. Read the answer later with get_instance_output.",
+        ...ids,
+        status: "queued",
+      };
+    case "running":
+    case "waiting":
+      return {
+        success: true,
+        message: "The instance is at work on the message. Read the answer later with get_instance_output.",
+        ...ids,
+        status: "working",
+        ...waiting,
+      };
+    case "failed":
+    case "cancelled":
+    case "refused": {
+      const failure: Failure = view.error ?? { code: "internal", message: `The message ended as ${view.state}.` };
+      return {
+        success: false,
+        error: failure.code,
+        message: failure.message,
+        ...(failure.details ? { details: failure.details } : {}),
+        ...ids,
+        status: view.state,
+      };
+    }
+  }
+}
+
+/** Throws `invalid_input` for a schema that can't be used. */
+function assertSchema(schema: Record<string, unknown>): void {
+  try {
+    apiSchema(schema);
+  } catch (error) {
+    throw new MadroxError(
+      "invalid_input",
+      `response_schema is no JSON Schema that can be used: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        field: "response_schema",
+      },
+    );
+  }
+}

@@ -1,0 +1,108 @@
+import * as z from "zod";
+import { ALIASES, resolveModel } from "../claude/models.ts";
+import { MadroxError, unwrap } from "../errors.ts";
+import { definitionOf } from "../instance/tool.ts";
+import { ROLE_IDS, systemPromptOf } from "../roles/index.ts";
+import { assertSize, idempotencyKey, instanceId, prose, text } from "./fields.ts";
+import { ADDS, answer, defineTool } from "./tool.ts";
+
+/** A system prompt's size in bytes, at most: it is part of every model call. */
+const MAX_SYSTEM_BYTES = 102_400;
+/** The original's default; fits a long answer, and keeps what one call can cost in bounds. */
+const DEFAULT_MAX_TOKENS = 16_000;
+
+export const spawnClaude = defineTool({
+  name: "spawn_claude",
+  title: "Spawn a Claude instance",
+  description:
+    "Start a new Claude instance with a name and a role, ready to take messages. It keeps its conversation until it is terminated. Returns its instance_id; with initial_prompt it starts to work at once.",
+  annotations: ADDS,
+  changes: true,
+  input: z.strictObject({
+    name: prose().max(200).describe("What to call it"),
+    role: z.enum(ROLE_IDS).default("general").describe("Its speciality, which gives it a system prompt"),
+    system_prompt: text().optional().describe("Instructions added to the role's"),
+    model: z
+      .string()
+      .optional()
+      .describe(`${Object.keys(ALIASES).join(", ")}, or a full model id. Default: the server's`),
+    effort: z
+      .enum(["low", "medium", "high", "xhigh", "max"])
+      .optional()
+      .describe("How much the model thinks. Default: the model's"),
+    max_tokens: z
+      .int()
+      .min(1)
+      .default(DEFAULT_MAX_TOKENS)
+      .describe("Output tokens of one model call, thinking included"),
+    initial_prompt: prose().optional().describe("A first message"),
+    parent_instance_id: instanceId.optional().describe("The instance that this one belongs to; it ends with it"),
+    idempotency_key: idempotencyKey,
+  }),
+  output: answer({
+    instance_id: z.string(),
+    name: z.string(),
+    role: z.string(),
+    model: z.string(),
+    message_id: z.string().optional(),
+  }),
+  async run(context, input) {
+    const resolved = resolveModel(input.model ?? context.defaultModel);
+    if (!resolved.ok) {
+      throw new MadroxError("invalid_input", resolved.message, {
+        field: "model",
+        reason: resolved.reason,
+        models: ALIASES,
+      });
+    }
+    const { model } = resolved;
+    if (input.effort && !model.efforts.includes(input.effort)) {
+      throw new MadroxError(
+        "invalid_input",
+        model.efforts.length === 0
+          ? `${model.id} has no effort setting. Leave effort out.`
+          : `${model.id} takes effort ${model.efforts.join(", ")}, not ${input.effort}.`,
+        { field: "effort", efforts: model.efforts },
+      );
+    }
+    if (input.max_tokens > model.maxOutput) {
+      throw new MadroxError(
+        "invalid_input",
+        `${model.id} writes at most ${model.maxOutput} tokens a call; max_tokens is ${input.max_tokens}.`,
+        {
+          field: "max_tokens",
+          maximum: model.maxOutput,
+        },
+      );
+    }
+    if (input.system_prompt) assertSize("system_prompt", input.system_prompt, MAX_SYSTEM_BYTES);
+    if (input.initial_prompt) assertSize("initial_prompt", input.initial_prompt);
+
+    const receipt = unwrap(
+      await context.orchestrator.spawn({
+        tenant: context.principal.tenant,
+        name: input.name,
+        role: input.role,
+        model: model.id,
+        effort: input.effort ?? null,
+        max_tokens: input.max_tokens,
+        system: systemPromptOf(input.role, input.system_prompt),
+        tools: context.instanceTools.map(definitionOf),
+        parent_instance_id: input.parent_instance_id ?? null,
+        initial_prompt: input.initial_prompt ?? null,
+        ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+      }),
+    );
+    return {
+      success: true,
+      message: receipt.message_id
+        ? `${input.name} (${input.role}) is at work on its initial prompt. Read the answer with get_instance_output.`
+        : `${input.name} (${input.role}) is ready. Talk to it with send_to_instance.`,
+      instance_id: receipt.instance_id,
+      name: input.name,
+      role: input.role,
+      model: model.id,
+      ...(receipt.message_id ? { message_id: receipt.message_id } : {}),
+    };
+  },
+});

@@ -1,0 +1,38 @@
+import * as z from "zod";
+import { unwrap } from "../errors.ts";
+import { idempotencyKey, instanceId } from "./fields.ts";
+import { answer, defineTool, ENDS } from "./tool.ts";
+
+export const terminateInstance = defineTool({
+  name: "terminate_instance",
+  title: "Terminate an instance",
+  description:
+    "End an instance and all its children. It takes no more messages; queued ones are cancelled, its record and output stay readable. The running turn is finished first, with force it is stopped.",
+  annotations: ENDS,
+  changes: true,
+  input: z.strictObject({
+    instance_id: instanceId,
+    force: z.boolean().default(false).describe("Stop the running turn instead of finishing it"),
+    idempotency_key: idempotencyKey,
+  }),
+  output: answer({ terminated: z.array(z.string()) }),
+  async run(context, input) {
+    const { terminated } = unwrap(
+      await context.orchestrator.terminate({
+        instance_id: input.instance_id,
+        force: input.force,
+        reason: "terminated by request",
+        ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+      }),
+    );
+    return {
+      success: true,
+      message:
+        terminated.length === 0
+          ? "The instance was terminated before."
+          : `Terminated ${terminated.length === 1 ? "the instance" : `${terminated.length} instances, children first`}.`,
+      instance_id: input.instance_id,
+      terminated,
+    };
+  },
+});

@@ -1,0 +1,96 @@
+/**
+ * The shape of a tool in the catalogue. A tool's name, description and schemas stand in its own file and nowhere else.
+ */
+import * as z from "zod";
+import type { Principal } from "../auth/principal.ts";
+import type { Config } from "../config.ts";
+import type { InstanceApi } from "../instance/api.ts";
+import type { InstanceTool } from "../instance/tool.ts";
+import type { Log } from "../log.ts";
+import type { Idempotency, OrchestratorApi } from "../orchestrator/api.ts";
+
+export interface ToolContext {
+  principal: Principal;
+  config: Config;
+  log: Log;
+  /** The caller's tenant. */
+  orchestrator: OrchestratorApi;
+  instance(instanceId: string): InstanceApi;
+  /** What the instances of this Worker may use. */
+  instanceTools: readonly InstanceTool[];
+  /** The model of a spawn that names none: the connection's, else the deployment's. */
+  defaultModel: string;
+  /** The caller's key for this call, bound to its whole input. */
+  idempotency?: Idempotency;
+  /** Aborted when the caller has gone; work that is accepted goes on without it. */
+  signal: AbortSignal;
+  /** Tells a waiting caller how it stands. Does nothing for callers that can't be told. */
+  progress(message: string): void;
+}
+
+export interface Annotations {
+  readOnlyHint: boolean;
+  destructiveHint: boolean;
+  idempotentHint: boolean;
+  openWorldHint: boolean;
+}
+
+export interface Tool {
+  name: string;
+  title: string;
+  description: string;
+  input: z.ZodType<Record<string, unknown>>;
+  output: z.ZodType;
+  annotations: Annotations;
+  /** Whether it changes something, and therefore honours an idempotency key. */
+  changes: boolean;
+  run(context: ToolContext, input: Record<string, unknown>): Promise<ToolAnswer>;
+}
+
+/** An answer in the shape of the public contract. `success: false` is a failure with more to say than its error. */
+export type ToolAnswer = { success: boolean; message: string } & Record<string, unknown>;
+
+/** A tool with its input's type, which the catalogue forgets: that is a list of like things. */
+export function defineTool<Input extends z.ZodType<Record<string, unknown>>>(
+  tool: Omit<Tool, "input" | "run"> & {
+    input: Input;
+    run(context: ToolContext, input: z.output<Input>): Promise<ToolAnswer>;
+  },
+): Tool {
+  return tool as unknown as Tool;
+}
+
+export const READS: Annotations = {
+  readOnlyHint: true,
+  destructiveHint: false,
+  idempotentHint: true,
+  openWorldHint: false,
+};
+export const ADDS: Annotations = {
+  readOnlyHint: false,
+  destructiveHint: false,
+  idempotentHint: false,
+  openWorldHint: true,
+};
+export const ENDS: Annotations = {
+  readOnlyHint: false,
+  destructiveHint: true,
+  idempotentHint: true,
+  openWorldHint: false,
+};
+
+/** Every answer says whether it worked, and what happened in a sentence. */
+export function answer<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.looseObject({ success: z.boolean(), message: z.string(), ...shape });
+}
+
+const jsonSchemas = new WeakMap<z.ZodType, Record<string, unknown>>();
+
+/** A schema's JSON Schema, made once. Inputs as callers write them: what has a default is optional. */
+export function jsonSchemaOf(schema: z.ZodType): Record<string, unknown> {
+  const known = jsonSchemas.get(schema);
+  if (known) return known;
+  const { $schema: _dialect, ...made } = z.toJSONSchema(schema, { io: "input" }) as Record<string, unknown>;
+  jsonSchemas.set(schema, made);
+  return made;
+}

@@ -1,0 +1,2 @@
+/** Money is counted in nano-dollars, so that a sub-cent turn is not lost; the outside sees dollars. */
+export const NANO_PER_USD = 1_000_000_000;

@@ -1,0 +1,90 @@
+import { evictDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { beforeAll, describe, expect, it } from "vitest";
+import { output, request, send, spawn, status, tool } from "./support/door.ts";
+import { installModel, scriptModel } from "./support/model.ts";
+
+const model = installModel();
+beforeAll(() => scriptModel(() => undefined));
+
+const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
+
+describe("a conversation", () => {
+  it("goes on over many sends, each with the whole history", async () => {
+    const id = await spawn({ name: "Ada", system_prompt: "You keep bees." });
+    const first = await send(id, "My hive is called Poseidon.");
+    expect(first).toMatchObject({ success: true, status: "completed", instance_id: id });
+    expect(first.response).toMatchObject({ message_id: first.message_id, tokens_used: expect.any(Number) });
+    await send(id, "What is it called?");
+    const [, second = {}] = model.callsAbout("Poseidon");
+    const messages = second.messages as { role: string }[];
+    expect(messages.map((message) => message.role)).toEqual(["user", "assistant", "user"]);
+    expect(JSON.stringify(second.system)).toContain("You keep bees.");
+  });
+
+  it("survives the eviction of its object", async () => {
+    const id = await spawn();
+    await send(id, "Remember the number 4711.");
+    await evictDurableObject(objectOf(id));
+    await send(id, "Which number?");
+    const last = model.callsAbout("4711").at(-1);
+    expect(last?.messages).toHaveLength(3);
+    expect((await output(id)).map((row) => row.type)).toEqual(["user", "response", "user", "response"]);
+  });
+
+  it("is counted: tokens and cost of the status are those of its rows", async () => {
+    const id = await spawn();
+    await send(id, "one");
+    await send(id, "two");
+    const rows = await output(id);
+    const record = await status(id);
+    expect(record.total_tokens_used).toBe(rows.reduce((sum, row) => sum + row.tokens_used, 0));
+    expect(record.total_cost).toBeCloseTo(
+      rows.reduce((sum, row) => sum + row.cost, 0),
+      9,
+    );
+    expect(record).toMatchObject({ state: "idle", request_count: 2, error_count: 0, queue_depth: 0 });
+  });
+
+  it("starts by itself with an initial prompt", async () => {
+    const spawned = await tool("spawn_claude", { name: "Bo", initial_prompt: "Begin with chapter one." });
+    const id = String(spawned.instance_id);
+    await send(id, "And then?");
+    const rows = await output(id);
+    expect(rows.map((row) => row.type)).toEqual(["user", "response", "user", "response"]);
+    expect(rows[0]).toMatchObject({ content: "Begin with chapter one.", message_id: spawned.message_id });
+  });
+});
+
+describe("a terminated instance", () => {
+  it("keeps record and output, takes no messages, and frees its slot", async () => {
+    const id = await spawn();
+    await send(id, "hello");
+    const before = (await (await request("/health")).json()) as { active_instances: number };
+    const ended = await tool("terminate_instance", { instance_id: id });
+    expect(ended).toMatchObject({ success: true, terminated: [id] });
+    expect(await send(id, "still there?")).toMatchObject({ success: false, error: "conflict" });
+    expect(await output(id)).toHaveLength(2);
+    expect(await status(id)).toMatchObject({ state: "terminated", termination_reason: "terminated by request" });
+    const after = (await (await request("/health")).json()) as { active_instances: number };
+    expect(after.active_instances).toBe(before.active_instances - 1);
+  });
+
+  it("was never used: the same", async () => {
+    const id = await spawn();
+    await tool("terminate_instance", { instance_id: id });
+    expect(await send(id, "hello?")).toMatchObject({ success: false, error: "conflict" });
+    expect(await output(id)).toEqual([]);
+  });
+
+  it("takes its children along, children first", async () => {
+    const parent = await spawn();
+    const child = await spawn({ parent_instance_id: parent });
+    const grandchild = await spawn({ parent_instance_id: child });
+    const ended = await tool("terminate_instance", { instance_id: parent });
+    expect(ended.terminated).toEqual([grandchild, child, parent]);
+    expect(await tool("spawn_claude", { name: "late", parent_instance_id: parent })).toMatchObject({
+      error: "conflict",
+    });
+  });
+});

@@ -1,0 +1,31 @@
+import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  plugins: [
+    cloudflareTest({
+      wrangler: { configPath: "./test/entry/wrangler.toml" },
+      miniflare: {
+        // Also keeps whatever a developer's .dev.vars holds away from the tests.
+        bindings: {
+          ANTHROPIC_API_KEY: "a-key-for-tests",
+          ANTHROPIC_BASE_URL: "https://messages.test",
+          MAX_INSTANCES: "100000",
+          MODEL_IDLE_TIMEOUT_SECONDS: "1",
+          LOG_LEVEL: "CRITICAL",
+        },
+        outboundService: () => new Response("Tests reach no network.", { status: 599 }),
+      },
+    }),
+  ],
+  test: {
+    include: ["test/*.test.ts"],
+    testTimeout: 30_000,
+    coverage: {
+      provider: "istanbul",
+      include: ["src/**/*.ts"],
+      reporter: ["text-summary", "json-summary"],
+      thresholds: { lines: 85 },
+    },
+  },
+});
