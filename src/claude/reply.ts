@@ -80,6 +80,8 @@ export class ReplyBuilder {
         return;
       }
       case "message_stop": {
+        // Indexes without a block would be holes.
+        reply.blocks = reply.blocks.filter((block) => block !== undefined);
         reply.complete = true;
         return;
       }

@@ -10,10 +10,22 @@ import { requestOf } from "../claude/request.ts";
 import type { Failure } from "../errors.ts";
 import { describe, type Log } from "../log.ts";
 import { first } from "../sqlite.ts";
+import { commitAnswer } from "./answers.ts";
+import { beginCall, breakOff, noteStart, postpone } from "./attempts.ts";
+import {
+  betasOf,
+  COMPACTION_BETA,
+  commitCompaction,
+  compactable,
+  compactionRequest,
+  contextFull,
+} from "./compaction.ts";
 import { apiSchema, checkStructured } from "./structured.ts";
 import { type InstanceTool, runTool } from "./tool.ts";
+import { appendResults, beginTool, callsOf, endTool } from "./tool-calls.ts";
+import { textOf } from "./transcript.ts";
 import { nextAction, type TurnAction } from "./turn.ts";
-import type { TurnRow, TurnStore } from "./turns.ts";
+import { openTurn, Superseded, type TurnRow, type TurnStore, turnRows } from "./turn-store.ts";
 import * as turns from "./turns.ts";
 
 /** Tool calls of one answer that run at once: an object gets 6 connections, and the model call may hold one. */
@@ -76,11 +88,11 @@ export class Engine {
     const { store, log, now } = this.#parts;
     try {
       for (;;) {
-        const action = nextAction(turns.turnRows(store.storage.sql, store.generation, now()));
+        const action = nextAction(turnRows(store.storage.sql, store.generation, now()));
         if (action.kind === "rest") {
           await this.#parts.rested();
           // A message may have come in meanwhile.
-          if (nextAction(turns.turnRows(store.storage.sql, store.generation, now())).kind === "rest") return;
+          if (nextAction(turnRows(store.storage.sql, store.generation, now())).kind === "rest") return;
           continue;
         }
         if (action.kind === "wait") {
@@ -90,7 +102,7 @@ export class Engine {
         await this.#do(action);
       }
     } catch (error) {
-      if (error instanceof turns.Superseded) return;
+      if (error instanceof Superseded) return;
       // The alarm that is armed while a turn is open starts the next drive, which recovers from the rows.
       log.error("drive.failed", { error: describe(error) });
     } finally {
@@ -108,10 +120,12 @@ export class Engine {
         return this.#giveUpAfterCrashes();
       case "call_model":
         return this.#callModel(this.#turn());
+      case "compact":
+        return this.#compact(this.#turn());
       case "run_tools":
         return this.#runTools(this.#turn(), action.ids);
       case "append_results":
-        return turns.appendResults(store, this.#turn(), now());
+        return appendResults(store, this.#turn(), now());
       case "cancel":
         turns.abandon(
           store,
@@ -127,8 +141,8 @@ export class Engine {
   }
 
   #turn(): TurnRow {
-    const turn = turns.openTurn(this.#parts.store.storage.sql);
-    if (!turn) throw new turns.Superseded("the turn is closed");
+    const turn = openTurn(this.#parts.store.storage.sql);
+    if (!turn) throw new Superseded("the turn is closed");
     return turn;
   }
 
@@ -144,29 +158,57 @@ export class Engine {
   }
 
   async #callModel(turn: TurnRow): Promise<void> {
-    const { store, claude, log, now, streamed } = this.#parts;
+    const { store, claude, now, streamed, committed } = this.#parts;
+    const schema = this.#schemaOf(turn.n);
+    const entries = store.transcript.entries();
+    const body = requestOf(store.spec, entries, { responseSchema: schema ? apiSchema(schema) : null });
+    if (turn.failures > 0) streamed({ n: turn.n, step: turn.step + 1, kind: "restart", text: "" });
+    const outcome = await this.#attempt(turn, body, betasOf(entries));
+    if (!outcome) return;
+    if (!outcome.ok) return this.#failed(turn, outcome);
+    const structured = schema ? checkStructured(schema, textOf(outcome.reply.blocks)) : null;
+    commitAnswer(store, outcome.attempt, turn, outcome.reply, { simulated: claude.simulated, structured }, now());
+    await committed();
+  }
+
+  /** Has what came before the turn summarized, so that the turn can go on. */
+  async #compact(turn: TurnRow): Promise<void> {
+    const { store, now, committed } = this.#parts;
+    const before = compactable(store, turn);
+    const fail = (why: string) => turns.abandon(store, "failed", contextFull(why), now());
+    if (turn.compactions > 0) fail("it was summarized once already in this turn.");
+    else if (before.length === 0) fail("the message alone is too long.");
+    else {
+      const outcome = await this.#attempt(turn, compactionRequest(store, before), [COMPACTION_BETA]);
+      if (!outcome) return;
+      if (!outcome.ok) return this.#failed(turn, outcome);
+      if (!commitCompaction(store, outcome.attempt, turn, outcome.reply, now())) {
+        const error = contextFull("the Messages API gave no summary.");
+        turns.giveUp(store, outcome.attempt, turn, outcome.reply, error, now());
+      }
+    }
+    await committed();
+  }
+
+  /** One model call with everything on record; null when it could not even be admitted, and was postponed. */
+  async #attempt(turn: TurnRow, body: MessageCreateParamsStreaming, betas: string[]): Promise<Outcome | null> {
+    const { store, log, now } = this.#parts;
     try {
       await this.#parts.admit();
     } catch (error) {
       log.warning("admit.failed", { error: describe(error) });
-      return this.#postpone(turn, null, null, {
+      const unreachable: Failure = { code: "internal", message: "The instance's Orchestrator can't be reached." };
+      await this.#postpone(turn, null, null, {
         kind: "retry",
         reason: "connection",
         afterMs: null,
-        error: { code: "internal", message: "The instance's Orchestrator can't be reached." },
+        error: unreachable,
       });
+      return null;
     }
-    const schema = this.#schemaOf(turn.n);
-    const body = requestOf(store.spec, store.transcript.entries(), {
-      responseSchema: schema ? apiSchema(schema) : null,
-    });
-    const attempt = turns.beginCall(store, turn, now());
-    const step = turn.step + 1;
-    if (turn.failures > 0) streamed({ n: turn.n, step, kind: "restart", text: "" });
-    const outcome = await this.#call(turn.n, step, body, attempt);
+    const attempt = beginCall(store, turn, now());
+    const outcome = await this.#call(turn, body, betas, attempt);
     if (outcome.ok) {
-      const structured = schema ? checkStructured(schema, textOfReply(outcome.reply)) : null;
-      turns.commitAnswer(store, attempt, turn, outcome.reply, { simulated: claude.simulated, structured }, now());
       log.info("model_call.completed", {
         model: store.spec.model,
         request_id: outcome.requestId,
@@ -174,52 +216,48 @@ export class Engine {
         input: outcome.reply.usage.input,
         output: outcome.reply.usage.output,
       });
-      return this.#parts.committed();
     }
-    return this.#failed(turn, attempt, outcome.reply, outcome.failure);
+    return outcome;
   }
 
-  /** One call of the model, from the request to its whole answer or its failure. */
-  async #call(
-    n: number,
-    step: number,
-    body: MessageCreateParamsStreaming,
-    attempt: number,
-  ): Promise<
-    { ok: true; reply: Reply; requestId: string | null } | { ok: false; failure: CallFailure; reply: Reply | null }
-  > {
+  /** From the request to the whole answer, or what went wrong. */
+  async #call(turn: TurnRow, body: MessageCreateParamsStreaming, betas: string[], attempt: number): Promise<Outcome> {
     const { store, claude, streamed } = this.#parts;
+    const { n } = turn;
+    const step = turn.step + 1;
     const abort = new AbortController();
     this.#abort = abort;
     let partial: Reply | null = null;
     try {
       const { reply, requestId } = await claude.call(body, {
         signal: abort.signal,
+        betas,
         onEvent: (event, reply, requestId) => {
           partial = reply;
-          if (event.type === "message_start") turns.noteStart(store, attempt, reply, requestId);
+          if (event.type === "message_start") noteStart(store, attempt, reply, requestId);
           if (event.type === "content_block_delta" && event.delta.type === "text_delta") {
             streamed({ n, step, kind: "text", text: event.delta.text });
           }
         },
       });
-      return { ok: true, reply, requestId };
+      return { ok: true, attempt, reply, requestId };
     } catch (error) {
-      return { ok: false, failure: abort.signal.aborted ? { kind: "aborted" } : classify(error), reply: partial };
+      const failure: CallFailure = abort.signal.aborted ? { kind: "aborted" } : classify(error);
+      return { ok: false, attempt, failure, reply: partial };
     } finally {
       this.#abort = undefined;
     }
   }
 
-  async #failed(turn: TurnRow, attempt: number, reply: Reply | null, failure: CallFailure): Promise<void> {
+  async #failed(turn: TurnRow, { attempt, failure, reply }: Extract<Outcome, { ok: false }>): Promise<void> {
     const { store, log, now, committed } = this.#parts;
-    if (failure.kind === "aborted") {
-      turns.breakOff(store, attempt, turn, reply, now());
-      return;
-    }
+    if (failure.kind === "aborted") return breakOff(store, attempt, turn, reply, now());
     log.warning("model_call.failed", { kind: failure.kind, error: failure.error.message });
     if (failure.kind === "retry" && turn.failures + 1 < MAX_TRIES[failure.reason]) {
       return this.#postpone(turn, attempt, reply, failure);
+    }
+    if (failure.kind === "too_long" && turn.phase !== "full") {
+      return turns.fillUp(store, attempt, turn, reply, failure.error, now());
     }
     turns.giveUp(store, attempt, turn, reply, failure.error, now());
     await committed();
@@ -233,7 +271,7 @@ export class Engine {
   ): Promise<void> {
     const { store, now, committed } = this.#parts;
     const at = now() + retryDelay(turn.failures + 1, failure.afterMs, Math.random());
-    turns.postpone(store, attempt, turn, { at, reason: failure.reason, error: failure.error, reply }, now());
+    postpone(store, attempt, turn, { at, reason: failure.reason, error: failure.error, reply }, now());
     await committed();
   }
 
@@ -251,17 +289,17 @@ export class Engine {
     const { store, tools, now } = this.#parts;
     const abort = new AbortController();
     this.#abort = abort;
-    const queue = turns.callsOf(store.storage.sql, turn).filter((call) => ids.includes(call.id));
+    const queue = callsOf(store.storage.sql, turn).filter((call) => ids.includes(call.id));
     const worker = async () => {
       for (let call = queue.shift(); call && !abort.signal.aborted; call = queue.shift()) {
-        turns.beginTool(store, call.id, now());
+        beginTool(store, call.id, now());
         const result = await runTool(tools.get(call.name), call.name, JSON.parse(call.input), {
           tenant: store.spec.tenant,
           instanceId: store.spec.instance_id,
           key: `${store.spec.instance_id}:${call.tool_use_id}`,
           signal: abort.signal,
         });
-        if (!abort.signal.aborted) turns.endTool(store, turn, call, result, now());
+        if (!abort.signal.aborted) endTool(store, turn, call, result, now());
       }
     };
     try {
@@ -272,6 +310,6 @@ export class Engine {
   }
 }
 
-function textOfReply(reply: Reply): string {
-  return reply.blocks.map((block) => (block?.type === "text" ? String(block.text) : "")).join("");
-}
+type Outcome =
+  | { ok: true; attempt: number; reply: Reply; requestId: string | null }
+  | { ok: false; attempt: number; failure: CallFailure; reply: Reply | null };

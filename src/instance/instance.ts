@@ -17,7 +17,7 @@ import { INSTANCE_SCHEMA } from "./schema.ts";
 import { confirm, emit, hasUnreported, reportOf, selfOf, storedSpec } from "./self.ts";
 import type { InstanceTool } from "./tool.ts";
 import { Transcript } from "./transcript.ts";
-import { openTurn } from "./turns.ts";
+import { openTurn } from "./turn-store.ts";
 import { Waiters } from "./waiters.ts";
 
 /**

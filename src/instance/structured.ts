@@ -3,7 +3,7 @@
  */
 import { transformJSONSchema } from "@anthropic-ai/sdk/lib/transform-json-schema";
 import { CfWorkerJsonSchemaValidator } from "@modelcontextprotocol/server/validators/cf-worker";
-import type { StructuredCheck } from "./turns.ts";
+import type { StructuredCheck } from "./answers.ts";
 
 /**
  * The schema as the API accepts it: closed objects, and constraints that it doesn't know moved into descriptions. The

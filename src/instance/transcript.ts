@@ -86,6 +86,12 @@ export class Transcript {
     return true;
   }
 
+  /** Leaves everything so far out of what is sent. Call inside the transaction that appends what takes its place. */
+  omitAll(): void {
+    this.#sql.exec("UPDATE transcript SET omitted = 1 WHERE omitted = 0");
+    this.#entries = [];
+  }
+
   /** Forgets the cache: after a transaction that failed it may hold what storage doesn't. */
   forget(): void {
     this.#entries = null;

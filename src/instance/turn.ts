@@ -4,8 +4,11 @@
  */
 import type { Failure } from "../errors.ts";
 
-/** `ready`: a model call is next. `calling`: one is under way. `tools`: tool calls of the last answer are open. */
-export type TurnPhase = "ready" | "calling" | "tools";
+/**
+ * `ready`: a model call is next. `calling`: one is under way. `tools`: tool calls of the last answer are open. `full`: the
+ * conversation no longer fits the model's context and has to be compacted first.
+ */
+export type TurnPhase = "ready" | "calling" | "tools" | "full";
 
 export interface TurnView {
   n: number;
@@ -51,6 +54,7 @@ export type TurnAction =
   /** Take over a turn whose drive died: its model call is lost, its running tools are open again or unknown. */
   | { kind: "recover" }
   | { kind: "call_model" }
+  | { kind: "compact" }
   | { kind: "run_tools"; ids: number[] }
   | { kind: "append_results" }
   | { kind: "wait"; until: number; reason: string }
@@ -73,6 +77,8 @@ export function nextAction(rows: TurnRows): TurnAction {
   switch (turn.phase) {
     case "ready":
       return turn.step >= rows.maxSteps ? { kind: "fail", error: tooManySteps(rows.maxSteps) } : { kind: "call_model" };
+    case "full":
+      return { kind: "compact" };
     case "calling":
       // The drive itself leaves this phase before it asks again; only a dead one left it behind, and that is `recover`.
       return { kind: "recover" };

@@ -1,0 +1,166 @@
+/**
+ * Attempts: every model call that was made, from the moment before it to what came of it. Each one costs, also when its
+ * answer is lost, so each one is on record.
+ */
+import { costOf, priceOf } from "../claude/prices.ts";
+import type { Reply, Usage } from "../claude/reply.ts";
+import type { Failure } from "../errors.ts";
+import { messageIdOf } from "../ids.ts";
+import { emit } from "./self.ts";
+import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
+
+/** Writes down that a model call is about to be made. Returns the attempt's id. */
+export function beginCall(store: TurnStore, turn: TurnRow, now: number): number {
+  const { sql } = store.storage;
+  return fenced(store, () => {
+    sql.exec("UPDATE turn SET phase = 'calling', not_before = NULL, waiting_reason = NULL WHERE n = ?", turn.n);
+    sql.exec("UPDATE message SET state = 'running' WHERE n = ? AND state = 'waiting'", turn.n);
+    sql.exec("UPDATE self SET request_count = request_count + 1, last_activity = ?", now);
+    return sql
+      .exec<{ id: number }>(
+        "INSERT INTO attempt (n, step, model, started_at, outcome) VALUES (?, ?, ?, ?, 'live') RETURNING id",
+        turn.n,
+        turn.step + 1,
+        store.spec.model,
+        now,
+      )
+      .one().id;
+  });
+}
+
+/** Keeps what `message_start` said, so that a call that dies later is counted all the same. */
+export function noteStart(store: TurnStore, attempt: number, reply: Reply, requestId: string | null): void {
+  store.storage.sql.exec(
+    `UPDATE attempt SET api_message_id = ?, request_id = ?, input = ?, output = ?, cache_read = ?, cache_write_5m = ?,
+       cache_write_1h = ? WHERE id = ?`,
+    reply.apiMessageId,
+    requestId,
+    reply.usage.input,
+    reply.usage.output,
+    reply.usage.cacheRead,
+    reply.usage.cacheWrite5m,
+    reply.usage.cacheWrite1h,
+    attempt,
+  );
+}
+
+/** Ends an attempt and adds what it used to the turn and the instance. `reply` null: what `noteStart` kept. */
+export function closeAttempt(
+  store: TurnStore,
+  id: number,
+  n: number,
+  outcome: "completed" | "failed" | "aborted" | "lost",
+  reply: Reply | null,
+  now: number,
+  error: Failure | null = null,
+): { fresh: number; costNano: number } {
+  const { sql } = store.storage;
+  const row = sql
+    .exec<{
+      model: string;
+      started_at: number;
+      input: number;
+      output: number;
+      cache_read: number;
+      cache_write_5m: number;
+      cache_write_1h: number;
+      request_id: string | null;
+    }>(
+      "SELECT model, started_at, input, output, cache_read, cache_write_5m, cache_write_1h, request_id FROM attempt WHERE id = ?",
+      id,
+    )
+    .one();
+  const usage: Usage = reply?.usage ?? {
+    input: row.input,
+    output: row.output,
+    cacheRead: row.cache_read,
+    cacheWrite5m: row.cache_write_5m,
+    cacheWrite1h: row.cache_write_1h,
+    webSearches: 0,
+  };
+  const prompt = usage.input + usage.cacheRead + usage.cacheWrite5m + usage.cacheWrite1h;
+  const price = priceOf(row.model, row.started_at, prompt);
+  const costNano = price ? costOf(price, usage) : 0;
+  const written = usage.cacheWrite5m + usage.cacheWrite1h;
+  const fresh = usage.input + written + usage.output;
+  sql.exec(
+    `UPDATE attempt SET finished_at = ?, outcome = ?, stop_reason = ?, input = ?, output = ?, cache_read = ?,
+       cache_write_5m = ?, cache_write_1h = ?, cost_nano = ?, error = ? WHERE id = ?`,
+    now,
+    outcome,
+    reply?.stopReason ?? null,
+    usage.input,
+    usage.output,
+    usage.cacheRead,
+    usage.cacheWrite5m,
+    usage.cacheWrite1h,
+    costNano,
+    error ? JSON.stringify(error) : null,
+    id,
+  );
+  sql.exec(
+    "UPDATE turn SET tokens_fresh = tokens_fresh + ?, cost_nano = cost_nano + ? WHERE n = ?",
+    fresh,
+    costNano,
+    n,
+  );
+  sql.exec(
+    `UPDATE self SET tokens_input = tokens_input + ?, tokens_output = tokens_output + ?, tokens_cache_read = tokens_cache_read + ?,
+       tokens_cache_write = tokens_cache_write + ?, cost_nano = cost_nano + ?, last_activity = ?`,
+    usage.input,
+    usage.output,
+    usage.cacheRead,
+    written,
+    costNano,
+    now,
+  );
+  emit(sql, now, `model_call.${outcome}`, {
+    message_id: messageIdOf(store.spec.instance_id, n),
+    model: row.model,
+    request_id: row.request_id,
+    duration_ms: now - row.started_at,
+    stop_reason: reply?.stopReason ?? null,
+    input: usage.input,
+    output: usage.output,
+    cache_read: usage.cacheRead,
+    cache_write: written,
+    cost_nano: costNano,
+    error: error?.code ?? null,
+  });
+  return { fresh, costNano };
+}
+
+/** A model call came to nothing and is tried again at `at`. */
+export function postpone(
+  store: TurnStore,
+  attempt: number | null,
+  turn: TurnRow,
+  wait: { at: number; reason: string; error: Failure; reply: Reply | null },
+  now: number,
+): void {
+  const { sql } = store.storage;
+  fenced(store, () => {
+    if (attempt !== null) closeAttempt(store, attempt, turn.n, "failed", wait.reply, now, wait.error);
+    sql.exec(
+      "UPDATE turn SET phase = ?, failures = failures + 1, not_before = ?, waiting_reason = ? WHERE n = ?",
+      turn.phase === "full" ? "full" : "ready",
+      wait.at,
+      wait.reason,
+      turn.n,
+    );
+    sql.exec("UPDATE message SET state = 'waiting' WHERE n = ?", turn.n);
+    emit(sql, now, "message.waiting", {
+      message_id: messageIdOf(store.spec.instance_id, turn.n),
+      reason: wait.reason,
+      until: new Date(wait.at).toISOString(),
+    });
+  });
+}
+
+/** A model call was broken off from outside; why stands in the rows, and the drive looks there next. */
+export function breakOff(store: TurnStore, attempt: number, turn: TurnRow, reply: Reply | null, now: number): void {
+  fenced(store, () => {
+    closeAttempt(store, attempt, turn.n, "aborted", reply, now);
+    store.storage.sql.exec("UPDATE turn SET phase = 'ready' WHERE n = ?", turn.n);
+  });
+}
