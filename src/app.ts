@@ -78,4 +78,6 @@ const METHODS: Record<string, readonly string[]> = {
   "/instances": ["GET"],
   "/instances/:id": ["GET"],
   "/instances/:id/health": ["POST"],
+  "/instances/:id/events": ["GET"],
+  "/events": ["GET"],
 };

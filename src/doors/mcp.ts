@@ -8,19 +8,20 @@ import type { Config } from "../config.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import { createLog, describe } from "../log.ts";
 import { CATALOGUE } from "../tools/catalogue.ts";
-import { execute } from "../tools/execute.ts";
-import { jsonSchemaOf } from "../tools/tool.ts";
+import { execute, executeOrBegin } from "../tools/execute.ts";
+import { isTask, jsonSchemaOf } from "../tools/tool.ts";
 import { VERSION } from "../version.ts";
 import { contextOf } from "./context.ts";
 import { isLoopbackName } from "./guard.ts";
+import { followsTasks, serveTasks, TASKS, taskResult, toolResult } from "./mcp-tasks.ts";
 
 const SERVER_INFO: Implementation = { name: "madrox", title: "Madrox", version: VERSION };
 
 const INSTRUCTIONS = `Madrox runs many Claude instances for you. The pattern is: spawn_claude with a name and a role, send_to_instance with a message, read the answer.
-- send_to_instance waits up to 50 s. If status is queued or working, nothing is lost: the work goes on, and get_instance_output has the answer later.
-- To let several work at once, send to each with wait_for_response=false, then read their outputs.
+- send_to_instance waits up to 50 s. If status is queued or working, nothing is lost: the work goes on; call wait with the message_id, as often as needed.
+- To let several work at once, send to each with wait_for_response=false, then wait for all their message_ids.
 - Instances remember their conversation. Give each one job, and tell it everything it needs: it can't see your conversation.
-- get_instance_status shows who is busy and what it cost. terminate_instance what is no longer needed: active instances are limited.
+- get_instance_output has everything that an instance received, said and did. get_instance_status shows who is busy and what it cost. terminate_instance what is no longer needed: active instances are limited.
 - With an idempotency_key, a repeated call has no second effect.`;
 
 /** A message of 1 MiB may need six times that in JSON escapes; what is larger than this is refused unread. */
@@ -56,11 +57,12 @@ export function serveMcp(
   const defaultModel = url.searchParams.get("model");
   const log = createLog(config.logLevel);
 
-  const createServer = () => {
+  const createServer = ({ era }: { era: "legacy" | "modern" }) => {
     const server = new Server(SERVER_INFO, {
       instructions: INSTRUCTIONS,
-      capabilities: { tools: { listChanged: false } },
+      capabilities: { tools: { listChanged: false }, extensions: { [TASKS]: {} } },
     });
+    if (era === "modern") serveTasks(server, (signal) => contextOf(env, config, instanceTools, { signal }));
     server.setRequestHandler("tools/list", () => toolList() as never);
     server.setRequestHandler("tools/call", async ({ params }, call) => {
       const context = contextOf(env, config, instanceTools, {
@@ -68,13 +70,11 @@ export function serveMcp(
         defaultModel,
         progress: progressTo(call),
       });
-      const result = await execute(context, params.name, params.arguments);
-      // Some clients show the model only the one, some only the other: both hold everything.
-      return {
-        structuredContent: result,
-        content: [{ type: "text" as const, text: JSON.stringify(result) }],
-        ...(result.success ? {} : { isError: true }),
-      };
+      if (era === "modern" && followsTasks(call)) {
+        const result = await executeOrBegin(context, params.name, params.arguments);
+        return isTask(result) ? taskResult(result) : toolResult(result);
+      }
+      return toolResult(await execute(context, params.name, params.arguments));
     });
     return server;
   };

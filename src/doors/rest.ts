@@ -4,7 +4,7 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Config } from "../config.ts";
-import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError } from "../errors.ts";
+import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError, unwrap } from "../errors.ts";
 import { isInstanceId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { InstanceTool } from "../instance/tool.ts";
@@ -13,6 +13,7 @@ import { execute } from "../tools/execute.ts";
 import { jsonSchemaOf, type ToolAnswer } from "../tools/tool.ts";
 import { VERSION } from "../version.ts";
 import { type CallContext, contextOf } from "./context.ts";
+import { eventStream, PULL_MS } from "./events.ts";
 import { MAX_BODY_BYTES } from "./mcp.ts";
 
 export interface RestEnv {
@@ -100,6 +101,46 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
       healthy: record.state !== "error" && record.state !== "terminated",
       health_score: record.health_score,
       ...(found.ok ? { checks: found.value } : {}),
+    });
+  });
+
+  app.get("/instances/:id/events", async (c) => {
+    const id = c.req.param("id");
+    const call = c.get("call");
+    const from = c.req.header("last-event-id") ?? c.req.query("after") ?? "0";
+    if (!isInstanceId(id)) return json(errorBody(failureIn(unknownInstance(id.slice(0, 100)))));
+    // A first look, so that what is wrong is said as an error and not as a stream.
+    const first = await call.instance(id).follow(from, 0);
+    if (!first.ok) return json(errorBody(first.error));
+    return eventStream(from, async (cursor) => {
+      const { events, resting, ...page } = unwrap(await call.instance(id).follow(cursor, PULL_MS));
+      // An idle instance is not kept awake for readers.
+      return { events, cursor: page.cursor, end: resting && events.length === 0 };
+    });
+  });
+
+  app.get("/events", async (c) => {
+    const { orchestrator } = c.get("call");
+    const from = c.req.header("last-event-id") ?? c.req.query("after") ?? "0";
+    const instance = c.req.query("instance_id") ?? null;
+    if (!/^\d{1,15}$/.test(from))
+      throw new MadroxError(
+        "invalid_input",
+        "That is no event id of this stream: leave it out, or take the id of an event that it sent.",
+      );
+    if (instance !== null && !isInstanceId(instance))
+      throw new MadroxError("invalid_input", "instance_id is no instance id.");
+    return eventStream(from, async (cursor) => {
+      const page = await orchestrator.events({
+        after: Number(cursor),
+        instance_id: instance,
+        limit: 500,
+        waitMs: PULL_MS,
+      });
+      return {
+        events: page.events.map((event) => ({ id: String(event.seq), event: event.kind, data: event })),
+        cursor: String(page.events.at(-1)?.seq ?? cursor),
+      };
     });
   });
 

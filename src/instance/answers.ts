@@ -4,7 +4,7 @@
 import type { Reply } from "../claude/reply.ts";
 import type { Failure } from "../errors.ts";
 import type { OutputType } from "./api.ts";
-import { closeAttempt } from "./attempts.ts";
+import { announce, closeAttempt } from "./attempts.ts";
 import { show } from "./output.ts";
 import { CUT_OFF_CALL } from "./tool-calls.ts";
 import { type Block, textOf } from "./transcript.ts";
@@ -72,18 +72,22 @@ export function commitAnswer(
       verdict.kind === "tools" ? "tools" : verdict.kind === "compact" ? "full" : "ready",
       turn.n,
     );
-    if (verdict.kind === "refused") return finish(store, turn.n, "refused", verdict.error, now);
-    if (verdict.kind === "compact") return;
+    if (verdict.kind === "refused" || verdict.kind === "compact") {
+      announce(store, used, now);
+      if (verdict.kind === "refused") finish(store, turn.n, "refused", verdict.error, now);
+      return;
+    }
 
     const blocks = sendable(reply.blocks);
     const seq = blocks.length > 0 ? store.transcript.append(turn.n, "assistant", blocks, now) : null;
     if (verdict.kind === "completed") {
+      const where = seq === null ? { text: "" } : { seq };
       const spent = { tokens: used.fresh, costNano: used.costNano };
-      const index = show(
-        sql,
-        { n: turn.n, type: "response", ...(seq === null ? { text: "" } : { seq }), ...spent },
-        now,
-      );
+      const index = show(sql, { n: turn.n, type: "response", ...where, ...spent }, now);
+      // Whoever steered the turn gets the same answer, under the id of their own message.
+      for (const { n } of sql.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ?", turn.n).toArray()) {
+        show(sql, { n, type: "response", ...where }, now);
+      }
       sql.exec(
         "UPDATE turn SET response_index = ?, truncated = ?, structured = ? WHERE n = ?",
         index,
@@ -91,10 +95,12 @@ export function commitAnswer(
         answer.structured?.ok ? JSON.stringify(answer.structured.value) : null,
         turn.n,
       );
+      announce(store, used, now, seq);
       return finish(store, turn.n, "completed", null, now);
     }
 
     showProgress(store, turn.n, seq, blocks, used, now);
+    announce(store, used, now, seq);
     switch (verdict.kind) {
       case "failed":
         return finish(store, turn.n, "failed", verdict.error, now);

@@ -2,7 +2,8 @@
  * What an instance can be asked, by the tools and by its Orchestrator.
  */
 import type { Answer, Failure } from "../errors.ts";
-import type { Idempotency } from "../orchestrator/api.ts";
+import type { Idempotency } from "../idempotency.ts";
+import type { Followed } from "./live.ts";
 
 /** `waiting` is not final: the turn is open and waits for something (`waiting_for`). The last four are final. */
 export const MESSAGE_STATES = ["queued", "running", "waiting", "completed", "failed", "cancelled", "refused"] as const;
@@ -12,10 +13,21 @@ export function isFinal(state: MessageState): boolean {
   return state === "completed" || state === "failed" || state === "cancelled" || state === "refused";
 }
 
+/**
+ * What happens to a message for an instance that is at work. `queue`: it waits its turn. `steer`: it joins the running turn
+ * after its next tool calls, or is queued if there are none. `interrupt`: the running turn is stopped, and this is next.
+ * `reject`: `conflict`.
+ */
+export const WHEN_BUSY = ["queue", "steer", "interrupt", "reject"] as const;
+export type WhenBusy = (typeof WHEN_BUSY)[number];
+
 export interface SendRequest {
   message: string;
   /** `user`, or the id of the instance that sends. */
   sender: string;
+  /** Orders the queue: higher first, then in the order of sending. */
+  priority: number;
+  when_busy: WhenBusy;
   /** A JSON Schema for the answer; null for free text. */
   response_schema: Record<string, unknown> | null;
   idempotency?: Idempotency;
@@ -36,6 +48,7 @@ export interface MessageResponse {
 /** Where a message stands. `response` once completed, `error` once it failed, was refused or cancelled. */
 export interface MessageView {
   message_id: string;
+  created_at: string;
   state: MessageState;
   waiting_for?: { reason: string; until: string | null };
   response?: MessageResponse;
@@ -82,6 +95,15 @@ export interface Checkup {
   next_alarm_at: string | null;
 }
 
+/** Whether an instance is at rest: nothing runs, nothing is queued. */
+export interface Rest {
+  resting: boolean;
+  ended: boolean;
+  queue_depth: number;
+  /** The message whose turn is open. */
+  working_on: string | null;
+}
+
 export interface InstanceApi {
   /** Takes over spec and initial prompt. */
   wake(): Promise<void>;
@@ -91,6 +113,14 @@ export interface InstanceApi {
   send(request: SendRequest): Promise<Answer<MessageView>>;
   /** Where message `n` stands, as soon as that is final, at the latest after `waitMs`. `not_found`. */
   message(n: number, waitMs: number): Promise<Answer<MessageView>>;
+  /** Whether the instance is at rest, as soon as it is, at the latest after `waitMs`. */
+  rest(waitMs: number): Promise<Answer<Rest>>;
+  /** Stops the running turn and waits until it has stopped. Returns the messages that this cancelled. */
+  interrupt(reason: string, idempotency?: Idempotency): Promise<Answer<string[]>>;
+  /** Cancels message `n`: takes it out of the queue, or stops its turn. One that has ended stays as it is. */
+  cancel(n: number, reason: string): Promise<Answer<MessageView>>;
+  /** What comes after a cursor (see live.ts), as soon as there is anything, at the latest after `waitMs`. */
+  follow(cursor: string, waitMs: number): Promise<Answer<Followed & { resting: boolean }>>;
   output(query: OutputQuery): Promise<Answer<OutputPage>>;
   checkup(): Promise<Answer<Checkup>>;
 }

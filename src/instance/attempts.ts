@@ -7,6 +7,7 @@ import type { Reply, Usage } from "../claude/reply.ts";
 import type { Failure } from "../errors.ts";
 import { messageIdOf } from "../ids.ts";
 import { emit } from "./self.ts";
+import type { InstanceEvent } from "./spec.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 
 /** Writes down that a model call is about to be made. Returns the attempt's id. */
@@ -14,7 +15,11 @@ export function beginCall(store: TurnStore, turn: TurnRow, now: number): number 
   const { sql } = store.storage;
   return fenced(store, () => {
     sql.exec("UPDATE turn SET phase = 'calling', not_before = NULL, waiting_reason = NULL WHERE n = ?", turn.n);
-    sql.exec("UPDATE message SET state = 'running' WHERE n = ? AND state = 'waiting'", turn.n);
+    sql.exec(
+      "UPDATE message SET state = 'running' WHERE (n = ? OR joined_n = ?) AND state = 'waiting'",
+      turn.n,
+      turn.n,
+    );
     sql.exec("UPDATE self SET request_count = request_count + 1, last_activity = ?", now);
     return sql
       .exec<{ id: number }>(
@@ -44,7 +49,17 @@ export function noteStart(store: TurnStore, attempt: number, reply: Reply, reque
   );
 }
 
-/** Ends an attempt and adds what it used to the turn and the instance. `reply` null: what `noteStart` kept. */
+/** What an attempt used, and the event that tells of it. */
+export interface Closed {
+  fresh: number;
+  costNano: number;
+  event: { kind: string; data: InstanceEvent["data"] };
+}
+
+/**
+ * Ends an attempt and adds what it used to the turn and the instance. `reply` null: what `noteStart` kept. The caller
+ * announces it once the output rows that belong to it are written.
+ */
 export function closeAttempt(
   store: TurnStore,
   id: number,
@@ -53,7 +68,7 @@ export function closeAttempt(
   reply: Reply | null,
   now: number,
   error: Failure | null = null,
-): { fresh: number; costNano: number } {
+): Closed {
   const { sql } = store.storage;
   const row = sql
     .exec<{
@@ -114,8 +129,9 @@ export function closeAttempt(
     costNano,
     now,
   );
-  emit(sql, now, `model_call.${outcome}`, {
+  const data = {
     message_id: messageIdOf(store.spec.instance_id, n),
+    attempt: id,
     model: row.model,
     request_id: row.request_id,
     duration_ms: now - row.started_at,
@@ -126,8 +142,32 @@ export function closeAttempt(
     cache_write: written,
     cost_nano: costNano,
     error: error?.code ?? null,
+  };
+  return { fresh, costNano, event: { kind: `model_call.${outcome}`, data } };
+}
+
+/** `answer`: the transcript row that the attempt's text went into. */
+export function announce(store: TurnStore, { event }: Closed, now: number, answer: number | null = null): void {
+  emit(store.storage.sql, now, event.kind, answer === null ? event.data : { ...event.data, answer });
+}
+
+/** The turn may not call the model yet: it goes on at `at`. Nothing was tried, so nothing failed. */
+export function park(store: TurnStore, turn: TurnRow, wait: { at: number; reason: string }, now: number): void {
+  const { sql } = store.storage;
+  fenced(store, () => {
+    sql.exec("UPDATE turn SET not_before = ?, waiting_reason = ? WHERE n = ?", wait.at, wait.reason, turn.n);
+    tellWaiting(store, turn, wait, now);
   });
-  return { fresh, costNano };
+}
+
+function tellWaiting(store: TurnStore, turn: TurnRow, wait: { at: number; reason: string }, now: number): void {
+  const { sql } = store.storage;
+  sql.exec("UPDATE message SET state = 'waiting' WHERE (n = ? OR joined_n = ?) AND state = 'running'", turn.n, turn.n);
+  emit(sql, now, "message.waiting", {
+    message_id: messageIdOf(store.spec.instance_id, turn.n),
+    reason: wait.reason,
+    until: new Date(wait.at).toISOString(),
+  });
 }
 
 /** A model call came to nothing and is tried again at `at`. */
@@ -140,7 +180,9 @@ export function postpone(
 ): void {
   const { sql } = store.storage;
   fenced(store, () => {
-    if (attempt !== null) closeAttempt(store, attempt, turn.n, "failed", wait.reply, now, wait.error);
+    if (attempt !== null) {
+      announce(store, closeAttempt(store, attempt, turn.n, "failed", wait.reply, now, wait.error), now);
+    }
     sql.exec(
       "UPDATE turn SET phase = ?, failures = failures + 1, not_before = ?, waiting_reason = ? WHERE n = ?",
       turn.phase === "full" ? "full" : "ready",
@@ -148,19 +190,14 @@ export function postpone(
       wait.reason,
       turn.n,
     );
-    sql.exec("UPDATE message SET state = 'waiting' WHERE n = ?", turn.n);
-    emit(sql, now, "message.waiting", {
-      message_id: messageIdOf(store.spec.instance_id, turn.n),
-      reason: wait.reason,
-      until: new Date(wait.at).toISOString(),
-    });
+    tellWaiting(store, turn, wait, now);
   });
 }
 
 /** A model call was broken off from outside; why stands in the rows, and the drive looks there next. */
 export function breakOff(store: TurnStore, attempt: number, turn: TurnRow, reply: Reply | null, now: number): void {
   fenced(store, () => {
-    closeAttempt(store, attempt, turn.n, "aborted", reply, now);
+    announce(store, closeAttempt(store, attempt, turn.n, "aborted", reply, now), now);
     store.storage.sql.exec("UPDATE turn SET phase = 'ready' WHERE n = ?", turn.n);
   });
 }

@@ -6,7 +6,7 @@ import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/m
 import type { Reply } from "../claude/reply.ts";
 import { requestOf } from "../claude/request.ts";
 import type { Failure } from "../errors.ts";
-import { closeAttempt } from "./attempts.ts";
+import { announce, closeAttempt } from "./attempts.ts";
 import { show } from "./output.ts";
 import type { Entry } from "./transcript.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
@@ -37,7 +37,7 @@ export function commitCompaction(store: TurnStore, attempt: number, turn: TurnRo
   const summary = reply.blocks.find((block) => block?.type === "compaction" && typeof block.content === "string");
   if (!summary) return false;
   fenced(store, () => {
-    closeAttempt(store, attempt, turn.n, "completed", reply, now);
+    const used = closeAttempt(store, attempt, turn.n, "completed", reply, now);
     const own = store.transcript.entries().filter((entry) => entry.n === turn.n);
     store.transcript.omitAll();
     store.transcript.append(turn.n, "assistant", [summary], now);
@@ -52,6 +52,7 @@ export function commitCompaction(store: TurnStore, attempt: number, turn: TurnRo
       },
       now,
     );
+    announce(store, used, now);
   });
   return true;
 }

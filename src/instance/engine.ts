@@ -9,9 +9,10 @@ import type { Reply } from "../claude/reply.ts";
 import { requestOf } from "../claude/request.ts";
 import type { Failure } from "../errors.ts";
 import { describe, type Log } from "../log.ts";
+import type { Admission, CallOutcome } from "../orchestrator/api.ts";
 import { first } from "../sqlite.ts";
 import { commitAnswer } from "./answers.ts";
-import { beginCall, breakOff, noteStart, postpone } from "./attempts.ts";
+import { beginCall, breakOff, noteStart, park, postpone } from "./attempts.ts";
 import {
   betasOf,
   COMPACTION_BETA,
@@ -20,6 +21,7 @@ import {
   compactionRequest,
   contextFull,
 } from "./compaction.ts";
+import type { LiveAnswer } from "./live.ts";
 import { apiSchema, checkStructured } from "./structured.ts";
 import { type InstanceTool, runTool } from "./tool.ts";
 import { appendResults, beginTool, callsOf, endTool } from "./tool-calls.ts";
@@ -40,30 +42,25 @@ export interface EngineParts {
   tools: ReadonlyMap<string, InstanceTool>;
   log: Log;
   now(): number;
-  /** Before a model call: the registry's leave. Throws when it can't be asked. */
-  admit(): Promise<void>;
-  /** After a commit: whoever watches the instance is told. */
-  committed(): Promise<void>;
-  /** Something of a running call, for whoever watches it live. */
-  streamed(event: StreamedEvent): void;
+  /** Before a model call: the registry's leave, or when to ask again. Throws when it can't be asked. */
+  admit(): Promise<Admission>;
+  /** The leave that was asked for is no longer needed. */
+  withdraw(): Promise<void>;
+  /** After a model call, with how it went, and after the end of a turn: the registry and whoever waits are told. */
+  committed(call?: CallOutcome): Promise<void>;
+  /** There is more of the live answer. */
+  streamed(): void;
   /** Wake this drive again at a time (ms since the epoch). */
   wakeAt(time: number): Promise<void>;
   /** Nothing is left to do. */
   rested(): Promise<void>;
 }
 
-/** A piece of an answer while it is being written. `step` is the answer's number in the turn. */
-export interface StreamedEvent {
-  n: number;
-  step: number;
-  kind: "text" | "restart";
-  text: string;
-}
-
 export class Engine {
   readonly #parts: EngineParts;
   #running: Promise<void> | undefined;
   #abort: AbortController | undefined;
+  #live: LiveAnswer | null = null;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -71,6 +68,11 @@ export class Engine {
 
   get running(): boolean {
     return this.#running !== undefined;
+  }
+
+  /** The answer that is being written, for whoever follows it. */
+  get live(): LiveAnswer | null {
+    return this.#live;
   }
 
   /** Sees to it that the drive runs. Returns its end, which nobody has to wait for; it never rejects. */
@@ -158,17 +160,17 @@ export class Engine {
   }
 
   async #callModel(turn: TurnRow): Promise<void> {
-    const { store, claude, now, streamed, committed } = this.#parts;
+    const { store, claude, now, committed } = this.#parts;
     const schema = this.#schemaOf(turn.n);
     const entries = store.transcript.entries();
     const body = requestOf(store.spec, entries, { responseSchema: schema ? apiSchema(schema) : null });
-    if (turn.failures > 0) streamed({ n: turn.n, step: turn.step + 1, kind: "restart", text: "" });
     const outcome = await this.#attempt(turn, body, betasOf(entries));
     if (!outcome) return;
     if (!outcome.ok) return this.#failed(turn, outcome);
     const structured = schema ? checkStructured(schema, textOf(outcome.reply.blocks)) : null;
     commitAnswer(store, outcome.attempt, turn, outcome.reply, { simulated: claude.simulated, structured }, now());
-    await committed();
+    this.#live = null;
+    await committed({ kind: "ok" });
   }
 
   /** Has what came before the turn summarized, so that the turn can go on. */
@@ -192,9 +194,20 @@ export class Engine {
 
   /** One model call with everything on record; null when it could not even be admitted, and was postponed. */
   async #attempt(turn: TurnRow, body: MessageCreateParamsStreaming, betas: string[]): Promise<Outcome | null> {
-    const { store, log, now } = this.#parts;
+    const { store, log, now, committed } = this.#parts;
+    const abort = new AbortController();
+    this.#abort = abort;
     try {
-      await this.#parts.admit();
+      const admission = await unlessAborted(this.#parts.admit(), abort.signal);
+      if (admission === null) {
+        await this.#parts.withdraw();
+        return null;
+      }
+      if (!admission.granted) {
+        park(store, turn, { at: admission.until, reason: admission.reason }, now());
+        await committed();
+        return null;
+      }
     } catch (error) {
       log.warning("admit.failed", { error: describe(error) });
       const unreachable: Failure = { code: "internal", message: "The instance's Orchestrator can't be reached." };
@@ -205,6 +218,8 @@ export class Engine {
         error: unreachable,
       });
       return null;
+    } finally {
+      this.#abort = undefined;
     }
     const attempt = beginCall(store, turn, now());
     const outcome = await this.#call(turn, body, betas, attempt);
@@ -223,8 +238,8 @@ export class Engine {
   /** From the request to the whole answer, or what went wrong. */
   async #call(turn: TurnRow, body: MessageCreateParamsStreaming, betas: string[], attempt: number): Promise<Outcome> {
     const { store, claude, streamed } = this.#parts;
-    const { n } = turn;
-    const step = turn.step + 1;
+    const live: LiveAnswer = { attempt, n: turn.n, step: turn.step + 1, text: "" };
+    this.#live = live;
     const abort = new AbortController();
     this.#abort = abort;
     let partial: Reply | null = null;
@@ -236,7 +251,8 @@ export class Engine {
           partial = reply;
           if (event.type === "message_start") noteStart(store, attempt, reply, requestId);
           if (event.type === "content_block_delta" && event.delta.type === "text_delta") {
-            streamed({ n, step, kind: "text", text: event.delta.text });
+            live.text += event.delta.text;
+            streamed();
           }
         },
       });
@@ -251,7 +267,11 @@ export class Engine {
 
   async #failed(turn: TurnRow, { attempt, failure, reply }: Extract<Outcome, { ok: false }>): Promise<void> {
     const { store, log, now, committed } = this.#parts;
-    if (failure.kind === "aborted") return breakOff(store, attempt, turn, reply, now());
+    this.#live = null;
+    if (failure.kind === "aborted") {
+      breakOff(store, attempt, turn, reply, now());
+      return committed({ kind: "failed" });
+    }
     log.warning("model_call.failed", { kind: failure.kind, error: failure.error.message });
     if (failure.kind === "retry" && turn.failures + 1 < MAX_TRIES[failure.reason]) {
       return this.#postpone(turn, attempt, reply, failure);
@@ -260,7 +280,7 @@ export class Engine {
       return turns.fillUp(store, attempt, turn, reply, failure.error, now());
     }
     turns.giveUp(store, attempt, turn, reply, failure.error, now());
-    await committed();
+    await committed({ kind: "failed" });
   }
 
   async #postpone(
@@ -272,7 +292,8 @@ export class Engine {
     const { store, now, committed } = this.#parts;
     const at = now() + retryDelay(turn.failures + 1, failure.afterMs, Math.random());
     postpone(store, attempt, turn, { at, reason: failure.reason, error: failure.error, reply }, now());
-    await committed();
+    const pushedBack = failure.reason === "rate_limited" || failure.reason === "overloaded";
+    await committed(pushedBack ? { kind: "pushed_back", until: at } : { kind: "failed" });
   }
 
   #schemaOf(n: number): Record<string, unknown> | null {
@@ -313,3 +334,12 @@ export class Engine {
 type Outcome =
   | { ok: true; attempt: number; reply: Reply; requestId: string | null }
   | { ok: false; attempt: number; failure: CallFailure; reply: Reply | null };
+
+/** The work's result, or null as soon as the signal says that nobody needs it. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  if (signal.aborted) return null;
+  return Promise.race([
+    work,
+    new Promise<null>((resolve) => signal.addEventListener("abort", () => resolve(null), { once: true })),
+  ]);
+}

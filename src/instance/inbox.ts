@@ -2,8 +2,8 @@
  * The inbox: messages from their acceptance to their final state, and how each of them looks from outside.
  */
 import { type Answer, err, type Failure, ok } from "../errors.ts";
+import { otherRequest } from "../idempotency.ts";
 import { messageIdOf } from "../ids.ts";
-import { otherRequest } from "../orchestrator/idempotency.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import type { MessageResponse, MessageState, MessageView, SendRequest } from "./api.ts";
@@ -13,6 +13,9 @@ import { type Transcript, textOf } from "./transcript.ts";
 
 /** Messages that wait for their turn, at most: a caller that outruns an instance this far has lost count. */
 const MAX_QUEUED = 10_000;
+
+/** Above every priority that a caller can give: the message that interrupted a turn comes right after it. */
+const NEXT_PRIORITY = 1_000_000;
 
 /** Takes a message in, all or nothing, and returns its number. The caller arms the wake-up before it answers. */
 export function accept(
@@ -34,6 +37,14 @@ export function accept(
     }
     const self = selfOf(sql);
     if (self?.ended !== 0) return terminated(instanceId);
+    const busy = self.open_n !== null || self.queued > 0;
+    if (busy && request.when_busy === "reject") {
+      return err(
+        "conflict",
+        `The instance ${instanceId} is at work and the message was not taken (when_busy is reject). Send it later, or with when_busy queue, steer or interrupt.`,
+        { instance_id: instanceId, queue_depth: self.queued },
+      );
+    }
     if (self.queued >= MAX_QUEUED) {
       return err(
         "limit_reached",
@@ -45,19 +56,60 @@ export function accept(
     }
     const n = self.next_n;
     sql.exec(
-      `INSERT INTO message (n, sender, content, response_schema, state, key, body_hash, created_at)
-       VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)`,
+      `INSERT INTO message (n, sender, content, response_schema, state, priority, steer, key, body_hash, created_at)
+       VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?)`,
       n,
       request.sender,
       request.message,
       request.response_schema ? JSON.stringify(request.response_schema) : null,
+      request.when_busy === "interrupt" ? NEXT_PRIORITY : request.priority,
+      request.when_busy === "steer" ? 1 : 0,
       idempotency?.key ?? null,
       idempotency?.body_hash ?? null,
       now,
     );
     sql.exec("UPDATE self SET next_n = ?, queued = queued + 1, last_activity = ?", n + 1, now);
+    if (request.when_busy === "interrupt") cancelOpenTurn(sql, "another message interrupted it");
     emit(sql, now, "message.queued", { message_id: messageIdOf(instanceId, n), sender: request.sender });
     return ok(n);
+  });
+}
+
+/** Asks the open turn to stop; its drive does it. Returns whether there was one. */
+export function cancelOpenTurn(sql: SqlStorage, reason: string): boolean {
+  const asked = sql.exec("UPDATE turn SET cancel_reason = ? WHERE n = (SELECT open_n FROM self) RETURNING n", reason);
+  return asked.toArray().length > 0;
+}
+
+/** The message whose turn `n` is, and those that joined it. */
+export function messagesOfTurn(sql: SqlStorage, n: number): number[] {
+  const rows = sql.exec<{ n: number }>("SELECT n FROM message WHERE n = ? OR joined_n = ? ORDER BY n", n, n).toArray();
+  return rows.map((row) => row.n);
+}
+
+/** Takes message `n` out of the queue. Returns false when it is not in it. */
+export function cancelQueued(
+  storage: DurableObjectStorage,
+  instanceId: string,
+  n: number,
+  reason: string,
+  now: number,
+): boolean {
+  const { sql } = storage;
+  return storage.transactionSync(() => {
+    const error: Failure = { code: "cancelled", message: `The message was cancelled before its turn: ${reason}.` };
+    const taken = sql
+      .exec(
+        "UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE n = ? AND state = 'queued' RETURNING n",
+        now,
+        JSON.stringify(error),
+        n,
+      )
+      .toArray();
+    if (taken.length === 0) return false;
+    sql.exec("UPDATE self SET queued = queued - 1, last_activity = ?", now);
+    emit(sql, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
+    return true;
   });
 }
 
@@ -72,6 +124,7 @@ export function nextQueued(sql: SqlStorage): number | null {
 interface MessageRow extends Row {
   n: number;
   state: MessageState;
+  created_at: number;
   finished_at: number | null;
   error: string | null;
   not_before: number | null;
@@ -88,13 +141,17 @@ interface MessageRow extends Row {
 export function viewOf(sql: SqlStorage, transcript: Transcript, instanceId: string, n: number): MessageView | null {
   const row = first<MessageRow>(
     sql,
-    `SELECT m.n, m.state, m.finished_at, m.error, t.not_before, t.waiting_reason, t.tokens_fresh, t.cost_nano, t.simulated,
+    `SELECT m.n, m.state, m.created_at, m.finished_at, m.error, t.not_before, t.waiting_reason, t.tokens_fresh, t.cost_nano, t.simulated,
        t.truncated, t.structured, t.response_index
-     FROM message m LEFT JOIN turn t ON t.n = m.n WHERE m.n = ?`,
+     FROM message m LEFT JOIN turn t ON t.n = COALESCE(m.joined_n, m.n) WHERE m.n = ?`,
     n,
   );
   if (!row) return null;
-  const view: MessageView = { message_id: messageIdOf(instanceId, n), state: row.state };
+  const view: MessageView = {
+    message_id: messageIdOf(instanceId, n),
+    created_at: new Date(row.created_at).toISOString(),
+    state: row.state,
+  };
   if (row.state === "waiting" && row.waiting_reason) {
     view.waiting_for = {
       reason: row.waiting_reason,

@@ -2,15 +2,18 @@ import { DurableObject } from "cloudflare:workers";
 import { createClaude } from "../claude/client.ts";
 import { type Config, configOf } from "../config.ts";
 import { type Answer, err, ok } from "../errors.ts";
+import { type Idempotency, recall, remember } from "../idempotency.ts";
 import { messageIdOf } from "../ids.ts";
 import { createLog, describe, type Log } from "../log.ts";
 import { instanceNameOf, orchestratorOf } from "../objects.ts";
-import type { OrchestratorApi } from "../orchestrator/api.ts";
+import type { Admission, CallOutcome, OrchestratorApi } from "../orchestrator/api.ts";
 import { migrate } from "../sqlite.ts";
-import type { Checkup, InstanceApi, MessageView, OutputPage, OutputQuery, SendRequest } from "./api.ts";
+import { Waiters } from "../waiters.ts";
+import type { Checkup, InstanceApi, MessageView, OutputPage, OutputQuery, Rest, SendRequest } from "./api.ts";
 import { isFinal } from "./api.ts";
 import { Engine } from "./engine.ts";
-import { accept, viewOf } from "./inbox.ts";
+import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, viewOf } from "./inbox.ts";
+import { type Followed, follow, parseCursor } from "./live.ts";
 import { pageOf } from "./output.ts";
 import { terminated, unknownInstance } from "./refusals.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
@@ -18,7 +21,6 @@ import { confirm, emit, hasUnreported, reportOf, selfOf, storedSpec } from "./se
 import type { InstanceTool } from "./tool.ts";
 import { Transcript } from "./transcript.ts";
 import { openTurn } from "./turn-store.ts";
-import { Waiters } from "./waiters.ts";
 
 /**
  * While a turn is open the alarm beats this often: it keeps the object awake, and after a crash it is what starts the
@@ -27,6 +29,8 @@ import { Waiters } from "./waiters.ts";
 const HEARTBEAT_MS = 10_000;
 /** A report that the registry did not take is tried again after this time. */
 const REPORT_RETRY_MS = 5_000;
+/** How long a caller that interrupts is kept until the turn has stopped; it stops in any case. */
+const INTERRUPT_PATIENCE_MS = 5_000;
 
 /**
  * One Claude instance. A plain Durable Object: it needs one alarm, whose time is derived from its rows, and a fresh object
@@ -39,6 +43,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #orchestrator: OrchestratorApi;
   readonly #transcript: Transcript;
   readonly #waiters = new Waiters();
+  /** Whoever follows the instance live. */
+  readonly #followers = new Waiters();
   /** Present from the first use on. */
   #engine: Engine | undefined;
   #birth: Promise<Answer<Engine>> | undefined;
@@ -84,8 +90,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       for (const { n } of queued) emit(sql, now, "message.cancelled", { message_id: messageIdOf(this.#id, n) });
       const finishing = !force && self.open_n !== null;
       sql.exec("UPDATE self SET ended = ?, queued = 0, last_activity = ?", finishing ? 1 : 2, now);
-      if (force)
-        sql.exec("UPDATE turn SET cancel_reason = 'the instance was terminated' WHERE n = (SELECT open_n FROM self)");
+      if (force) cancelOpenTurn(sql, "the instance was terminated");
       emit(sql, now, "instance.stopped", { force, finishing });
     });
     if (force) engine.value.interrupt();
@@ -99,8 +104,98 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!engine.ok) return engine;
     const accepted = accept(this.ctx.storage, this.#id, request, Date.now());
     if (!accepted.ok) return accepted;
+    if (request.when_busy === "interrupt") engine.value.interrupt();
+    this.#followers.wake();
     await this.#work(engine.value);
     return this.#view(accepted.value);
+  }
+
+  async rest(waitMs: number): Promise<Answer<Rest>> {
+    const engine = await this.#born();
+    if (!engine.ok) {
+      if (engine.error.code !== "conflict") return engine;
+      return ok({ resting: true, ended: true, queue_depth: 0, working_on: null });
+    }
+    const deadline = Date.now() + waitMs;
+    for (;;) {
+      const self = selfOf(this.ctx.storage.sql);
+      const resting = !self || (self.open_n === null && (self.queued === 0 || self.ended !== 0));
+      const left = deadline - Date.now();
+      if (resting || left <= 0) {
+        return ok({
+          resting,
+          ended: self?.ended === 2,
+          queue_depth: self?.queued ?? 0,
+          working_on: self && self.open_n !== null ? messageIdOf(this.#id, self.open_n) : null,
+        });
+      }
+      await this.#waiters.next(left);
+    }
+  }
+
+  async interrupt(reason: string, idempotency?: Idempotency): Promise<Answer<string[]>> {
+    const engine = await this.#born();
+    if (!engine.ok) return engine;
+    const { storage } = this.ctx;
+    const { sql } = storage;
+    const open = selfOf(sql)?.open_n ?? null;
+    const stopped = storage.transactionSync((): Answer<string[]> => {
+      const known = recall<string[]>(sql, idempotency);
+      if (known) return known;
+      const messages = open !== null && cancelOpenTurn(sql, reason) ? messagesOfTurn(sql, open) : [];
+      return remember(sql, idempotency, ok(messages.map((n) => messageIdOf(this.#id, n))), Date.now());
+    });
+    if (!stopped.ok || open === null || !stopped.value.includes(messageIdOf(this.#id, open))) return stopped;
+    engine.value.interrupt();
+    await this.#work(engine.value);
+    const deadline = Date.now() + INTERRUPT_PATIENCE_MS;
+    while (selfOf(sql)?.open_n === open && Date.now() < deadline) await this.#waiters.next(deadline - Date.now());
+    return stopped;
+  }
+
+  async cancel(n: number, reason: string): Promise<Answer<MessageView>> {
+    const engine = await this.#born();
+    if (!engine.ok) return engine;
+    const { storage } = this.ctx;
+    const open = selfOf(storage.sql)?.open_n ?? null;
+    if (cancelQueued(storage, this.#id, n, reason, Date.now())) {
+      this.#followers.wake();
+      this.#waiters.wake();
+      this.ctx.waitUntil(this.#report());
+    } else if (open === n) {
+      const stopped = await this.interrupt(reason);
+      if (!stopped.ok) return stopped;
+    }
+    return this.#view(n);
+  }
+
+  async follow(cursor: string, waitMs: number): Promise<Answer<Followed & { resting: boolean }>> {
+    const from = parseCursor(cursor);
+    if (!from)
+      return err(
+        "invalid_input",
+        "That is no event id of this stream: leave it out, or take the id of an event that it sent.",
+      );
+    const engine = await this.#born();
+    if (!engine.ok) {
+      return engine.error.code === "conflict" ? ok({ events: [], cursor, resting: true }) : engine;
+    }
+    const deadline = Date.now() + waitMs;
+    for (;;) {
+      const source = {
+        sql: this.ctx.storage.sql,
+        transcript: this.#transcript,
+        instanceId: this.#id,
+        live: engine.value.live,
+      };
+      const followed = follow(source, from);
+      const left = deadline - Date.now();
+      if (followed.events.length > 0 || left <= 0) {
+        const self = selfOf(this.ctx.storage.sql);
+        return ok({ ...followed, resting: self?.open_n == null && (self?.queued ?? 0) === 0 });
+      }
+      await this.#followers.next(left);
+    }
   }
 
   async message(n: number, waitMs: number): Promise<Answer<MessageView>> {
@@ -139,7 +234,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       turn_started_at: iso(started),
       last_step_at: iso(turn?.last_step_at),
       queue_depth: self?.queued ?? 0,
-      unreported_events: self ? sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM outbox").one().n : 0,
+      unreported_events: self
+        ? sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM event WHERE seq > (SELECT reported_seq FROM self)").one().n
+        : 0,
       next_alarm_at: iso(alarm),
     });
   }
@@ -229,8 +326,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       log: this.#log,
       now: () => Date.now(),
       admit: () => this.#admit(),
-      committed: () => this.#committed(),
-      streamed: () => undefined,
+      withdraw: () => this.#orchestrator.withdraw(this.#id),
+      committed: (call) => this.#committed(call),
+      streamed: () => this.#followers.wake(),
       wakeAt: async (time) => {
         await this.ctx.storage.setAlarm(time);
         await this.#report();
@@ -240,36 +338,41 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return ok(this.#engine);
   }
 
-  /** Tells the registry that a model call is about to be made; what it doesn't know yet goes along. */
-  async #admit(): Promise<void> {
+  /** Asks for leave to call the model; what the registry doesn't know yet goes along. */
+  async #admit(): Promise<Admission> {
+    this.#followers.wake();
     await this.#reporting;
     const { sql } = this.ctx.storage;
     const report = reportOf(sql, this.#id);
-    if (!report) return;
-    await this.#orchestrator.admit(report);
-    confirm(sql, report.seq);
+    const admission = await this.#orchestrator.admit(this.#id, report);
+    if (report) confirm(sql, report.seq);
+    return admission;
   }
 
-  async #committed(): Promise<void> {
-    await this.#report();
+  async #committed(call?: CallOutcome): Promise<void> {
+    this.#followers.wake();
+    // A report that is under way doesn't carry the call's outcome; the gate has to hear of it.
+    if (call) await this.#reporting;
+    await this.#report(call);
     this.#waiters.wake();
   }
 
   /** Brings the registry up to date. Never throws: what it couldn't deliver, the alarm delivers. */
-  #report(): Promise<void> {
-    this.#reporting ??= this.#deliverReports().finally(() => {
+  #report(call?: CallOutcome): Promise<void> {
+    this.#reporting ??= this.#deliverReports(call).finally(() => {
       this.#reporting = undefined;
     });
     return this.#reporting;
   }
 
-  async #deliverReports(): Promise<void> {
+  async #deliverReports(call: CallOutcome | undefined): Promise<void> {
     const { sql } = this.ctx.storage;
     try {
       for (let more = hasUnreported(sql); more; ) {
         const report = reportOf(sql, this.#id);
         if (!report) return;
-        await this.#orchestrator.report(report);
+        await this.#orchestrator.report(report, call);
+        call = undefined;
         more = confirm(sql, report.seq);
       }
     } catch (error) {

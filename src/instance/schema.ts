@@ -1,3 +1,5 @@
+import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
+
 /**
  * The tables of an instance. Only the modules of this folder write them. Times are ms since the epoch, money nano-USD.
  *
@@ -6,6 +8,7 @@
  *              counters that the registry gets.
  * message      The inbox: one row a message, from its acceptance on, never deleted. `content` moves to the transcript when
  *              the turn starts. States as in `MESSAGE_STATES`.
+ *              A steering message that joined a running turn names it in `joined_n` and shares its end.
  * turn         The work on one message, from its start on. `phase`: ready (a model call is next), calling, tools, done.
  *              A write by a drive names its `generation`; a drive that was superseded writes nothing.
  * transcript   The conversation as the model gets it, append-only. Its text is JSON of content blocks, verbatim as the
@@ -13,7 +16,9 @@
  * attempt      One row a model call that was made, with what the API said of it.
  * tool_call    One row a tool call of the model: intent first, result after.
  * output       What a reader of the conversation sees, in order. Content stands in the transcript, except `text`.
- * outbox       Events that the registry has not confirmed; a report carries all of them.
+ * event        What happened, append-only: what a live reader follows, and what the registry gets (`self.reported_seq` is how
+ *              far it has it). `output_index`: the last output row of its time, so that the two interleave.
+ * idempotency  Answers to calls with an idempotency key that are no messages; a message keeps its own key.
  */
 export const INSTANCE_SCHEMA: readonly string[] = [
   `
@@ -24,6 +29,7 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     open_n INTEGER,
     next_n INTEGER NOT NULL,
     queued INTEGER NOT NULL DEFAULT 0,
+    reported_seq INTEGER NOT NULL DEFAULT 0,
     request_count INTEGER NOT NULL DEFAULT 0,
     completed_count INTEGER NOT NULL DEFAULT 0,
     error_count INTEGER NOT NULL DEFAULT 0,
@@ -44,6 +50,8 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     response_schema TEXT,
     state TEXT NOT NULL,
     priority INTEGER NOT NULL DEFAULT 0,
+    steer INTEGER NOT NULL DEFAULT 0,
+    joined_n INTEGER,
     key TEXT,
     body_hash TEXT,
     created_at INTEGER NOT NULL,
@@ -53,6 +61,7 @@ export const INSTANCE_SCHEMA: readonly string[] = [
   );
   CREATE UNIQUE INDEX message_by_key ON message (key) WHERE key IS NOT NULL;
   CREATE INDEX message_queue ON message (priority DESC, n) WHERE state = 'queued';
+  CREATE INDEX message_by_turn ON message (joined_n) WHERE joined_n IS NOT NULL;
   CREATE TABLE turn (
     n INTEGER PRIMARY KEY,
     phase TEXT NOT NULL,
@@ -133,11 +142,13 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     cost_nano INTEGER NOT NULL DEFAULT 0
   );
   CREATE INDEX output_by_time ON output (at);
-  CREATE TABLE outbox (
+  CREATE TABLE event (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,
     kind TEXT NOT NULL,
-    data TEXT NOT NULL
+    data TEXT NOT NULL,
+    output_index INTEGER NOT NULL
   );
+  ${IDEMPOTENCY_TABLE}
   `,
 ];

@@ -37,9 +37,15 @@ export function storedSpec(sql: SqlStorage): InstanceSpec | null {
   return row ? (JSON.parse(row.spec) as InstanceSpec) : null;
 }
 
-/** Writes an event down for the next report. Call inside the transaction of what happened. */
+/** Writes an event down. Call inside the transaction of what happened, after the output rows that belong to it. */
 export function emit(sql: SqlStorage, at: number, kind: string, data: InstanceEvent["data"] = {}): void {
-  sql.exec("INSERT INTO outbox (at, kind, data) VALUES (?, ?, ?)", at, kind, JSON.stringify(data));
+  sql.exec(
+    `INSERT INTO event (at, kind, data, output_index)
+     VALUES (?, ?, ?, COALESCE((SELECT MAX(message_index) FROM output), -1))`,
+    at,
+    kind,
+    JSON.stringify(data),
+  );
 }
 
 /** Events in one report, at most: a long absence of the registry is made up for in pieces. */
@@ -49,7 +55,7 @@ const MAX_EVENTS = 500;
 export function reportOf(sql: SqlStorage, instanceId: string): Report | null {
   const events = sql
     .exec<{ seq: number; at: number; kind: string; data: string }>(
-      "SELECT * FROM outbox ORDER BY seq LIMIT ?",
+      "SELECT seq, at, kind, data FROM event WHERE seq > (SELECT reported_seq FROM self) ORDER BY seq LIMIT ?",
       MAX_EVENTS,
     )
     .toArray()
@@ -60,14 +66,14 @@ export function reportOf(sql: SqlStorage, instanceId: string): Report | null {
   return { instance_id: instanceId, seq: last.seq, snapshot: snapshotOf(sql, self), events };
 }
 
-/** Forgets what a delivered report contained. Returns whether more is waiting. */
+/** The registry has everything up to `seq`. Returns whether there is more to tell it. */
 export function confirm(sql: SqlStorage, seq: number): boolean {
-  sql.exec("DELETE FROM outbox WHERE seq <= ?", seq);
+  sql.exec("UPDATE self SET reported_seq = MAX(reported_seq, ?)", seq);
   return hasUnreported(sql);
 }
 
 export function hasUnreported(sql: SqlStorage): boolean {
-  return first(sql, "SELECT 1 AS one FROM outbox LIMIT 1") !== undefined;
+  return first(sql, "SELECT 1 AS one FROM event WHERE seq > (SELECT reported_seq FROM self) LIMIT 1") !== undefined;
 }
 
 function snapshotOf(sql: SqlStorage, self: SelfRow): Snapshot {

@@ -73,6 +73,7 @@ export function endTool(
 export function appendResults(store: TurnStore, turn: TurnRow, now: number): void {
   fenced(store, () => {
     writeResults(store, turn, now);
+    joinSteering(store, turn, now);
     store.storage.sql.exec("UPDATE turn SET phase = 'ready', last_step_at = ? WHERE n = ?", now, turn.n);
   });
 }
@@ -93,6 +94,32 @@ export function writeResults(store: TurnStore, turn: TurnRow, now: number): void
   blocks.forEach((_block, index) => {
     show(sql, { n: turn.n, type: "tool_result", seq, block: index }, now);
   });
+  emit(sql, now, "tools.answered", { message_id: messageIdOf(store.spec.instance_id, turn.n), results: blocks.length });
   // The transcript has it now.
   sql.exec("UPDATE tool_call SET state = 'done', result = NULL WHERE n = ? AND step = ?", turn.n, turn.step);
+}
+
+/** Messages that were sent to steer the running turn join it here: results first, then their text. */
+function joinSteering(store: TurnStore, turn: TurnRow, now: number): void {
+  const { sql } = store.storage;
+  const waiting = sql
+    .exec<{ n: number; content: string }>(
+      "SELECT n, content FROM message WHERE state = 'queued' AND steer = 1 ORDER BY n",
+    )
+    .toArray();
+  for (const { n, content } of waiting) {
+    const seq = store.transcript.append(turn.n, "user", [{ type: "text", text: content }], now);
+    sql.exec(
+      "UPDATE message SET state = 'running', content = NULL, started_at = ?, joined_n = ? WHERE n = ?",
+      now,
+      turn.n,
+      n,
+    );
+    sql.exec("UPDATE self SET queued = queued - 1, last_activity = ?", now);
+    show(sql, { n, type: "user", seq }, now);
+    emit(sql, now, "message.started", {
+      message_id: messageIdOf(store.spec.instance_id, n),
+      joined: messageIdOf(store.spec.instance_id, turn.n),
+    });
+  }
 }

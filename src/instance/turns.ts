@@ -7,7 +7,7 @@ import type { Failure } from "../errors.ts";
 import { messageIdOf } from "../ids.ts";
 import { first } from "../sqlite.ts";
 import type { MessageState } from "./api.ts";
-import { closeAttempt } from "./attempts.ts";
+import { announce, closeAttempt } from "./attempts.ts";
 import { show } from "./output.ts";
 import { emit } from "./self.ts";
 import { callsOf, writeResults } from "./tool-calls.ts";
@@ -45,7 +45,7 @@ export function recover(store: TurnStore, repeatable: (tool: string) => boolean,
     for (const { id } of sql
       .exec<{ id: number }>("SELECT id FROM attempt WHERE n = ? AND outcome = 'live'", turn.n)
       .toArray()) {
-      closeAttempt(store, id, turn.n, "lost", null, now);
+      announce(store, closeAttempt(store, id, turn.n, "lost", null, now), now);
     }
     for (const call of turn.phase === "tools" ? callsOf(sql, turn) : []) {
       if (call.state !== "running") continue;
@@ -71,7 +71,7 @@ export function giveUp(
   now: number,
 ): void {
   fenced(store, () => {
-    closeAttempt(store, attempt, turn.n, "failed", reply, now, error);
+    announce(store, closeAttempt(store, attempt, turn.n, "failed", reply, now, error), now);
     finish(store, turn.n, "failed", error, now);
   });
 }
@@ -86,7 +86,7 @@ export function fillUp(
   now: number,
 ): void {
   fenced(store, () => {
-    closeAttempt(store, attempt, turn.n, "failed", reply, now, error);
+    announce(store, closeAttempt(store, attempt, turn.n, "failed", reply, now, error), now);
     store.storage.sql.exec("UPDATE turn SET phase = 'full' WHERE n = ?", turn.n);
   });
 }
@@ -97,6 +97,11 @@ export function abandon(store: TurnStore, state: "failed" | "cancelled", error: 
     const turn = openTurn(store.storage.sql);
     if (!turn) return;
     if (turn.phase === "tools") writeResults(store, turn, now);
+    if (state === "cancelled") {
+      // The text stays in the conversation, unanswered: without this the next answer would answer it too.
+      const note = "[This was stopped before it was answered. Do not go on with it unless you are asked to.]";
+      store.transcript.append(turn.n, "user", [{ type: "text", text: note }], now);
+    }
     finish(store, turn.n, state, error, now);
   });
 }
@@ -114,27 +119,32 @@ export function finish(
   if (state === "failed" || state === "refused") store.transcript.omitUnanswered(n);
   if (error) show(sql, { n, type: "notice", text: `${state}: ${error.message}` }, now);
   const { started_at } = sql.exec<{ started_at: number | null }>("SELECT started_at FROM message WHERE n = ?", n).one();
+  const joined = sql.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ? ORDER BY n", n).toArray();
   sql.exec(
-    "UPDATE message SET state = ?, finished_at = ?, error = ? WHERE n = ?",
+    "UPDATE message SET state = ?, finished_at = ?, error = ? WHERE n = ? OR joined_n = ?",
     state,
     now,
     error ? JSON.stringify(error) : null,
     n,
+    n,
   );
   sql.exec("UPDATE turn SET not_before = NULL, waiting_reason = NULL WHERE n = ?", n);
   const completed = state === "completed";
+  const count = 1 + joined.length;
   const failed = state === "failed" || state === "refused";
   sql.exec(
     `UPDATE self SET open_n = NULL, ended = CASE ended WHEN 0 THEN 0 ELSE 2 END, completed_count = completed_count + ?,
        error_count = error_count + ?, response_ms_total = response_ms_total + ?, error_message = ?, last_activity = ?`,
-    completed ? 1 : 0,
-    failed ? 1 : 0,
-    completed ? now - (started_at ?? now) : 0,
+    completed ? count : 0,
+    failed ? count : 0,
+    completed ? count * (now - (started_at ?? now)) : 0,
     failed ? (error?.message ?? null) : null,
     now,
   );
-  emit(sql, now, `message.${state}`, {
-    message_id: messageIdOf(store.spec.instance_id, n),
-    ...(error ? { error: error.code } : {}),
-  });
+  for (const message of [{ n }, ...joined]) {
+    emit(sql, now, `message.${state}`, {
+      message_id: messageIdOf(store.spec.instance_id, message.n),
+      ...(error ? { error: error.code } : {}),
+    });
+  }
 }

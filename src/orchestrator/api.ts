@@ -3,6 +3,7 @@
  */
 import type { Effort } from "../claude/models.ts";
 import type { Answer } from "../errors.ts";
+import type { Idempotency } from "../idempotency.ts";
 import type { InstanceSpec, Report, ToolDefinition } from "../instance/spec.ts";
 import type { RoleId } from "../roles/index.ts";
 import type { StatusRecord } from "./status.ts";
@@ -20,12 +21,6 @@ export interface SpawnRequest {
   parent_instance_id: string | null;
   initial_prompt: string | null;
   idempotency?: Idempotency;
-}
-
-/** A caller's key with a hash of the whole request: the same pair gives the same answer and one effect. */
-export interface Idempotency {
-  key: string;
-  body_hash: string;
 }
 
 export interface SpawnReceipt {
@@ -65,6 +60,42 @@ export interface TerminateReceipt {
   terminated: string[];
 }
 
+/** `until` (ms since the epoch) and `reason` when the call may not be made now. */
+export type Admission = { granted: true } | { granted: false; until: number; reason: string };
+
+/** How a model call went, for the gate: `pushed_back` is the API asking for less, and when it may be asked again. */
+export type CallOutcome = { kind: "ok" } | { kind: "failed" } | { kind: "pushed_back"; until: number };
+
+export interface EventQuery {
+  after: number;
+  instance_id: string | null;
+  limit: number;
+  waitMs: number;
+}
+
+export interface TenantEvent {
+  seq: number;
+  at: string;
+  instance_id: string;
+  kind: string;
+  data: Record<string, unknown>;
+}
+
+export interface EventPage {
+  events: TenantEvent[];
+  /** The newest sequence of the log, whether or not it matches the query. */
+  last_seq: number;
+}
+
+/** A `wait` that became a task. */
+export interface StoredTask {
+  task_id: string;
+  ids: string[];
+  until: "all" | "any" | number;
+  created_at: number;
+  cancelled: boolean;
+}
+
 export interface Birth {
   spec: InstanceSpec;
   initial_prompt: string | null;
@@ -79,8 +110,16 @@ export interface OrchestratorApi {
   status(instanceId: string): Promise<StatusRecord | null>;
   list(query: ListQuery): Promise<InstancePage>;
   terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>>;
-  /** Before a model call. */
-  admit(report: Report): Promise<void>;
-  /** After a model call, and whenever an instance has something to tell. */
-  report(report: Report): Promise<void>;
+  /** Before a model call: leave to make it, now or at a time. `report` is what the registry does not know yet. */
+  admit(instanceId: string, report: Report | null): Promise<Admission>;
+  /** Gives back the leave that an instance asked for and does not need. */
+  withdraw(instanceId: string): Promise<void>;
+  /** Whenever an instance has something to tell; `call` after a model call, which gives its place back to the gate. */
+  report(report: Report, call?: CallOutcome): Promise<void>;
+  /** Events after `after`, oldest first, as soon as there are any, at the latest after `waitMs`. */
+  events(query: EventQuery): Promise<EventPage>;
+  /** Keeps what a task of the MCP extension waits for; `taskOf` finds it again, or null. */
+  saveTask(task: StoredTask): Promise<void>;
+  taskOf(taskId: string): Promise<StoredTask | null>;
+  cancelTask(taskId: string): Promise<void>;
 }

@@ -2,6 +2,8 @@
  * The tenant's event log: append-only, with a sequence that never repeats. Everything that watches reads this log.
  */
 import type { InstanceEvent } from "../instance/spec.ts";
+import { first } from "../sqlite.ts";
+import type { EventPage, EventQuery, TenantEvent } from "./api.ts";
 
 /** Appends one event. `instanceSeq` is 0 for what the Orchestrator itself saw. Data holds ids, counts and codes, never content. */
 export function logEvent(
@@ -20,4 +22,20 @@ export function logEvent(
     kind,
     JSON.stringify(data),
   );
+}
+
+/** A page of the log after a sequence, oldest first, of all instances or of one. */
+export function eventsAfter(sql: SqlStorage, query: Pick<EventQuery, "after" | "instance_id" | "limit">): EventPage {
+  const [where, values] = query.instance_id === null ? ["", []] : ["AND instance_id = ?", [query.instance_id]];
+  const events = sql
+    .exec<{ seq: number; at: number; instance_id: string; kind: string; data: string }>(
+      `SELECT seq, at, instance_id, kind, data FROM event WHERE seq > ? ${where} ORDER BY seq LIMIT ?`,
+      query.after,
+      ...values,
+      query.limit,
+    )
+    .toArray()
+    .map((row): TenantEvent => ({ ...row, at: new Date(row.at).toISOString(), data: JSON.parse(row.data) }));
+  const last = first<{ seq: number | null }>(sql, "SELECT MAX(seq) AS seq FROM event");
+  return { events, last_seq: last?.seq ?? 0 };
 }

@@ -5,20 +5,29 @@ import type { Report } from "../instance/spec.ts";
 import { createLog, type Log } from "../log.ts";
 import { instanceOf } from "../objects.ts";
 import { migrate } from "../sqlite.ts";
+import { Waiters } from "../waiters.ts";
 import type {
+  Admission,
   Birth,
+  CallOutcome,
+  EventPage,
+  EventQuery,
   InstancePage,
   ListQuery,
   OrchestratorApi,
   SpawnReceipt,
   SpawnRequest,
+  StoredTask,
   TerminateReceipt,
   TerminateRequest,
 } from "./api.ts";
+import { eventsAfter } from "./events.ts";
+import { Gate } from "./gate.ts";
 import { deliver, nextDue } from "./outbox.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
 import { type StatusRecord, statusOf } from "./status.ts";
+import { cancelTask, saveTask, taskOf } from "./tasks.ts";
 
 /** How long a call waits for instances to take the word of its change; the outbox goes on by alarm after it. */
 const DELIVERY_PATIENCE_MS = 2_000;
@@ -31,6 +40,9 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #tenant: string;
   readonly #config: Config;
   readonly #log: Log;
+  readonly #gate: Gate;
+  /** Whoever follows the event log. */
+  readonly #watchers = new Waiters();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -38,11 +50,13 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#config = configOf(env);
     this.#log = createLog(this.#config.logLevel, { tenant: this.#tenant });
     migrate(ctx.storage, ORCHESTRATOR_SCHEMA);
+    this.#gate = new Gate(ctx.storage.sql);
   }
 
   async spawn(request: SpawnRequest): Promise<Answer<SpawnReceipt>> {
     const answer = registry.spawn(this.ctx.storage, request, { maxInstances: this.#config.maxInstances }, Date.now());
     if (answer.ok) {
+      this.#watchers.wake();
       this.#log.info("instance.spawned", {
         instance_id: answer.value.instance_id,
         role: request.role,
@@ -72,7 +86,9 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>> {
     const answer = registry.terminate(this.ctx.storage, request, Date.now());
     if (answer.ok && answer.value.terminated.length > 0) {
+      this.#watchers.wake();
       for (const id of answer.value.terminated) {
+        this.#gate.forget(id);
         this.#log.info("instance.terminated", { instance_id: id, reason: request.reason, force: request.force });
       }
       // The rows are committed. Waiting a moment for the objects spares the caller a send that is accepted and cancelled.
@@ -82,12 +98,52 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return answer;
   }
 
-  async admit(report: Report): Promise<void> {
-    registry.apply(this.ctx.storage, report);
+  async admit(instanceId: string, report: Report | null): Promise<Admission> {
+    if (report) this.#take(report);
+    const { sql } = this.ctx.storage;
+    let held = false;
+    const admission = await this.#gate.enter(instanceId, Date.now(), () => {
+      held = true;
+      registry.showWaiting(sql, instanceId, "gate");
+    });
+    if (held && admission.granted) registry.showWaiting(sql, instanceId, null);
+    return admission;
   }
 
-  async report(report: Report): Promise<void> {
+  async withdraw(instanceId: string): Promise<void> {
+    this.#gate.forget(instanceId);
+  }
+
+  async report(report: Report, call?: CallOutcome): Promise<void> {
+    this.#take(report);
+    if (call) this.#gate.leave(report.instance_id, call, Date.now());
+  }
+
+  async events(query: EventQuery): Promise<EventPage> {
+    const deadline = Date.now() + query.waitMs;
+    for (;;) {
+      const page = eventsAfter(this.ctx.storage.sql, query);
+      const left = deadline - Date.now();
+      if (page.events.length > 0 || left <= 0) return page;
+      await this.#watchers.next(left);
+    }
+  }
+
+  async saveTask(task: StoredTask): Promise<void> {
+    saveTask(this.ctx.storage.sql, task);
+  }
+
+  async taskOf(taskId: string): Promise<StoredTask | null> {
+    return taskOf(this.ctx.storage.sql, taskId);
+  }
+
+  async cancelTask(taskId: string): Promise<void> {
+    cancelTask(this.ctx.storage.sql, taskId);
+  }
+
+  #take(report: Report): void {
     registry.apply(this.ctx.storage, report);
+    this.#watchers.wake();
   }
 
   override async alarm(): Promise<void> {

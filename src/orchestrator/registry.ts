@@ -3,6 +3,7 @@
  */
 import type { Answer } from "../errors.ts";
 import { err, ok } from "../errors.ts";
+import { recall, remember } from "../idempotency.ts";
 import { messageIdOf, newInstanceId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { InstanceSpec, Report } from "../instance/spec.ts";
@@ -17,7 +18,6 @@ import type {
   TerminateRequest,
 } from "./api.ts";
 import { logEvent } from "./events.ts";
-import { recall, remember } from "./idempotency.ts";
 import { owe } from "./outbox.ts";
 import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
 
@@ -182,6 +182,16 @@ export function apply(storage: DurableObjectStorage, report: Report): void {
 
 export function rowOf(sql: SqlStorage, instanceId: string): InstanceRow | undefined {
   return first<InstanceRow>(sql, `SELECT ${STATUS_COLUMNS} FROM instance WHERE instance_id = ?`, instanceId);
+}
+
+/** Shows that an instance is held at the gate, or (null) no longer. Its next report says more. */
+export function showWaiting(sql: SqlStorage, instanceId: string, reason: string | null): void {
+  sql.exec(
+    "UPDATE instance SET state = ?, waiting_reason = ?, waiting_until = NULL WHERE instance_id = ? AND active = 1",
+    reason === null ? "busy" : "waiting",
+    reason,
+    instanceId,
+  );
 }
 
 /** One page of instances in the order of their spawning, with the tenant's totals. `prefix` as in `statusOf`. */

@@ -1,3 +1,5 @@
+import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
+
 /**
  * The tables of an Orchestrator: one tenant's registry. Only the modules of this folder write them.
  *
@@ -7,6 +9,9 @@
  * tenant        One row: totals over all instances, kept with every change so that no list is ever summed.
  * event         The tenant's event log, append-only; `seq` never repeats. `instance_seq` is the instance's own number.
  * outbox        Calls that this object owes to instances; deleted when the call has answered. `id` makes it idempotent.
+ * gate          One row: how many model calls may run at once, and until when none may start. Only written when the API
+ *               pushes back and while it recovers; the calls under way are known in memory alone.
+ * task          What a task of the MCP extension waits for; forgotten after its time.
  * idempotency   The answers of calls that carried an idempotency key, for as long as keys are honoured.
  */
 export const ORCHESTRATOR_SCHEMA: readonly string[] = [
@@ -74,12 +79,20 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     due_at INTEGER NOT NULL
   ) WITHOUT ROWID;
   CREATE INDEX outbox_by_due ON outbox (due_at);
-  CREATE TABLE idempotency (
-    key TEXT PRIMARY KEY,
-    body_hash TEXT NOT NULL,
-    answer TEXT NOT NULL,
-    created_at INTEGER NOT NULL
+  CREATE TABLE gate (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    allowed REAL NOT NULL,
+    blocked_until INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL
+  );
+  CREATE TABLE task (
+    task_id TEXT PRIMARY KEY,
+    ids TEXT NOT NULL,
+    until TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL DEFAULT 0
   ) WITHOUT ROWID;
-  CREATE INDEX idempotency_by_age ON idempotency (created_at);
+  CREATE INDEX task_by_age ON task (created_at);
+  ${IDEMPOTENCY_TABLE}
   `,
 ];

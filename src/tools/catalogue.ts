@@ -3,16 +3,20 @@
  */
 import { getInstanceOutput } from "./get-instance-output.ts";
 import { getInstanceStatus } from "./get-instance-status.ts";
+import { interruptInstance } from "./interrupt-instance.ts";
 import { sendToInstance } from "./send-to-instance.ts";
 import { spawnClaude } from "./spawn-claude.ts";
 import { terminateInstance } from "./terminate-instance.ts";
 import type { Tool } from "./tool.ts";
+import { wait } from "./wait.ts";
 
 export const CATALOGUE: readonly Tool[] = [
   spawnClaude,
   sendToInstance,
+  wait,
   getInstanceOutput,
   getInstanceStatus,
+  interruptInstance,
   terminateInstance,
 ];
 

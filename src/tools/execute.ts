@@ -3,10 +3,10 @@
  */
 import type * as z from "zod";
 import { type ErrorBody, errorBody, failureOf, MadroxError } from "../errors.ts";
+import type { Idempotency } from "../idempotency.ts";
 import { describe } from "../log.ts";
-import type { Idempotency } from "../orchestrator/api.ts";
 import { CATALOGUE, toolByName } from "./catalogue.ts";
-import type { Tool, ToolAnswer, ToolContext } from "./tool.ts";
+import { isTask, type StartedTask, type Tool, type ToolAnswer, type ToolContext } from "./tool.ts";
 
 /**
  * Runs a tool by name on whatever the caller sent. Never throws: a failure is an answer with `success: false` and a code.
@@ -18,6 +18,25 @@ export async function execute(
   input: unknown,
   key: string | null = null,
 ): Promise<ToolAnswer | ErrorBody> {
+  return dispatch(context, name, input, key, (tool, ready, parsed) => tool.run(ready, parsed));
+}
+
+/** The same for a caller that can follow a task: what would wait long is answered with one. */
+export async function executeOrBegin(
+  context: Omit<ToolContext, "idempotency">,
+  name: unknown,
+  input: unknown,
+): Promise<ToolAnswer | ErrorBody | StartedTask> {
+  return dispatch(context, name, input, null, (tool, ready, parsed) => (tool.begin ?? tool.run)(ready, parsed));
+}
+
+async function dispatch<Answer extends ToolAnswer | StartedTask>(
+  context: Omit<ToolContext, "idempotency">,
+  name: unknown,
+  input: unknown,
+  key: string | null,
+  run: (tool: Tool, context: ToolContext, input: Record<string, unknown>) => Promise<Answer>,
+): Promise<Answer | ErrorBody> {
   const started = Date.now();
   const fields = { tool: String(name).slice(0, 100), tenant: context.principal.tenant };
   try {
@@ -27,8 +46,9 @@ export async function execute(
     const parsed = tool.input.safeParse(given);
     if (!parsed.success) throw invalidInput(tool, parsed.error);
     const idempotency = await idempotencyOf(tool, parsed.data);
-    const result = await tool.run({ ...context, ...(idempotency ? { idempotency } : {}) }, parsed.data);
-    context.log.info("tool.called", { ...fields, success: result.success, duration_ms: Date.now() - started });
+    const result = await run(tool, { ...context, ...(idempotency ? { idempotency } : {}) }, parsed.data);
+    const success = isTask(result) || result.success;
+    context.log.info("tool.called", { ...fields, success, duration_ms: Date.now() - started });
     return result;
   } catch (error) {
     const failure = failureOf(error);

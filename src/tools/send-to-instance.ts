@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { type Failure, MadroxError, unwrap } from "../errors.ts";
-import { isFinal, type MessageView } from "../instance/api.ts";
+import { isFinal, type MessageView, WHEN_BUSY } from "../instance/api.ts";
 import { apiSchema } from "../instance/structured.ts";
 import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
-import { ADDS, answer, defineTool } from "./tool.ts";
+import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
 import { awaitMessage, MAX_WAIT_SECONDS } from "./waiting.ts";
 
 export const messageResponse = z.looseObject({
@@ -15,27 +15,36 @@ export const messageResponse = z.looseObject({
   cost: z.number(),
 });
 
+const sendInput = z.strictObject({
+  instance_id: instanceId,
+  message: prose().describe("What to tell it"),
+  wait_for_response: z.boolean().default(true),
+  timeout_seconds: z
+    .number()
+    .min(0)
+    .default(30)
+    .describe(`How long to wait for the answer; more than ${MAX_WAIT_SECONDS} counts as ${MAX_WAIT_SECONDS}`),
+  priority: z.int().min(-1000).max(1000).default(0).describe("Orders its queue: higher first"),
+  when_busy: z
+    .enum(WHEN_BUSY)
+    .default("queue")
+    .describe(
+      "If it is at work: queue; steer (join the running turn after its next tool calls); interrupt (stop the turn, then this); reject",
+    ),
+  response_schema: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe("A JSON Schema: the answer follows it and comes parsed in response.structured"),
+  idempotency_key: idempotencyKey,
+});
+
 export const sendToInstance = defineTool({
   name: "send_to_instance",
   title: "Send a message to an instance",
-  description: `Send a message to an instance and, unless told otherwise, wait for its answer. The message is safe once this answers: if the answer is not there in time (at most ${MAX_WAIT_SECONDS} s), status is queued or working, the work goes on, and get_instance_output has the answer later. Messages to a busy instance are queued.`,
+  description: `Send a message to an instance and, unless told otherwise, wait for its answer. The message is safe once this answers: if the answer is not there in time (at most ${MAX_WAIT_SECONDS} s), status is queued or working, the work goes on, and wait with the message_id brings it.`,
   annotations: ADDS,
   changes: true,
-  input: z.strictObject({
-    instance_id: instanceId,
-    message: prose().describe("What to tell it"),
-    wait_for_response: z.boolean().default(true),
-    timeout_seconds: z
-      .number()
-      .min(0)
-      .default(30)
-      .describe(`How long to wait for the answer; more than ${MAX_WAIT_SECONDS} counts as ${MAX_WAIT_SECONDS}`),
-    response_schema: z
-      .record(z.string(), z.unknown())
-      .optional()
-      .describe("A JSON Schema: the answer follows it and comes parsed in response.structured"),
-    idempotency_key: idempotencyKey,
-  }),
+  input: sendInput,
   output: answer({
     instance_id: z.string(),
     message_id: z.string(),
@@ -43,27 +52,38 @@ export const sendToInstance = defineTool({
     response: messageResponse.optional(),
   }),
   async run(context, input) {
-    assertSize("message", input.message);
-    if (input.response_schema) assertSchema(input.response_schema);
-    const instance = context.instance(input.instance_id);
-    const sent = unwrap(
-      await instance.send({
-        message: input.message,
-        sender: context.principal.instance ?? "user",
-        response_schema: input.response_schema ?? null,
-        ...(context.idempotency ? { idempotency: context.idempotency } : {}),
-      }),
-    );
+    const sent = await accept(context, input);
     const view =
       input.wait_for_response && !isFinal(sent.state)
         ? await awaitMessage(context, sent, Math.min(input.timeout_seconds, MAX_WAIT_SECONDS) * 1000)
         : sent;
     return sendAnswer(input.instance_id, view);
   },
+  async begin(context, input) {
+    const sent = await accept(context, input);
+    if (!input.wait_for_response || isFinal(sent.state)) return sendAnswer(input.instance_id, sent);
+    return { taskId: sent.message_id, createdAt: sent.created_at };
+  },
 });
 
+/** Hands the message to its instance. From here on it is safe. */
+async function accept(context: ToolContext, input: z.output<typeof sendInput>): Promise<MessageView> {
+  assertSize("message", input.message);
+  if (input.response_schema) assertSchema(input.response_schema);
+  return unwrap(
+    await context.instance(input.instance_id).send({
+      message: input.message,
+      sender: context.principal.instance ?? "user",
+      priority: input.priority,
+      when_busy: input.when_busy,
+      response_schema: input.response_schema ?? null,
+      ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+    }),
+  );
+}
+
 /** How a message stands, in the words of the public contract. */
-function sendAnswer(instanceId: string, view: MessageView) {
+export function sendAnswer(instanceId: string, view: MessageView) {
   const ids = { instance_id: instanceId, message_id: view.message_id };
   const waiting = view.waiting_for ? { waiting_for: view.waiting_for } : {};
   switch (view.state) {
@@ -78,7 +98,8 @@ function sendAnswer(instanceId: string, view: MessageView) {
     case "queued":
       return {
         success: true,
-        message: "The message is accepted and queued. Read the answer later with get_instance_output.",
+        message:
+          "The message is accepted and queued. Call wait with its message_id, or read get_instance_output later.",
         ...ids,
         status: "queued",
       };
@@ -86,7 +107,8 @@ function sendAnswer(instanceId: string, view: MessageView) {
     case "waiting":
       return {
         success: true,
-        message: "The instance is at work on the message. Read the answer later with get_instance_output.",
+        message:
+          "The instance is at work on the message. Call wait with its message_id, or read get_instance_output later.",
         ...ids,
         status: "working",
         ...waiting,

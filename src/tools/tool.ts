@@ -4,10 +4,11 @@
 import * as z from "zod";
 import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
+import type { Idempotency } from "../idempotency.ts";
 import type { InstanceApi } from "../instance/api.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import type { Log } from "../log.ts";
-import type { Idempotency, OrchestratorApi } from "../orchestrator/api.ts";
+import type { OrchestratorApi } from "../orchestrator/api.ts";
 
 export interface ToolContext {
   principal: Principal;
@@ -45,6 +46,22 @@ export interface Tool {
   /** Whether it changes something, and therefore honours an idempotency key. */
   changes: boolean;
   run(context: ToolContext, input: Record<string, unknown>): Promise<ToolAnswer>;
+  /**
+   * For a tool that can wait long: does the same without waiting, and says which task stands for the rest. Returns an answer
+   * where there is nothing to wait for. For callers that can follow a task.
+   */
+  begin?(context: ToolContext, input: Record<string, unknown>): Promise<ToolAnswer | StartedTask>;
+}
+
+/** Work that is accepted and goes on. The id finds it again, from any connection. */
+export interface StartedTask {
+  taskId: string;
+  /** ISO 8601 */
+  createdAt: string;
+}
+
+export function isTask(answer: object): answer is StartedTask {
+  return "taskId" in answer;
 }
 
 /** An answer in the shape of the public contract. `success: false` is a failure with more to say than its error. */
@@ -52,9 +69,10 @@ export type ToolAnswer = { success: boolean; message: string } & Record<string, 
 
 /** A tool with its input's type, which the catalogue forgets: that is a list of like things. */
 export function defineTool<Input extends z.ZodType<Record<string, unknown>>>(
-  tool: Omit<Tool, "input" | "run"> & {
+  tool: Omit<Tool, "input" | "run" | "begin"> & {
     input: Input;
     run(context: ToolContext, input: z.output<Input>): Promise<ToolAnswer>;
+    begin?(context: ToolContext, input: z.output<Input>): Promise<ToolAnswer | StartedTask>;
   },
 ): Tool {
   return tool as unknown as Tool;

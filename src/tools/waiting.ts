@@ -1,8 +1,8 @@
 /**
- * Waiting for a message from outside: bounded, by reading durable rows. The work goes on whether anyone waits or not.
+ * Waiting from outside: bounded, by reading durable rows, consuming nothing. The work goes on whether anyone waits or not.
  */
-import { unwrap } from "../errors.ts";
-import { parseMessageId } from "../ids.ts";
+import { type Answer, err, unwrap } from "../errors.ts";
+import { isInstanceId, parseMessageId } from "../ids.ts";
 import { isFinal, type MessageView } from "../instance/api.ts";
 import { describe } from "../log.ts";
 import type { ToolContext } from "./tool.ts";
@@ -12,31 +12,123 @@ export const MAX_WAIT_SECONDS = 50;
 
 /** How often a waiting caller hears how it stands, in ms. */
 const PROGRESS_MS = 5_000;
+/** Before the object of an interrupted wait is asked again, in ms. */
+const RETRY_MS = 100;
+
+/** One thing that is waited for, as far as it has come. `message` for a message, once it was read. */
+export interface Waited {
+  id: string;
+  kind: "message" | "instance";
+  done: boolean;
+  status: string;
+  /** In a few words, for a caller that wants to know why it waits. */
+  doing: string;
+  message?: MessageView;
+}
+
+/** How many of the things have to be done. */
+export type Until = "all" | "any" | number;
+
+type Context = Pick<ToolContext, "instance" | "orchestrator" | "log" | "signal" | "progress">;
 
 /** Where the message stands once that is final, at the latest after `waitMs`. */
-export async function awaitMessage(context: ToolContext, sent: MessageView, waitMs: number): Promise<MessageView> {
-  const id = parseMessageId(sent.message_id);
-  if (!id) return sent;
+export async function awaitMessage(context: Context, sent: MessageView, waitMs: number): Promise<MessageView> {
+  const [waited] = await awaitAll(context, [sent.message_id], "all", waitMs);
+  return waited?.message ?? sent;
+}
+
+/**
+ * Waits until as many of the things are done as asked for, at the latest `waitMs`. Returns all of them, in the order given.
+ * Throws `not_found` for an id that names nothing, `invalid_input` for one that is none.
+ */
+export async function awaitAll(
+  context: Context,
+  ids: readonly string[],
+  until: Until,
+  waitMs: number,
+): Promise<Waited[]> {
   const deadline = Date.now() + waitMs;
-  let view = sent;
+  // A first look at everything: unknown ids are found before anyone waits.
+  const states = await Promise.all(ids.map((id) => look(context, id, 0)));
+  const enough = () => isEnough(states, until);
+  while (!enough() && Date.now() < deadline && !context.signal.aborted) {
+    const roundMs = Math.min(deadline - Date.now(), PROGRESS_MS);
+    let stop: () => void = () => undefined;
+    const stopped = new Promise<void>((resolve) => {
+      stop = resolve;
+    });
+    const looks = states.map(async (state, i) => {
+      if (state.done) return;
+      states[i] = await look(context, state.id, roundMs);
+      if (enough()) stop();
+    });
+    await Promise.race([Promise.all(looks), stopped]);
+    if (!enough()) context.progress(progressOf(states));
+  }
+  return states;
+}
+
+export function isEnough(states: readonly Waited[], until: Until): boolean {
+  const needed = until === "all" ? states.length : until === "any" ? 1 : Math.min(until, states.length);
+  return states.filter((state) => state.done).length >= needed;
+}
+
+/** How one thing stands, as soon as it is done, at the latest after `waitMs`. */
+async function look(context: Context, id: string, waitMs: number): Promise<Waited> {
+  const deadline = Date.now() + waitMs;
   for (;;) {
-    const left = deadline - Date.now();
-    if (left <= 0 || isFinal(view.state) || context.signal.aborted) return view;
+    const left = Math.max(0, deadline - Date.now());
+    let answer: Answer<Waited>;
     try {
-      view = unwrap(await context.instance(id.instanceId).message(id.n, Math.min(left, PROGRESS_MS)));
+      answer = await ask(context, id, left);
     } catch (error) {
-      // The object restarted under the call. The message is safe in it; a new stub reaches the new one.
-      context.log.debug("wait.interrupted", { message_id: sent.message_id, error: describe(error) });
-      await new Promise((done) => setTimeout(done, 100));
+      // The object restarted under the call. Its rows are safe, and a new stub reaches the new object.
+      context.log.debug("wait.interrupted", { id, error: describe(error) });
+      await new Promise((done) => setTimeout(done, RETRY_MS));
+      if (left === 0) answer = await ask(context, id, 0);
+      else continue;
     }
-    if (!isFinal(view.state)) context.progress(progressOf(view));
+    return unwrap(answer);
   }
 }
 
-function progressOf(view: MessageView): string {
+async function ask(context: Context, id: string, waitMs: number): Promise<Answer<Waited>> {
+  const message = parseMessageId(id);
+  if (message) {
+    const view = await context.instance(message.instanceId).message(message.n, waitMs);
+    if (!view.ok) return view;
+    const { state } = view.value;
+    const done = isFinal(state);
+    const status = done || state === "queued" ? state : "working";
+    return { ok: true, value: { id, kind: "message", done, status, doing: doingOf(view.value), message: view.value } };
+  }
+  if (isInstanceId(id)) {
+    const rest = await context.instance(id).rest(waitMs);
+    if (!rest.ok) return rest;
+    const { resting, ended, queue_depth, working_on } = rest.value;
+    const status = ended ? "terminated" : resting ? "idle" : "working";
+    const doing = working_on ? `working on ${working_on}, ${queue_depth} queued` : `${queue_depth} queued`;
+    return { ok: true, value: { id, kind: "instance", done: resting, status, doing } };
+  }
+  return err(
+    "invalid_input",
+    `${JSON.stringify(id.slice(0, 100).toWellFormed())} is no id: wait takes ids of messages and instances.`,
+    { field: "ids" },
+  );
+}
+
+function doingOf(view: MessageView): string {
   if (view.waiting_for) {
     const until = view.waiting_for.until ? ` until ${view.waiting_for.until}` : "";
     return `waiting: ${view.waiting_for.reason}${until}`;
   }
-  return view.state === "queued" ? "queued behind other messages" : "working";
+  return view.state === "queued" ? "queued behind other messages" : view.state === "running" ? "working" : view.state;
+}
+
+/** What a waiting caller reads between two rounds. */
+function progressOf(states: readonly Waited[]): string {
+  const pending = states.filter((state) => !state.done);
+  const first = pending[0];
+  if (states.length === 1 && first) return first.doing;
+  return `${states.length - pending.length} of ${states.length} done; ${first?.id}: ${first?.doing}`;
 }

@@ -3,9 +3,24 @@
  * The row is written in the transaction of the effect, so a crash leaves both or neither. Failures are not kept:
  * they had no effect, and the same call may succeed later.
  */
-import { type Answer, err, ok } from "../errors.ts";
-import { first } from "../sqlite.ts";
-import type { Idempotency } from "./api.ts";
+import { type Answer, err, ok } from "./errors.ts";
+import { first } from "./sqlite.ts";
+
+/** A caller's key with a hash of the whole request. */
+export interface Idempotency {
+  key: string;
+  body_hash: string;
+}
+
+/** The table, for an object's first schema step. */
+export const IDEMPOTENCY_TABLE = `
+  CREATE TABLE idempotency (
+    key TEXT PRIMARY KEY,
+    body_hash TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX idempotency_by_age ON idempotency (created_at);`;
 
 /** How long a key is honoured, as in DESIGN 6. */
 const KEY_LIFETIME_MS = 24 * 60 * 60 * 1000;

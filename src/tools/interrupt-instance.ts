@@ -1,0 +1,32 @@
+import * as z from "zod";
+import { unwrap } from "../errors.ts";
+import { idempotencyKey, instanceId, text } from "./fields.ts";
+import { answer, defineTool } from "./tool.ts";
+
+export const interruptInstance = defineTool({
+  name: "interrupt_instance",
+  title: "Stop what an instance is doing",
+  description:
+    "Stop the running turn of an instance, at once. Its message ends as cancelled; what it cost stays on record, the conversation stays usable, and queued messages go on.",
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  changes: true,
+  input: z.strictObject({
+    instance_id: instanceId,
+    reason: text().max(500).optional().describe("Why, for the record"),
+    idempotency_key: idempotencyKey,
+  }),
+  output: answer({ instance_id: z.string(), interrupted: z.array(z.string()) }),
+  async run(context, input) {
+    const interrupted = unwrap(
+      await context
+        .instance(input.instance_id)
+        .interrupt(input.reason?.trim() || "interrupted by request", context.idempotency),
+    );
+    return {
+      success: true,
+      message: interrupted.length === 0 ? "Nothing was running." : "The running turn was stopped.",
+      instance_id: input.instance_id,
+      interrupted,
+    };
+  },
+});

@@ -1,0 +1,88 @@
+import * as z from "zod";
+import { MadroxError } from "../errors.ts";
+import { ulid } from "../ids.ts";
+import { answer, defineTool, READS } from "./tool.ts";
+import { awaitAll, isEnough, MAX_WAIT_SECONDS, type Until, type Waited } from "./waiting.ts";
+
+/** Ids in one call, at most. */
+const MAX_IDS = 500;
+/** Characters of all answers together, at most: a client cuts longer results off. What is left out stays readable. */
+const ANSWER_BUDGET = 60_000;
+
+export const wait = defineTool({
+  name: "wait",
+  title: "Wait for messages and instances",
+  description: `Wait until messages have their answers, or instances are at rest: all of the ids, any, or a number of them; at most ${MAX_WAIT_SECONDS} s a call. It consumes nothing: call it again for what is pending, as often as needed.`,
+  annotations: READS,
+  changes: false,
+  input: z.strictObject({
+    ids: z.array(z.string().max(100)).min(1).max(MAX_IDS).describe("message_ids and instance_ids"),
+    until: z
+      .union([z.enum(["all", "any"]), z.int().min(1)])
+      .default("all")
+      .describe("How many of them: all, any, or a number"),
+    timeout_seconds: z
+      .number()
+      .min(0)
+      .default(30)
+      .describe(`More than ${MAX_WAIT_SECONDS} counts as ${MAX_WAIT_SECONDS}`),
+  }),
+  output: answer({ done: z.array(z.looseObject({})), pending: z.array(z.looseObject({})) }),
+  async run(context, input) {
+    const ids = [...new Set(input.ids)];
+    assertReachable(input.until, ids.length);
+    const waitMs = Math.min(input.timeout_seconds, MAX_WAIT_SECONDS) * 1000;
+    return waitAnswer(await awaitAll(context, ids, input.until, waitMs));
+  },
+  async begin(context, input) {
+    const ids = [...new Set(input.ids)];
+    assertReachable(input.until, ids.length);
+    const states = await awaitAll(context, ids, input.until, 0);
+    if (input.timeout_seconds === 0 || isEnough(states, input.until)) return waitAnswer(states);
+    const task = { task_id: `wait_${ulid()}`, ids, until: input.until, created_at: Date.now(), cancelled: false };
+    await context.orchestrator.saveTask(task);
+    return { taskId: task.task_id, createdAt: new Date(task.created_at).toISOString() };
+  },
+});
+
+/** Throws `invalid_input` for a number that can never be reached. */
+export function assertReachable(until: Until, count: number): void {
+  if (typeof until !== "number" || until <= count) return;
+  throw new MadroxError("invalid_input", `until is ${until}, but there are only ${count} different ids.`, {
+    field: "until",
+  });
+}
+
+/** How everything that is waited for stands, in the words of the public contract. */
+export function waitAnswer(states: readonly Waited[]) {
+  const done = states.filter((state) => state.done);
+  const pending = states.filter((state) => !state.done);
+  const budget = Math.floor(ANSWER_BUDGET / Math.max(1, done.length));
+  return {
+    success: true,
+    message:
+      pending.length === 0
+        ? "Everything is done."
+        : `${done.length} of ${states.length} are done. Call wait again for the pending ones; the work goes on meanwhile.`,
+    done: done.map((state) => ({ id: state.id, kind: state.kind, status: state.status, ...resultOf(state, budget) })),
+    pending: pending.map((state) => ({
+      id: state.id,
+      kind: state.kind,
+      status: state.status,
+      doing: state.doing,
+      ...(state.message?.waiting_for ? { waiting_for: state.message.waiting_for } : {}),
+    })),
+  };
+}
+
+function resultOf({ message }: Waited, budget: number) {
+  if (message?.error) return { error: message.error.code, message: message.error.message };
+  const response = message?.response;
+  if (!response) return {};
+  if (response.response.length <= budget) return { response };
+  const cut = response.response.slice(0, budget).toWellFormed();
+  return {
+    response: { ...response, response: cut },
+    more: `The answer has ${response.response.length} characters: get_instance_output has it whole.`,
+  };
+}

@@ -1,0 +1,107 @@
+/**
+ * The least that the same stack can do: what the product's times are divided by. Nothing here checks, logs or recovers.
+ */
+
+import { DurableObject } from "cloudflare:workers";
+import { BaseAnthropic } from "@anthropic-ai/sdk/client";
+import { Messages } from "@anthropic-ai/sdk/resources/messages";
+import { McpServer } from "@modelcontextprotocol/server";
+import { createMcpHandler } from "agents/mcp/server";
+import * as z from "zod";
+import { ALIASES } from "../../src/claude/models.ts";
+
+interface FloorEnv {
+  BARE: DurableObjectNamespace<Bare>;
+  ANTHROPIC_API_KEY: string;
+  ANTHROPIC_BASE_URL: string;
+}
+
+/** One table and nothing else. */
+export class Bare extends DurableObject<FloorEnv> {
+  constructor(ctx: DurableObjectState, env: FloorEnv) {
+    super(ctx, env);
+    ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS note (id INTEGER PRIMARY KEY, text TEXT NOT NULL)");
+  }
+
+  async read(): Promise<{ notes: number; last: string | null }> {
+    const [row] = this.ctx.storage.sql
+      .exec<{ id: number; text: string }>("SELECT id, text FROM note ORDER BY id DESC LIMIT 1")
+      .toArray();
+    return { notes: row?.id ?? 0, last: row?.text ?? null };
+  }
+
+  async insert(text: string): Promise<{ id: number }> {
+    const { id } = this.ctx.storage.sql
+      .exec<{ id: number }>("INSERT INTO note (text) VALUES (?) RETURNING id", text)
+      .one();
+    return { id };
+  }
+}
+
+/** Two tools that are called, and more until as many are listed as the product has. */
+function createServer(env: FloorEnv, toolCount: number): McpServer {
+  const server = new McpServer({ name: "floor", version: "1" }, { capabilities: { tools: { listChanged: false } } });
+  const answer = (result: object) => ({ content: [{ type: "text" as const, text: JSON.stringify(result) }] });
+  server.registerTool(
+    "read",
+    { description: "One call of an object, one row read.", inputSchema: z.object({ name: z.string() }) },
+    async ({ name }) => answer(await env.BARE.getByName(name).read()),
+  );
+  server.registerTool(
+    "insert",
+    {
+      description: "One call of an object, one row written.",
+      inputSchema: z.object({ name: z.string(), text: z.string() }),
+    },
+    async ({ name, text }) => answer(await env.BARE.getByName(name).insert(text)),
+  );
+  for (let n = 2; n < toolCount; n++) {
+    server.registerTool(
+      `filler_${n}`,
+      { description: "Is only listed.", inputSchema: z.object({ name: z.string(), limit: z.number().optional() }) },
+      async () => answer({}),
+    );
+  }
+  return server;
+}
+
+class MessagesClient extends BaseAnthropic {
+  readonly messages: Messages = new Messages(this);
+}
+
+let client: MessagesClient | undefined;
+
+/** The same model call with the same SDK, and nothing around it. */
+async function turn(env: FloorEnv, text: string): Promise<string> {
+  client ??= new MessagesClient({
+    apiKey: env.ANTHROPIC_API_KEY,
+    baseURL: env.ANTHROPIC_BASE_URL,
+    maxRetries: 0,
+    openTelemetry: false,
+    logLevel: "off",
+    fetch: (input: RequestInfo | URL, init?: RequestInit) => fetch(input, init),
+  });
+  const stream = await client.messages.create({
+    model: ALIASES.sonnet,
+    max_tokens: 16_000,
+    messages: [{ role: "user", content: text }],
+    stream: true,
+  });
+  let answer = "";
+  for await (const event of stream) {
+    if (event.type === "content_block_delta" && event.delta.type === "text_delta") answer += event.delta.text;
+  }
+  return answer;
+}
+
+export default {
+  async fetch(request: Request, env: FloorEnv, ctx: ExecutionContext): Promise<Response> {
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/turn") return new Response(await turn(env, await request.text()));
+    if (pathname !== "/mcp") return new Response("ok");
+    const handler = createMcpHandler(() => createServer(env, Number(searchParams.get("tools"))), {
+      responseMode: "sse",
+    });
+    return handler(request, env, ctx);
+  },
+};

@@ -1,0 +1,63 @@
+/**
+ * A Messages API that takes exactly as long as the message asks for: `... [500 ms]`, `... [held]`, and nothing otherwise.
+ * The simulator answers, so what the real API refuses is refused here too.
+ */
+import { createSimulator } from "../../src/claude/simulator/simulator.ts";
+import { type NodeServer, serve } from "../support/node-server.ts";
+
+/** When a call had been read, and when the last of its answer was on its way. In ms of `performance.now()`. */
+export interface Span {
+  began: number;
+  ended: number;
+}
+
+export class ModelServer {
+  /** Every answered call, in the order of their ends. */
+  readonly spans: Span[] = [];
+  readonly #arrivals = new Map<string, () => void>();
+  readonly #held = new Map<string, () => void>();
+  #server: NodeServer | undefined;
+
+  get url(): string {
+    if (!this.#server) throw new Error("The model's server is not started.");
+    return this.#server.url;
+  }
+
+  async start(): Promise<void> {
+    const simulator = createSimulator({
+      script: async ({ lastUserText: text }) => {
+        this.#arrivals.get(text)?.();
+        this.#arrivals.delete(text);
+        if (text.endsWith("[held]")) await new Promise<void>((release) => this.#held.set(text, release));
+        const delay = text.match(/\[(\d+) ms\]$/)?.[1];
+        return { delayMs: Number(delay ?? 0), blocks: [{ type: "text" as const, text: "Done." }] };
+      },
+    });
+    this.#server = await serve(async (request) => {
+      const began = performance.now();
+      const response = await simulator.handle(request);
+      if (!response.body) return response;
+      const timed = new TransformStream<Uint8Array, Uint8Array>({
+        flush: () => {
+          this.spans.push({ began, ended: performance.now() });
+        },
+      });
+      return new Response(response.body.pipeThrough(timed), response);
+    });
+  }
+
+  /** Resolves when the call arrives that answers this message. Ask before the message is sent. */
+  arrival(text: string): Promise<void> {
+    return new Promise((arrived) => this.#arrivals.set(text, arrived));
+  }
+
+  /** Lets the answer to a message that ends with `[held]` go. */
+  release(text: string): void {
+    this.#held.get(text)?.();
+    this.#held.delete(text);
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.close();
+  }
+}

@@ -1,0 +1,226 @@
+/**
+ * The rows of the report, in its order. A further row is a further entry.
+ */
+import { randomUUID } from "node:crypto";
+import { sideBySide } from "./measure.ts";
+import type { Bench, Row } from "./row.ts";
+
+/** An answer that no row waits for: the turn stays open until the instance is terminated. */
+const NEVER = "[600000 ms]";
+
+async function spawn({ product }: Bench): Promise<string> {
+  return String((await product.tool("spawn_claude", { name: "bench" })).instance_id);
+}
+
+/** An instance whose object has worked before. */
+async function spawnUsed(bench: Bench): Promise<string> {
+  const id = await spawn(bench);
+  await send(bench, id, "Get to know each other.", true);
+  return id;
+}
+
+async function send({ product }: Bench, id: string, message: string, wait: boolean): Promise<void> {
+  const answer = await product.tool("send_to_instance", { instance_id: id, message, wait_for_response: wait });
+  if (wait && answer.status !== "completed") throw new Error(`A waited message is ${answer.status}.`);
+}
+
+async function terminate({ product }: Bench, ids: readonly string[]): Promise<void> {
+  for (const id of ids) await product.tool("terminate_instance", { instance_id: id, force: true });
+}
+
+async function times<T>(n: number, make: () => Promise<T>): Promise<T[]> {
+  const made: T[] = [];
+  for (let i = 0; i < n; i++) made.push(await make());
+  return made;
+}
+
+/** The i-th of a list that was made long enough. */
+function at<T>(list: readonly T[], i: number): T {
+  const item = list[i];
+  if (item === undefined) throw new Error(`There is no item ${i}.`);
+  return item;
+}
+
+const status: Row = {
+  name: "get_instance_status over MCP",
+  floorName: "a bare tool that reads one row of an object",
+  target: 1.3,
+  async measure(bench) {
+    const id = await spawn(bench);
+    await bench.floor.tool("insert", { name: "read", text: "a row" });
+    return sideBySide({
+      samples: 300,
+      warmUp: 100,
+      product: { run: () => bench.product.tool("get_instance_status", { instance_id: id }) },
+      floor: { run: () => bench.floor.tool("read", { name: "read" }) },
+    });
+  },
+};
+
+const spawning: Row = {
+  name: "spawn_claude over MCP",
+  floorName: "a bare tool that inserts one row into an object",
+  target: 1.5,
+  measure: (bench) =>
+    sideBySide({
+      samples: 300,
+      warmUp: 50,
+      product: { run: () => spawn(bench) },
+      floor: { run: () => bench.floor.tool("insert", { name: "insert", text: "a row" }) },
+    }),
+};
+
+const sendToIdle: Row = {
+  name: "send without waiting, idle instance in memory",
+  floorName: "a bare tool that inserts one row into an object",
+  target: 1.8,
+  async measure(bench) {
+    const [samples, warmUp] = [60, 10];
+    const ids = await times(samples + warmUp, () => spawnUsed(bench));
+    const messages = ids.map(() => `${randomUUID()} ${NEVER}`);
+    const arrivals = messages.map((message) => bench.model.arrival(message));
+    const result = await sideBySide({
+      samples,
+      warmUp,
+      product: {
+        // Brings the object back if it was evicted meanwhile.
+        before: (i) => bench.product.tool("get_instance_output", { instance_id: at(ids, i), limit: 1 }),
+        run: (i) => send(bench, at(ids, i), at(messages, i), false),
+        // The turn that it started must not run into the next sample.
+        after: (i) => at(arrivals, i),
+      },
+      floor: {
+        before: (i) => bench.floor.tool("read", { name: `idle ${i}` }),
+        run: (i) => bench.floor.tool("insert", { name: `idle ${i}`, text: "a row" }),
+      },
+    });
+    await terminate(bench, ids);
+    return result;
+  },
+};
+
+const sendToBusy: Row = {
+  name: "send without waiting, busy instance in memory",
+  floorName: "a bare tool that inserts one row into an object",
+  target: 1.8,
+  async measure(bench) {
+    const id = await spawnUsed(bench);
+    const first = `${randomUUID()} ${NEVER}`;
+    const arrival = bench.model.arrival(first);
+    await send(bench, id, first, false);
+    await arrival;
+    const result = await sideBySide({
+      samples: 200,
+      warmUp: 30,
+      product: { run: (i) => send(bench, id, `message ${i}`, false) },
+      floor: { run: () => bench.floor.tool("insert", { name: "busy", text: "a row" }) },
+    });
+    await terminate(bench, [id]);
+    return result;
+  },
+};
+
+const sendToFresh: Row = {
+  name: "send without waiting, instance never used before",
+  floorName: "a bare tool that inserts one row into a new object",
+  target: null,
+  async measure(bench) {
+    const [samples, warmUp] = [60, 10];
+    const ids = await times(samples + warmUp, () => spawn(bench));
+    const messages = ids.map(() => `${randomUUID()} ${NEVER}`);
+    const arrivals = messages.map((message) => bench.model.arrival(message));
+    const result = await sideBySide({
+      samples,
+      warmUp,
+      product: { run: (i) => send(bench, at(ids, i), at(messages, i), false), after: (i) => at(arrivals, i) },
+      floor: { run: (i) => bench.floor.tool("insert", { name: `fresh ${i}`, text: "a row" }) },
+    });
+    await terminate(bench, ids);
+    return result;
+  },
+};
+
+const turn: Row = {
+  name: "a whole turn, model takes 500 ms",
+  floorName: "a Worker that makes the same model call",
+  target: 1.05,
+  async measure(bench) {
+    const id = await spawnUsed(bench);
+    const result = await sideBySide({
+      samples: 20,
+      warmUp: 2,
+      product: { run: (i) => send(bench, id, `turn ${i} [500 ms]`, true) },
+      floor: { run: (i) => bench.floor.post("/turn", `turn ${i} [500 ms]`) },
+    });
+    await terminate(bench, [id]);
+    return result;
+  },
+};
+
+const fiveAtOnce: Row = {
+  name: "five sends at once to five instances, model takes 1 s",
+  floorName: "a Worker that makes five such calls at once",
+  target: 1.05,
+  async measure(bench) {
+    const ids = await times(5, () => spawnUsed(bench));
+    const result = await sideBySide({
+      samples: 8,
+      warmUp: 1,
+      product: { run: (i) => Promise.all(ids.map((id) => send(bench, id, `round ${i} [1000 ms]`, true))) },
+      floor: { run: (i) => Promise.all(ids.map((id) => bench.floor.post("/turn", `${id} round ${i} [1000 ms]`))) },
+    });
+    await terminate(bench, ids);
+    return result;
+  },
+};
+
+/**
+ * What a turn costs beside the model must not grow with what came before it: the time from the end of one model answer to
+ * the next call, which holds a commit, a start, two reports and the building of the next request.
+ */
+const longQueue: Row = {
+  name: "overhead of a turn: last 100 of 1,000 queued messages",
+  floorName: "the same for the first 100",
+  target: 2,
+  async measure(bench) {
+    const id = await spawn(bench);
+    const first = `${randomUUID()} [held]`;
+    const arrival = bench.model.arrival(first);
+    await send(bench, id, first, false);
+    await arrival;
+    for (let i = 1; i < 1000; i++) await send(bench, id, `message ${i}`, false);
+    const seen = bench.model.spans.length;
+    const last = bench.model.arrival("message 999");
+    bench.model.release(first);
+    await last;
+    await terminate(bench, [id]);
+    const spans = bench.model.spans.slice(seen);
+    const gaps = spans.slice(1).map(({ began }, i) => began - at(spans, i).ended);
+    return { floor: gaps.slice(0, 100), product: gaps.slice(-100) };
+  },
+};
+
+const nothing: Row = {
+  name: "for comparison: the bare insert",
+  floorName: "a request that does nothing",
+  target: null,
+  measure: ({ floor }) =>
+    sideBySide({
+      samples: 200,
+      warmUp: 50,
+      product: { run: () => floor.tool("insert", { name: "comparison", text: "a row" }) },
+      floor: { run: () => floor.post("/", "") },
+    }),
+};
+
+export const ROWS: readonly Row[] = [
+  status,
+  spawning,
+  sendToIdle,
+  sendToBusy,
+  sendToFresh,
+  turn,
+  fiveAtOnce,
+  longQueue,
+  nothing,
+];

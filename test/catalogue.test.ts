@@ -1,0 +1,209 @@
+/// <reference types="vite/types/importMeta.d.ts" />
+/**
+ * The catalogue is one: each tool is defined in one place, every answer keeps its tool's schema, each role's prompt reaches
+ * the model, and the release has one number.
+ */
+import { beforeEach, describe, expect, it } from "vitest";
+import { version } from "../package.json";
+import { HOUSE_RULES } from "../src/roles/house-rules.ts";
+import { ROLE_IDS, ROLES, type Role } from "../src/roles/index.ts";
+import { CATALOGUE, toolByName } from "../src/tools/catalogue.ts";
+import { jsonSchemaOf } from "../src/tools/tool.ts";
+import { VERSION } from "../src/version.ts";
+import { type Json, output, request, send, spawn, tool } from "./support/door.ts";
+import { installModel, scriptModel } from "./support/model.ts";
+
+const model = installModel();
+beforeEach(() => scriptModel(() => undefined));
+
+const SOURCES: Record<string, string> = import.meta.glob<string>("../src/**/*.ts", {
+  query: "?raw",
+  import: "default",
+  eager: true,
+});
+
+/** The files that hold the text, once for each time. */
+const filesWith = (text: string | RegExp) =>
+  Object.entries(SOURCES).flatMap(([path, source]) =>
+    source
+      .split(text)
+      .slice(1)
+      .map(() => path),
+  );
+
+describe("the catalogue", () => {
+  it("sees the sources that it is compared with", () => {
+    expect(Object.keys(SOURCES)).toContain("../src/tools/catalogue.ts");
+    expect(Object.keys(SOURCES).length).toBeGreaterThan(40);
+  });
+
+  it("has names that are unique and well formed", () => {
+    const names = CATALOGUE.map((listed) => listed.name);
+    expect(new Set(names).size).toBe(names.length);
+    for (const name of names) expect(name).toMatch(/^[a-z]+(_[a-z]+)*$/);
+    for (const listed of CATALOGUE) expect(toolByName(listed.name)).toBe(listed);
+    expect(toolByName("spawn_gpt")).toBeUndefined();
+  });
+
+  it.each(CATALOGUE)("defines $name in one place, its own file", ({ name, description, title }) => {
+    const home = [`../src/tools/${name.replaceAll("_", "-")}.ts`];
+    expect(filesWith(new RegExp(`\\bname: *["'\`]${name}["'\`]`))).toEqual(home);
+    expect(filesWith(description.slice(0, 40))).toEqual(home);
+    expect(filesWith(`title: "${title}"`)).toEqual(home);
+  });
+
+  it.each(CATALOGUE)("describes $name to a model: in short, and each argument", ({ description, title, input }) => {
+    expect(description.length).toBeGreaterThan(40);
+    // Claude's clients cut off what is longer.
+    expect(description.length).toBeLessThan(1_024);
+    expect(title.length).toBeLessThan(60);
+    const schema = jsonSchemaOf(input);
+    expect(schema).toMatchObject({ type: "object", additionalProperties: false });
+  });
+
+  it.each(CATALOGUE)("says of $name what it does to the world", ({ annotations, changes }) => {
+    expect(annotations.readOnlyHint).toBe(!changes);
+    if (annotations.readOnlyHint) expect(annotations.destructiveHint).toBe(false);
+  });
+
+  it("offers an idempotency key with every tool that changes something, and with no other", () => {
+    for (const { input, changes } of CATALOGUE) {
+      expect("idempotency_key" in (jsonSchemaOf(input).properties as object)).toBe(changes);
+    }
+  });
+});
+
+/** Answers of each tool as callers meet them, in the various shapes that they have. A tool without an entry fails. */
+const ANSWERS: Record<string, () => Promise<Json[]>> = {
+  spawn_claude: async () => {
+    const parent = await tool("spawn_claude", { name: "Ada", role: "architect", effort: "low", max_tokens: 1_000 });
+    const child = { name: "Bo", parent_instance_id: parent.instance_id, initial_prompt: "Begin." };
+    return [parent, await tool("spawn_claude", child)];
+  },
+  send_to_instance: async () => {
+    const id = await spawn();
+    const schema = { type: "object", properties: { colour: { type: "string" } }, required: ["colour"] };
+    return [
+      await send(id, "One."),
+      await send(id, "Two.", { wait_for_response: false }),
+      await send(id, "Three.", { timeout_seconds: 0 }),
+      await send(id, "Four.", { response_schema: schema }),
+    ];
+  },
+  get_instance_output: async () => {
+    const id = await spawn();
+    const empty = await tool("get_instance_output", { instance_id: id });
+    scriptModel((call) => ({
+      blocks:
+        call.step === 0 ? [{ type: "tool_use", name: "lookup", input: {} }] : [{ type: "text", text: "Found it." }],
+    }));
+    await send(id, "Look it up.");
+    const first = await tool("get_instance_output", { instance_id: id, limit: 2 });
+    const rest = await tool("get_instance_output", { instance_id: id, cursor: first.next_cursor });
+    expect(new Set((await output(id)).map((row) => row.type))).toContain("tool_call");
+    return [empty, first, rest];
+  },
+  get_instance_status: async () => {
+    const id = await spawn();
+    await send(id, "Hello.");
+    const ended = await spawn();
+    await tool("terminate_instance", { instance_id: ended });
+    return [
+      await tool("get_instance_status", { instance_id: id }),
+      await tool("get_instance_status", { instance_id: ended }),
+      await tool("get_instance_status", { limit: 2 }),
+      await tool("get_instance_status", {}),
+    ];
+  },
+  terminate_instance: async () => {
+    const id = await spawn();
+    await spawn({ parent_instance_id: id });
+    return [
+      await tool("terminate_instance", { instance_id: id }),
+      await tool("terminate_instance", { instance_id: id, force: true }),
+    ];
+  },
+};
+
+describe("every answer", () => {
+  it.each(CATALOGUE)("of $name keeps the schema that the tool publishes", async ({ name, output: schema }) => {
+    const answersOf = ANSWERS[name];
+    expect(answersOf, `ANSWERS has no entry for ${name}`).toBeDefined();
+    const answers = (await answersOf?.()) ?? [];
+    expect(answers.length).toBeGreaterThan(0);
+    for (const answer of answers) {
+      expect(answer).toMatchObject({ success: true, message: expect.stringMatching(/^\S+ .*\.$/) });
+      expect(schema.safeParse(answer)).toMatchObject({ success: true });
+    }
+  });
+
+  it("has no fields that its tool doesn't tell of", async () => {
+    const id = await spawn();
+    const answers = {
+      spawn_claude: await tool("spawn_claude", { name: "Ada", initial_prompt: "Begin." }),
+      send_to_instance: await send(id, "Hello."),
+      get_instance_output: await tool("get_instance_output", { instance_id: id }),
+      get_instance_status: await tool("get_instance_status", { limit: 1 }),
+      terminate_instance: await tool("terminate_instance", { instance_id: id }),
+    };
+    for (const [name, answer] of Object.entries(answers)) {
+      const schema = toolByName(name)?.output;
+      const told = schema ? (jsonSchemaOf(schema).properties as object) : {};
+      expect(Object.keys(told), name).toEqual(expect.arrayContaining(Object.keys(answer)));
+    }
+  });
+});
+
+/** The system prompt of the first call about a text. */
+async function systemOf(input: Record<string, unknown>): Promise<string> {
+  const marker = `Marker ${crypto.randomUUID()}.`;
+  const id = await spawn(input);
+  await send(id, marker);
+  const calls = model.callsAbout(marker);
+  expect(calls).toHaveLength(1);
+  const system = calls[0]?.system;
+  return typeof system === "string" ? system : (system as { text: string }[]).map((block) => block.text).join("\n\n");
+}
+
+const firstLine = (role: Role) => role.prompt.split("\n")[0] ?? "";
+
+describe("the roles", () => {
+  it("are the ten that there are", () => {
+    expect(ROLES.map((role) => role.id)).toEqual([...ROLE_IDS]);
+    expect(ROLES).toHaveLength(10);
+    expect(new Set(ROLES.map(firstLine)).size).toBe(10);
+    expect(new Set(ROLES.map((role) => role.title)).size).toBe(10);
+  });
+
+  it.each(ROLES)("bring the prompt of $id to the model, and no other's", async (role) => {
+    const system = await systemOf({ role: role.id });
+    expect(system.startsWith(role.prompt)).toBe(true);
+    expect(system).toContain(HOUSE_RULES);
+    for (const other of ROLES) expect(system.includes(firstLine(other))).toBe(other.id === role.id);
+  });
+
+  it.each(ROLES)("have a system_prompt added to that of $id", async (role) => {
+    const added = `You keep bees, and say "buzz" – in ${role.title}.`;
+    const system = await systemOf({ role: role.id, system_prompt: added });
+    expect(system.startsWith(role.prompt)).toBe(true);
+    expect(system).toContain(HOUSE_RULES);
+    expect(system.endsWith(added)).toBe(true);
+  });
+
+  it("make an instance without a role a general one", async () => {
+    expect(await systemOf({})).toBe(await systemOf({ role: "general" }));
+    expect(await systemOf({ system_prompt: " \n" })).toBe(await systemOf({ role: "general" }));
+  });
+
+  it("are offered by name", () => {
+    const { properties } = jsonSchemaOf(toolByName("spawn_claude")?.input ?? expect.fail("no spawn_claude"));
+    expect((properties as { role: { enum: string[] } }).role.enum).toEqual([...ROLE_IDS]);
+  });
+});
+
+describe("the release", () => {
+  it("has one number, in package.json and in what the server says", async () => {
+    expect(VERSION).toBe(version);
+    expect(await (await request("/health")).json()).toMatchObject({ version });
+  });
+});
