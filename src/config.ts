@@ -16,6 +16,8 @@ export interface Config {
   maxInstances: number;
   /** Silence of the Messages API, pings included, after which a call counts as stalled. */
   modelIdleTimeoutMs: number;
+  /** Pause between two pieces of a simulated answer, so that it can be watched as it comes. */
+  simulatorChunkDelayMs: number;
   workspacePrefix: string;
   logLevel: LogLevel;
   /** Host names beside loopback under which the server may be asked for. */
@@ -55,6 +57,7 @@ const Vars = z.object({
     .transform((text) => orNull(text) ?? "sonnet"),
   MAX_INSTANCES: count(10, 1),
   MODEL_IDLE_TIMEOUT_SECONDS: count(90, 1),
+  SIMULATOR_CHUNK_DELAY_MS: count(0, 0),
   WORKSPACE_PREFIX: z
     .string()
     .optional()
@@ -92,6 +95,7 @@ export function configOf(env: Env): Config {
     defaultModel: vars.DEFAULT_MODEL,
     maxInstances: vars.MAX_INSTANCES,
     modelIdleTimeoutMs: vars.MODEL_IDLE_TIMEOUT_SECONDS * 1000,
+    simulatorChunkDelayMs: vars.SIMULATOR_CHUNK_DELAY_MS,
     workspacePrefix: vars.WORKSPACE_PREFIX,
     logLevel: vars.LOG_LEVEL,
     allowedHosts: vars.ALLOWED_HOSTS,

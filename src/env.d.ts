@@ -11,6 +11,7 @@ interface Bindings {
   DEFAULT_MODEL?: string;
   MAX_INSTANCES?: string;
   MODEL_IDLE_TIMEOUT_SECONDS?: string;
+  SIMULATOR_CHUNK_DELAY_MS?: string;
   WORKSPACE_PREFIX?: string;
   WORKSPACE_DIR?: string;
   LOG_LEVEL?: string;

@@ -46,6 +46,20 @@ describe("a conversation", () => {
     expect(record).toMatchObject({ state: "idle", request_count: 2, error_count: 0, queue_depth: 0 });
   });
 
+  it("reads at least 90 % of its prompt from the cache from the second turn on", async () => {
+    const id = await spawn({ role: "code_reviewer" });
+    let before = { cache_read: 0, prompt: 0 };
+    const shares: number[] = [];
+    for (let turn = 1; turn <= 20; turn++) {
+      await send(id, `Point ${turn}: is this line right?`);
+      const tokens = (await status(id)).tokens as Record<"input" | "cache_read" | "cache_write", number>;
+      const now = { cache_read: tokens.cache_read, prompt: tokens.input + tokens.cache_read + tokens.cache_write };
+      if (turn > 1) shares.push((now.cache_read - before.cache_read) / (now.prompt - before.prompt));
+      before = now;
+    }
+    expect(shares.reduce((sum, share) => sum + share, 0) / shares.length).toBeGreaterThanOrEqual(0.9);
+  });
+
   it("starts by itself with an initial prompt", async () => {
     const spawned = await tool("spawn_claude", { name: "Bo", initial_prompt: "Begin with chapter one." });
     const id = String(spawned.instance_id);

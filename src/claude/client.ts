@@ -39,8 +39,8 @@ export interface Claude {
 let simulator: Simulator | undefined;
 
 /** One simulator an isolate: its simulated prompt cache is shared, as the real one is. */
-function sharedSimulator(): Simulator {
-  simulator ??= createSimulator();
+function sharedSimulator(chunkDelayMs: number): Simulator {
+  simulator ??= createSimulator({ chunkDelayMs });
   return simulator;
 }
 
@@ -48,7 +48,7 @@ function sharedSimulator(): Simulator {
 export function createClaude(config: Config): Claude {
   const simulated = config.anthropicApiKey === null;
   const transport: typeof fetch = simulated
-    ? (input, init) => sharedSimulator().handle(new Request(input, init))
+    ? (input, init) => sharedSimulator(config.simulatorChunkDelayMs).handle(new Request(input, init))
     : (input, init) => fetch(input, init);
   const client = new MessagesClient({
     apiKey: config.anthropicApiKey ?? "simulated",

@@ -3,9 +3,9 @@
  * messages with tools. The model's server and the tools' counter stand outside and survive.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { MadroxServer } from "../../scripts/local-server.ts";
+import { type NodeServer, serve } from "../../scripts/node-server.ts";
 import { createSimulator, type ScriptCall } from "../../src/claude/simulator/simulator.ts";
-import { MadroxServer } from "../support/madrox.ts";
-import { type NodeServer, serve } from "../support/node-server.ts";
 
 const INSTANCES = 20;
 const MESSAGES_EACH = 10;

@@ -61,7 +61,8 @@ function roleOf(body: Json): string | null {
   const line = typeof first === "string" ? (first.trim().split("\n", 1)[0] ?? "") : "";
   const named =
     line.match(/^you are (?:an? |the )?([^.,;:!?]{2,80})/i)?.[1] ?? line.match(/^#*\s*role:\s*(.{2,80})$/i)?.[1];
-  return named?.trim() ?? null;
+  // Only the name: what the role does stands in the rest of the sentence.
+  return named?.split(/ (?:who|that|which) /)[0]?.trim() || null;
 }
 
 function quote(text: string): string {
