@@ -24,17 +24,12 @@ export function createApp(instanceTools: readonly InstanceTool[] = []): Exported
   const mcp = (request: Request, env: Env, ctx: ExecutionContext) =>
     serveMcp(request, env, ctx, configOf(env), instanceTools);
 
-  app.all("/mcp", (c) => mcp(c.req.raw, c.env, c.executionCtx as ExecutionContext));
+  app.on(["POST", "OPTIONS"], "/mcp", (c) => mcp(c.req.raw, c.env, c.executionCtx as ExecutionContext));
   app.post("/", (c) => {
     const url = new URL(c.req.url);
     url.pathname = "/mcp";
     return mcp(new Request(url, c.req.raw), c.env, c.executionCtx as ExecutionContext);
   });
-  // A 2025 client opens an event stream here; anything but a plain refusal makes it come back for ever.
-  app.get("/", () => {
-    throw new MadroxError("method_not_allowed", "MCP is spoken by POST. The REST API starts at /tools and /health.");
-  });
-
   app.route("/", createRest(instanceTools));
 
   app.notFound((c) => {
@@ -60,7 +55,6 @@ export function createApp(instanceTools: readonly InstanceTool[] = []): Exported
       createLog("INFO").error("request.failed", { path: c.req.path.slice(0, 200), error: describe(error) });
     }
     const response = errorResponse(error);
-    if (c.req.path === "/" && c.req.method === "GET") response.headers.set("allow", "POST");
     return response;
   });
 
@@ -71,6 +65,7 @@ export function createApp(instanceTools: readonly InstanceTool[] = []): Exported
 
 /** What each route takes, for a 405 that says so. */
 const METHODS: Record<string, readonly string[]> = {
+  "/": ["POST"],
   "/mcp": ["POST"],
   "/health": ["GET"],
   "/tools": ["GET"],

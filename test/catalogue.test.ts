@@ -115,6 +115,24 @@ const ANSWERS: Record<string, () => Promise<Json[]>> = {
       await tool("get_instance_status", {}),
     ];
   },
+  wait: async () => {
+    const id = await spawn();
+    const sent = await send(id, "Hello.", { wait_for_response: false });
+    const ids = [id, sent.message_id];
+    return [
+      await tool("wait", { ids, timeout_seconds: 0 }),
+      await tool("wait", { ids, until: "any" }),
+      await tool("wait", { ids, until: 2 }),
+    ];
+  },
+  interrupt_instance: async () => {
+    const id = await spawn();
+    const idle = await tool("interrupt_instance", { instance_id: id });
+    scriptModel(() => ({ fault: { kind: "stall", pings: true, pingMs: 200 } }));
+    await send(id, "Never mind.", { wait_for_response: false });
+    const busy = await tool("interrupt_instance", { instance_id: id, reason: "changed my mind" });
+    return [idle, busy];
+  },
   terminate_instance: async () => {
     const id = await spawn();
     await spawn({ parent_instance_id: id });
@@ -134,22 +152,9 @@ describe("every answer", () => {
     for (const answer of answers) {
       expect(answer).toMatchObject({ success: true, message: expect.stringMatching(/^\S+ .*\.$/) });
       expect(schema.safeParse(answer)).toMatchObject({ success: true });
-    }
-  });
-
-  it("has no fields that its tool doesn't tell of", async () => {
-    const id = await spawn();
-    const answers = {
-      spawn_claude: await tool("spawn_claude", { name: "Ada", initial_prompt: "Begin." }),
-      send_to_instance: await send(id, "Hello."),
-      get_instance_output: await tool("get_instance_output", { instance_id: id }),
-      get_instance_status: await tool("get_instance_status", { limit: 1 }),
-      terminate_instance: await tool("terminate_instance", { instance_id: id }),
-    };
-    for (const [name, answer] of Object.entries(answers)) {
-      const schema = toolByName(name)?.output;
-      const told = schema ? (jsonSchemaOf(schema).properties as object) : {};
-      expect(Object.keys(told), name).toEqual(expect.arrayContaining(Object.keys(answer)));
+      // Nor has it a field that the schema doesn't tell of.
+      const told = Object.keys(jsonSchemaOf(schema).properties as object);
+      expect(told).toEqual(expect.arrayContaining(Object.keys(answer)));
     }
   });
 });

@@ -141,12 +141,12 @@ type BadInput = [
 ];
 
 const LONE = "\ud800";
-const schemaCase = (what: string, schema: unknown): BadInput => [
+const schemaCase = (what: string, schema: unknown, says = /response_schema/): BadInput => [
   `response_schema: ${what}`,
   "send_to_instance",
   ({ live }) => ({ instance_id: live, message: "Answer.", wait_for_response: false, response_schema: schema }),
   "invalid_input",
-  /response_schema/,
+  says,
 ];
 const retiredCase = ({ id, replacement }: { id: string; replacement: string }): BadInput => [
   `the retired model ${id}`,
@@ -298,48 +298,52 @@ const BAD_INPUTS: BadInput[] = [
     /terminated and takes no children/,
   ],
 
-  ...["send_to_instance", "get_instance_output", "get_instance_status", "terminate_instance"].flatMap(
-    (name): BadInput[] => {
-      const rest = name === "send_to_instance" ? { message: "Hello?" } : {};
-      return [
-        [
-          `${name} to a malformed id`,
-          name,
-          () => ({ ...rest, instance_id: "Ada" }),
-          "invalid_input",
-          /instance_id: is no instance id: they look like inst_/,
-        ],
-        [
-          `${name} to an empty id`,
-          name,
-          () => ({ ...rest, instance_id: "" }),
-          "invalid_input",
-          /instance_id: is no instance id/,
-        ],
-        [
-          `${name} to an id in lower case`,
-          name,
-          ({ live }) => ({ ...rest, instance_id: live.toLowerCase() }),
-          "invalid_input",
-          /is no instance id/,
-        ],
-        [
-          `${name} to an id with something behind it`,
-          name,
-          ({ live }) => ({ ...rest, instance_id: `${live}\n` }),
-          "invalid_input",
-          /is no instance id/,
-        ],
-        [
-          `${name} to an id that nobody has`,
-          name,
-          () => ({ ...rest, instance_id: newInstanceId() }),
-          "not_found",
-          /inst_\w+ does not exist\. get_instance_status/,
-        ],
-      ];
-    },
-  ),
+  ...[
+    "send_to_instance",
+    "get_instance_output",
+    "get_instance_status",
+    "interrupt_instance",
+    "terminate_instance",
+  ].flatMap((name): BadInput[] => {
+    const rest = name === "send_to_instance" ? { message: "Hello?" } : {};
+    return [
+      [
+        `${name} to a malformed id`,
+        name,
+        () => ({ ...rest, instance_id: "Ada" }),
+        "invalid_input",
+        /instance_id: is no instance id: they look like inst_/,
+      ],
+      [
+        `${name} to an empty id`,
+        name,
+        () => ({ ...rest, instance_id: "" }),
+        "invalid_input",
+        /instance_id: is no instance id/,
+      ],
+      [
+        `${name} to an id in lower case`,
+        name,
+        ({ live }) => ({ ...rest, instance_id: live.toLowerCase() }),
+        "invalid_input",
+        /is no instance id/,
+      ],
+      [
+        `${name} to an id with something behind it`,
+        name,
+        ({ live }) => ({ ...rest, instance_id: `${live}\n` }),
+        "invalid_input",
+        /is no instance id/,
+      ],
+      [
+        `${name} to an id that nobody has`,
+        name,
+        () => ({ ...rest, instance_id: newInstanceId() }),
+        "not_found",
+        /inst_\w+ does not exist\. get_instance_status/,
+      ],
+    ];
+  }),
 
   [
     "a terminated instance",
@@ -408,7 +412,7 @@ const BAD_INPUTS: BadInput[] = [
   schemaCase("a reference to the web", { type: "object", properties: { a: { $ref: "https://example.com/schema" } } }),
   schemaCase("a reference to itself", { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/a" } } }),
   schemaCase("a name that is no Unicode", { type: "object", properties: { [LONE]: { type: "string" } } }),
-  schemaCase("a nesting that never ends", deepSchema(5_000)),
+  schemaCase("a nesting that never ends", deepSchema(5_000), /response_schema|nested/),
   [
     "response_schema: a nesting that never ends, and an idempotency key",
     "send_to_instance",
@@ -419,7 +423,7 @@ const BAD_INPUTS: BadInput[] = [
       idempotency_key: key,
     }),
     "invalid_input",
-    /response_schema/,
+    /response_schema|nested/,
   ],
   [
     "response_schema: 5 MB of it",

@@ -327,6 +327,6 @@ export function resolveModel(nameOrId: string): ModelResolution {
   return {
     ok: false,
     reason: "unknown",
-    message: `There is no model named ${JSON.stringify(nameOrId)}. Use one of ${today}, or a full model id.`,
+    message: `There is no model named ${JSON.stringify(nameOrId.slice(0, 100))}. Use one of ${today}, or a full model id.`,
   };
 }

@@ -6,8 +6,8 @@ import { bodyLimit } from "hono/body-limit";
 import type { Config } from "../config.ts";
 import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError, unwrap } from "../errors.ts";
 import { isInstanceId } from "../ids.ts";
-import { unknownInstance } from "../instance/refusals.ts";
 import type { InstanceTool } from "../instance/tool.ts";
+import type { StatusRecord } from "../orchestrator/status.ts";
 import { CATALOGUE } from "../tools/catalogue.ts";
 import { execute } from "../tools/execute.ts";
 import { jsonSchemaOf, type ToolAnswer } from "../tools/tool.ts";
@@ -90,8 +90,9 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
   app.post("/instances/:id/health", async (c) => {
     const id = c.req.param("id");
     const call = c.get("call");
-    const record = isInstanceId(id) ? await call.orchestrator.status(id) : null;
-    if (!record) return json(errorBody(failureIn(unknownInstance(id.slice(0, 100)))));
+    const known = await execute(call, "get_instance_status", { instance_id: id });
+    if (!known.success) return json(known);
+    const record = (known as ToolAnswer & { status: StatusRecord }).status;
     const found = await call.instance(id).checkup();
     return json({
       success: true,
@@ -108,7 +109,8 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
     const id = c.req.param("id");
     const call = c.get("call");
     const from = c.req.header("last-event-id") ?? c.req.query("after") ?? "0";
-    if (!isInstanceId(id)) return json(errorBody(failureIn(unknownInstance(id.slice(0, 100)))));
+    const known = await execute(call, "get_instance_status", { instance_id: id });
+    if (!known.success) return json(known);
     // A first look, so that what is wrong is said as an error and not as a stream.
     const first = await call.instance(id).follow(from, 0);
     if (!first.ok) return json(errorBody(first.error));
@@ -145,10 +147,6 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
   });
 
   return app;
-}
-
-function failureIn(answer: { ok: boolean; error?: unknown }): Parameters<typeof errorBody>[0] {
-  return (answer as { error: Parameters<typeof errorBody>[0] }).error;
 }
 
 const limited = bodyLimit({

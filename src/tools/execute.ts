@@ -42,6 +42,7 @@ async function dispatch<Answer extends ToolAnswer | StartedTask>(
   try {
     const tool = typeof name === "string" ? toolByName(name) : undefined;
     if (!tool) throw unknownTool(name);
+    assertDepth(input);
     const given = withKey(tool, input ?? {}, key);
     const parsed = tool.input.safeParse(given);
     if (!parsed.success) throw invalidInput(tool, parsed.error);
@@ -73,6 +74,18 @@ function unknownTool(name: unknown): MadroxError {
   return new MadroxError("not_found", `There is ${asked}. There are: ${names.join(", ")}.`, { tools: names });
 }
 
+/** Levels of nesting in a call's arguments, at most: what is deeper breaks whoever walks it by recursion. */
+const MAX_DEPTH = 64;
+
+function assertDepth(input: unknown): void {
+  let level = [input];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH)
+      throw new MadroxError("invalid_input", `The arguments are nested deeper than ${MAX_DEPTH} levels.`);
+    level = level.flatMap((value) => (typeof value === "object" && value !== null ? Object.values(value) : []));
+  }
+}
+
 function withKey(tool: Tool, input: unknown, key: string | null): unknown {
   if (key === null || !tool.changes || typeof input !== "object" || input === null) return input;
   return { idempotency_key: key, ...input };
@@ -86,7 +99,7 @@ function invalidInput(tool: Tool, error: z.ZodError): MadroxError {
   );
   const said = issues.slice(0, 5).map(({ field, problem }) => `${field.slice(0, 100).toWellFormed()}: ${problem}`);
   return new MadroxError("invalid_input", `${tool.name} can't be called like this. ${said.join("; ")}.`, {
-    issues: issues.slice(0, 20),
+    issues: issues.slice(0, 20).map(({ field, problem }) => ({ field: field.slice(0, 100).toWellFormed(), problem })),
   });
 }
 

@@ -36,13 +36,17 @@ export const idempotencyKey = z
   );
 
 /** Throws `too_large` for a text that is longer than a message may be. */
-export function assertSize(name: string, value: string, limit: number = MAX_MESSAGE_BYTES): void {
+export function assertSize(
+  name: string,
+  value: string,
+  limit: number = MAX_MESSAGE_BYTES,
+  advice = "Send it in several messages.",
+): void {
   if (value.length <= limit / 3) return;
   const bytes = new TextEncoder().encode(value).length;
   if (bytes <= limit) return;
-  throw new MadroxError(
-    "too_large",
-    `${name} has ${bytes} bytes, and at most ${limit} are taken. Send it in several messages.`,
-    { bytes, limit_bytes: limit },
-  );
+  throw new MadroxError("too_large", `${name} has ${bytes} bytes, and at most ${limit} are taken. ${advice}`, {
+    bytes,
+    limit_bytes: limit,
+  });
 }

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { type Failure, MadroxError, unwrap } from "../errors.ts";
 import { isFinal, type MessageView, WHEN_BUSY } from "../instance/api.ts";
-import { apiSchema } from "../instance/structured.ts";
+import { assertUsable } from "../instance/structured.ts";
 import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
 import { awaitMessage, MAX_WAIT_SECONDS } from "./waiting.ts";
@@ -130,9 +130,12 @@ export function sendAnswer(instanceId: string, view: MessageView) {
 }
 
 /** Throws `invalid_input` for a schema that can't be used. */
+const MAX_SCHEMA_BYTES = 102_400;
+
 function assertSchema(schema: Record<string, unknown>): void {
+  assertSize("response_schema", JSON.stringify(schema), MAX_SCHEMA_BYTES, "Ask for less in one answer.");
   try {
-    apiSchema(schema);
+    assertUsable(schema);
   } catch (error) {
     throw new MadroxError(
       "invalid_input",

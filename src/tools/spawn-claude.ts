@@ -75,7 +75,13 @@ export const spawnClaude = defineTool({
         },
       );
     }
-    if (input.system_prompt) assertSize("system_prompt", input.system_prompt, MAX_SYSTEM_BYTES);
+    if (input.system_prompt)
+      assertSize(
+        "system_prompt",
+        input.system_prompt,
+        MAX_SYSTEM_BYTES,
+        "Shorten it; longer material belongs into a message.",
+      );
     if (input.initial_prompt) assertSize("initial_prompt", input.initial_prompt);
 
     const receipt = unwrap(

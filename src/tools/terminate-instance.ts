@@ -15,7 +15,7 @@ export const terminateInstance = defineTool({
     force: z.boolean().default(false).describe("Stop the running turn instead of finishing it"),
     idempotency_key: idempotencyKey,
   }),
-  output: answer({ terminated: z.array(z.string()) }),
+  output: answer({ instance_id: z.string(), terminated: z.array(z.string()) }),
   async run(context, input) {
     const { terminated } = unwrap(
       await context.orchestrator.terminate({
