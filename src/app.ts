@@ -68,6 +68,7 @@ const METHODS: Record<string, readonly string[]> = {
   "/": ["POST"],
   "/mcp": ["POST"],
   "/health": ["GET"],
+  "/metrics": ["GET"],
   "/tools": ["GET"],
   "/tools/execute": ["POST"],
   "/instances": ["GET"],

@@ -14,6 +14,18 @@ export interface Config {
   defaultModel: string;
   /** Instances of a tenant that are not terminated. */
   maxInstances: number;
+  /** Fresh tokens of each instance alone, unless it has an explicit limit of its own. */
+  maxTokensPerInstance: number;
+  /** Of a tenant, in USD. */
+  maxTotalCost: number;
+  /** After so long without work an instance ends. */
+  instanceTimeoutMinutes: number;
+  /** How far below a top-level instance its descendants may go. */
+  maxDepth: number;
+  /** Active children of one instance; null: only `maxInstances` bounds them. */
+  maxChildren: number | null;
+  /** Model calls in one turn. */
+  maxSteps: number;
   /** Silence of the Messages API, pings included, after which a call counts as stalled. */
   modelIdleTimeoutMs: number;
   /** Pause between two pieces of a simulated answer, so that it can be watched as it comes. */
@@ -33,6 +45,18 @@ const count = (fallback: number, minimum: number) =>
       const value = Number(text);
       if (Number.isInteger(value) && value >= minimum) return value;
       context.addIssue({ code: "custom", message: `must be a whole number of at least ${minimum}, not "${text}"` });
+      return z.NEVER;
+    });
+
+const amount = (fallback: number) =>
+  z
+    .string()
+    .optional()
+    .transform((text, context) => {
+      if (text === undefined || text === "") return fallback;
+      const value = Number(text);
+      if (Number.isFinite(value) && value > 0) return value;
+      context.addIssue({ code: "custom", message: `must be a number above 0, not "${text}"` });
       return z.NEVER;
     });
 
@@ -56,6 +80,12 @@ const Vars = z.object({
     .optional()
     .transform((text) => orNull(text) ?? "sonnet"),
   MAX_INSTANCES: count(10, 1),
+  MAX_TOKENS_PER_INSTANCE: count(100_000, 1),
+  MAX_TOTAL_COST: amount(100),
+  INSTANCE_TIMEOUT_MINUTES: amount(60),
+  MAX_DEPTH: count(5, 0),
+  MAX_CHILDREN: count(Number.POSITIVE_INFINITY, 0),
+  MAX_STEPS: count(200, 1),
   MODEL_IDLE_TIMEOUT_SECONDS: count(90, 1),
   SIMULATOR_CHUNK_DELAY_MS: count(0, 0),
   WORKSPACE_PREFIX: z
@@ -94,6 +124,12 @@ export function configOf(env: Env): Config {
     aiGatewayToken: vars.AI_GATEWAY_TOKEN,
     defaultModel: vars.DEFAULT_MODEL,
     maxInstances: vars.MAX_INSTANCES,
+    maxTokensPerInstance: vars.MAX_TOKENS_PER_INSTANCE,
+    maxTotalCost: vars.MAX_TOTAL_COST,
+    instanceTimeoutMinutes: vars.INSTANCE_TIMEOUT_MINUTES,
+    maxDepth: vars.MAX_DEPTH,
+    maxChildren: Number.isFinite(vars.MAX_CHILDREN) ? vars.MAX_CHILDREN : null,
+    maxSteps: vars.MAX_STEPS,
     modelIdleTimeoutMs: vars.MODEL_IDLE_TIMEOUT_SECONDS * 1000,
     simulatorChunkDelayMs: vars.SIMULATOR_CHUNK_DELAY_MS,
     workspacePrefix: vars.WORKSPACE_PREFIX,

@@ -10,6 +10,12 @@ interface Bindings {
   AI_GATEWAY_TOKEN?: string;
   DEFAULT_MODEL?: string;
   MAX_INSTANCES?: string;
+  MAX_TOKENS_PER_INSTANCE?: string;
+  MAX_TOTAL_COST?: string;
+  INSTANCE_TIMEOUT_MINUTES?: string;
+  MAX_DEPTH?: string;
+  MAX_CHILDREN?: string;
+  MAX_STEPS?: string;
   MODEL_IDLE_TIMEOUT_SECONDS?: string;
   SIMULATOR_CHUNK_DELAY_MS?: string;
   WORKSPACE_PREFIX?: string;

@@ -21,3 +21,13 @@ export class Waiters {
     for (const done of [...this.#waiting]) done();
   }
 }
+
+/** Waits for `work`, but for `ms` at most; the work goes on. */
+export async function within(work: Promise<void>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const patience = new Promise<void>((done) => {
+    timer = setTimeout(done, ms);
+  });
+  await Promise.race([work, patience]);
+  clearTimeout(timer);
+}

@@ -80,6 +80,13 @@ const ANSWERS: Record<string, () => Promise<Json[]>> = {
     const child = { name: "Bo", parent_instance_id: parent.instance_id, initial_prompt: "Begin." };
     return [parent, await tool("spawn_claude", child)];
   },
+  set_limits: async () => {
+    const id = await spawn();
+    return [
+      await tool("set_limits", { instance_id: id, max_cost: 2, max_total_tokens: 5_000 }),
+      await tool("set_limits", { max_instances: 100_000 }),
+    ];
+  },
   send_to_instance: async () => {
     const id = await spawn();
     const schema = { type: "object", properties: { colour: { type: "string" } }, required: ["colour"] };

@@ -7,6 +7,7 @@ import type { Config } from "../config.ts";
 import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError, unwrap } from "../errors.ts";
 import { isInstanceId } from "../ids.ts";
 import type { InstanceTool } from "../instance/tool.ts";
+import { prometheus } from "../orchestrator/metrics.ts";
 import type { StatusRecord } from "../orchestrator/status.ts";
 import { CATALOGUE } from "../tools/catalogue.ts";
 import { execute } from "../tools/execute.ts";
@@ -47,6 +48,14 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
       simulated: c.get("config").anthropicApiKey === null,
       total_instances: page.total_instances,
       active_instances: page.active_instances,
+      metrics: await c.get("call").orchestrator.metrics(),
+    });
+  });
+
+  app.get("/metrics", async (c) => {
+    const metrics = await c.get("call").orchestrator.metrics();
+    return new Response(prometheus(metrics), {
+      headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
     });
   });
 

@@ -96,11 +96,13 @@ export function commitAnswer(
         turn.n,
       );
       announce(store, used, now, seq);
+      keepAnswer(store, attempt, seq);
       return finish(store, turn.n, "completed", null, now);
     }
 
     showProgress(store, turn.n, seq, blocks, used, now);
     announce(store, used, now, seq);
+    keepAnswer(store, attempt, seq);
     switch (verdict.kind) {
       case "failed":
         return finish(store, turn.n, "failed", verdict.error, now);
@@ -118,6 +120,11 @@ export function commitAnswer(
         return writeIntents(store, turn, reply, blocks);
     }
   });
+}
+
+/** The attempt's answer: what was reported for it is a known part of the next prompt. */
+function keepAnswer(store: TurnStore, attempt: number, seq: number | null): void {
+  store.storage.sql.exec("UPDATE attempt SET answer_seq = ? WHERE id = ?", seq, attempt);
 }
 
 /** One row a tool call. A call that was cut off, or stands in a cut-off answer, is answered at once and never run. */

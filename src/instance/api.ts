@@ -3,6 +3,7 @@
  */
 import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
+import type { Funds } from "../orchestrator/ledger.ts";
 import type { Followed } from "./live.ts";
 
 /** `waiting` is not final: the turn is open and waits for something (`waiting_for`). The last four are final. */
@@ -51,6 +52,10 @@ export interface MessageView {
   created_at: string;
   state: MessageState;
   waiting_for?: { reason: string; until: string | null };
+  /** A cap holds the turn up: which, and what is left. Raising it makes the turn go on. */
+  paused?: Failure;
+  /** What the instance has spent, and what is left for it. */
+  funds?: Funds;
   response?: MessageResponse;
   error?: Failure;
 }

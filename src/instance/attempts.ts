@@ -6,12 +6,13 @@ import { costOf, priceOf } from "../claude/prices.ts";
 import type { Reply, Usage } from "../claude/reply.ts";
 import type { Failure } from "../errors.ts";
 import { messageIdOf } from "../ids.ts";
+import { first } from "../sqlite.ts";
 import { emit } from "./self.ts";
 import type { InstanceEvent } from "./spec.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 
 /** Writes down that a model call is about to be made. Returns the attempt's id. */
-export function beginCall(store: TurnStore, turn: TurnRow, now: number): number {
+export function beginCall(store: TurnStore, turn: TurnRow, maxTokens: number, now: number): number {
   const { sql } = store.storage;
   return fenced(store, () => {
     sql.exec("UPDATE turn SET phase = 'calling', not_before = NULL, waiting_reason = NULL WHERE n = ?", turn.n);
@@ -23,14 +24,20 @@ export function beginCall(store: TurnStore, turn: TurnRow, now: number): number 
     sql.exec("UPDATE self SET request_count = request_count + 1, last_activity = ?", now);
     return sql
       .exec<{ id: number }>(
-        "INSERT INTO attempt (n, step, model, started_at, outcome) VALUES (?, ?, ?, ?, 'live') RETURNING id",
+        "INSERT INTO attempt (n, step, model, started_at, max_tokens, outcome) VALUES (?, ?, ?, ?, ?, 'live') RETURNING id",
         turn.n,
         turn.step + 1,
         store.spec.model,
         now,
+        maxTokens,
       )
       .one().id;
   });
+}
+
+/** The number that the next attempt will have: what it costs is reserved under it. */
+export function nextAttempt(sql: SqlStorage): number {
+  return (first<{ id: number | null }>(sql, "SELECT MAX(id) AS id FROM attempt")?.id ?? 0) + 1;
 }
 
 /** Keeps what `message_start` said, so that a call that dies later is counted all the same. */
@@ -95,7 +102,8 @@ export function closeAttempt(
   };
   const prompt = usage.input + usage.cacheRead + usage.cacheWrite5m + usage.cacheWrite1h;
   const price = priceOf(row.model, row.started_at, prompt);
-  const costNano = price ? costOf(price, usage) : 0;
+  // What broke off is counted by the ledger, at its reservation: it has no price of its own.
+  const costNano = price && outcome === "completed" ? costOf(price, usage) : 0;
   const written = usage.cacheWrite5m + usage.cacheWrite1h;
   const fresh = usage.input + written + usage.output;
   sql.exec(
@@ -139,11 +147,19 @@ export function closeAttempt(
     input: usage.input,
     output: usage.output,
     cache_read: usage.cacheRead,
-    cache_write: written,
+    cache_write_5m: usage.cacheWrite5m,
+    cache_write_1h: usage.cacheWrite1h,
+    web_searches: usage.webSearches,
     cost_nano: costNano,
+    billed: outcome === "completed" ? "settled" : wasRefused(error, reply) ? "release" : "unsettled",
     error: error?.code ?? null,
   };
   return { fresh, costNano, event: { kind: `model_call.${outcome}`, data } };
+}
+
+/** An HTTP error before any answer: the API bills nothing for it. Whatever else broke off may have been billed. */
+function wasRefused(error: Failure | null, reply: Reply | null): boolean {
+  return reply === null && typeof error?.details?.status === "number";
 }
 
 /** `answer`: the transcript row that the attempt's text went into. */
@@ -168,6 +184,41 @@ function tellWaiting(store: TurnStore, turn: TurnRow, wait: { at: number; reason
     reason: wait.reason,
     until: new Date(wait.at).toISOString(),
   });
+}
+
+/** A cap does not leave enough for the next call: the turn stays as it is until the cap is raised. */
+export function pause(store: TurnStore, turn: TurnRow, error: Failure, now: number): void {
+  const { sql } = store.storage;
+  fenced(store, () => {
+    sql.exec(
+      "UPDATE turn SET paused = ?, paused_at = ?, not_before = NULL, waiting_reason = ? WHERE n = ?",
+      JSON.stringify(error),
+      now,
+      error.code,
+      turn.n,
+    );
+    sql.exec(
+      "UPDATE message SET state = 'waiting' WHERE (n = ? OR joined_n = ?) AND state = 'running'",
+      turn.n,
+      turn.n,
+    );
+    emit(sql, now, "message.waiting", {
+      message_id: messageIdOf(store.spec.instance_id, turn.n),
+      reason: error.code,
+      until: null,
+    });
+  });
+}
+
+/** What paused the open turn, or made it wait for money, may be gone: it asks again. Returns whether it waited for that. */
+export function resume(storage: DurableObjectStorage, now: number): boolean {
+  const rows = storage.sql.exec(
+    `UPDATE turn SET held_ms = held_ms + COALESCE(? - paused_at, 0), paused = NULL, paused_at = NULL, not_before = NULL,
+       waiting_reason = NULL
+     WHERE n = (SELECT open_n FROM self) AND (paused IS NOT NULL OR waiting_reason = 'budget') RETURNING n`,
+    now,
+  );
+  return rows.toArray().length > 0;
 }
 
 /** A model call came to nothing and is tried again at `at`. */

@@ -10,9 +10,10 @@ import { requestOf } from "../claude/request.ts";
 import type { Failure } from "../errors.ts";
 import { describe, type Log } from "../log.ts";
 import type { Admission, CallOutcome } from "../orchestrator/api.ts";
+import type { CallAsk } from "../orchestrator/ledger.ts";
 import { first } from "../sqlite.ts";
 import { commitAnswer } from "./answers.ts";
-import { beginCall, breakOff, noteStart, park, postpone } from "./attempts.ts";
+import { beginCall, breakOff, nextAttempt, noteStart, park, pause, postpone } from "./attempts.ts";
 import {
   betasOf,
   COMPACTION_BETA,
@@ -22,10 +23,11 @@ import {
   contextFull,
 } from "./compaction.ts";
 import type { LiveAnswer } from "./live.ts";
+import { promptBound } from "./prompt-bound.ts";
 import { apiSchema, checkStructured } from "./structured.ts";
 import { type InstanceTool, runTool } from "./tool.ts";
 import { appendResults, beginTool, callsOf, endTool } from "./tool-calls.ts";
-import { textOf } from "./transcript.ts";
+import { type Entry, textOf } from "./transcript.ts";
 import { nextAction, type TurnAction } from "./turn.ts";
 import { openTurn, Superseded, type TurnRow, type TurnStore, turnRows } from "./turn-store.ts";
 import * as turns from "./turns.ts";
@@ -43,7 +45,7 @@ export interface EngineParts {
   log: Log;
   now(): number;
   /** Before a model call: the registry's leave, or when to ask again. Throws when it can't be asked. */
-  admit(): Promise<Admission>;
+  admit(ask: CallAsk): Promise<Admission>;
   /** The leave that was asked for is no longer needed. */
   withdraw(): Promise<void>;
   /** After a model call, with how it went, and after the end of a turn: the registry and whoever waits are told. */
@@ -90,11 +92,16 @@ export class Engine {
     const { store, log, now } = this.#parts;
     try {
       for (;;) {
-        const action = nextAction(turnRows(store.storage.sql, store.generation, now()));
+        const action = nextAction(turnRows(store, now()));
+        if (action.kind === "pause") {
+          await this.#parts.rested();
+          if (nextAction(turnRows(store, now())).kind === "pause") return;
+          continue;
+        }
         if (action.kind === "rest") {
           await this.#parts.rested();
           // A message may have come in meanwhile.
-          if (nextAction(turnRows(store.storage.sql, store.generation, now())).kind === "rest") return;
+          if (nextAction(turnRows(store, now())).kind === "rest") return;
           continue;
         }
         if (action.kind === "wait") {
@@ -112,7 +119,7 @@ export class Engine {
     }
   }
 
-  async #do(action: Exclude<TurnAction, { kind: "rest" } | { kind: "wait" }>): Promise<void> {
+  async #do(action: Exclude<TurnAction, { kind: "rest" | "pause" | "wait" }>): Promise<void> {
     const { store, tools, now, committed } = this.#parts;
     switch (action.kind) {
       case "start":
@@ -164,7 +171,7 @@ export class Engine {
     const schema = this.#schemaOf(turn.n);
     const entries = store.transcript.entries();
     const body = requestOf(store.spec, entries, { responseSchema: schema ? apiSchema(schema) : null });
-    const outcome = await this.#attempt(turn, body, betasOf(entries));
+    const outcome = await this.#attempt(turn, body, entries, betasOf(entries));
     if (!outcome) return;
     if (!outcome.ok) return this.#failed(turn, outcome);
     const structured = schema ? checkStructured(schema, textOf(outcome.reply.blocks)) : null;
@@ -181,7 +188,7 @@ export class Engine {
     if (turn.compactions > 0) fail("it was summarized once already in this turn.");
     else if (before.length === 0) fail("the message alone is too long.");
     else {
-      const outcome = await this.#attempt(turn, compactionRequest(store, before), [COMPACTION_BETA]);
+      const outcome = await this.#attempt(turn, compactionRequest(store, before), before, [COMPACTION_BETA]);
       if (!outcome) return;
       if (!outcome.ok) return this.#failed(turn, outcome);
       if (!commitCompaction(store, outcome.attempt, turn, outcome.reply, now())) {
@@ -193,14 +200,32 @@ export class Engine {
   }
 
   /** One model call with everything on record; null when it could not even be admitted, and was postponed. */
-  async #attempt(turn: TurnRow, body: MessageCreateParamsStreaming, betas: string[]): Promise<Outcome | null> {
+  async #attempt(
+    turn: TurnRow,
+    body: MessageCreateParamsStreaming,
+    entries: readonly Entry[],
+    betas: string[],
+  ): Promise<Outcome | null> {
     const { store, log, now, committed } = this.#parts;
     const abort = new AbortController();
     this.#abort = abort;
+    let maxTokens = store.spec.max_tokens;
     try {
-      const admission = await unlessAborted(this.#parts.admit(), abort.signal);
+      const ask = {
+        attempt: nextAttempt(store.storage.sql),
+        model: store.spec.model,
+        promptTokens: promptBound(store.storage.sql, body, entries),
+        maxTokens: store.spec.max_tokens,
+        at: now(),
+      };
+      const admission = await unlessAborted(this.#parts.admit(ask), abort.signal);
       if (admission === null) {
         await this.#parts.withdraw();
+        return null;
+      }
+      if (!admission.granted && admission.until === null) {
+        pause(store, turn, admission.error, now());
+        await committed();
         return null;
       }
       if (!admission.granted) {
@@ -208,6 +233,7 @@ export class Engine {
         await committed();
         return null;
       }
+      maxTokens = admission.maxTokens;
     } catch (error) {
       log.warning("admit.failed", { error: describe(error) });
       const unreachable: Failure = { code: "internal", message: "The instance's Orchestrator can't be reached." };
@@ -221,8 +247,8 @@ export class Engine {
     } finally {
       this.#abort = undefined;
     }
-    const attempt = beginCall(store, turn, now());
-    const outcome = await this.#call(turn, body, betas, attempt);
+    const attempt = beginCall(store, turn, maxTokens, now());
+    const outcome = await this.#call(turn, { ...body, max_tokens: maxTokens }, betas, attempt);
     if (outcome.ok) {
       log.info("model_call.completed", {
         model: store.spec.model,

@@ -129,6 +129,7 @@ interface MessageRow extends Row {
   error: string | null;
   not_before: number | null;
   waiting_reason: string | null;
+  paused: string | null;
   tokens_fresh: number | null;
   cost_nano: number | null;
   simulated: number | null;
@@ -141,7 +142,7 @@ interface MessageRow extends Row {
 export function viewOf(sql: SqlStorage, transcript: Transcript, instanceId: string, n: number): MessageView | null {
   const row = first<MessageRow>(
     sql,
-    `SELECT m.n, m.state, m.created_at, m.finished_at, m.error, t.not_before, t.waiting_reason, t.tokens_fresh, t.cost_nano, t.simulated,
+    `SELECT m.n, m.state, m.created_at, m.finished_at, m.error, t.not_before, t.waiting_reason, t.paused, t.tokens_fresh, t.cost_nano, t.simulated,
        t.truncated, t.structured, t.response_index
      FROM message m LEFT JOIN turn t ON t.n = COALESCE(m.joined_n, m.n) WHERE m.n = ?`,
     n,
@@ -158,6 +159,7 @@ export function viewOf(sql: SqlStorage, transcript: Transcript, instanceId: stri
       until: row.not_before === null ? null : new Date(row.not_before).toISOString(),
     };
   }
+  if (row.paused) view.paused = JSON.parse(row.paused) as Failure;
   if (row.error) view.error = JSON.parse(row.error) as Failure;
   if (row.state === "completed") view.response = responseOf(sql, transcript, row, view.message_id);
   return view;

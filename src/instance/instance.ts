@@ -7,20 +7,22 @@ import { messageIdOf } from "../ids.ts";
 import { createLog, describe, type Log } from "../log.ts";
 import { instanceNameOf, orchestratorOf } from "../objects.ts";
 import type { Admission, CallOutcome, OrchestratorApi } from "../orchestrator/api.ts";
+import type { CallAsk } from "../orchestrator/ledger.ts";
 import { migrate } from "../sqlite.ts";
-import { Waiters } from "../waiters.ts";
+import { Waiters, within } from "../waiters.ts";
 import type { Checkup, InstanceApi, MessageView, OutputPage, OutputQuery, Rest, SendRequest } from "./api.ts";
 import { isFinal } from "./api.ts";
+import { resume } from "./attempts.ts";
 import { Engine } from "./engine.ts";
 import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, viewOf } from "./inbox.ts";
 import { type Followed, follow, parseCursor } from "./live.ts";
 import { pageOf } from "./output.ts";
 import { terminated, unknownInstance } from "./refusals.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
-import { confirm, emit, hasUnreported, reportOf, selfOf, storedSpec } from "./self.ts";
+import { confirm, emit, hasUnreported, reportOf, selfOf, standingOf, storedSpec } from "./self.ts";
 import type { InstanceTool } from "./tool.ts";
 import { Transcript } from "./transcript.ts";
-import { openTurn } from "./turn-store.ts";
+import { deadlineOf, openTurn } from "./turn-store.ts";
 
 /**
  * While a turn is open the alarm beats this often: it keeps the object awake, and after a crash it is what starts the
@@ -29,6 +31,8 @@ import { openTurn } from "./turn-store.ts";
 const HEARTBEAT_MS = 10_000;
 /** A report that the registry did not take is tried again after this time. */
 const REPORT_RETRY_MS = 5_000;
+/** How long an answer waits for the registry to have heard of it. */
+const REPORT_PATIENCE_MS = 1_000;
 /** How long a caller that interrupts is kept until the turn has stopped; it stops in any case. */
 const INTERRUPT_PATIENCE_MS = 5_000;
 
@@ -67,7 +71,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async wake(): Promise<void> {
     const engine = await this.#born();
-    if (engine.ok) await this.#work(engine.value);
+    if (!engine.ok) return;
+    const standing = await this.#orchestrator.standing(this.#id);
+    confirm(this.ctx.storage.sql, 0, standing);
+    resume(this.ctx.storage, Date.now());
+    await this.#work(engine.value);
+    if (!engine.value.running) await this.#rest();
   }
 
   async stop({ force }: { force: boolean }): Promise<void> {
@@ -108,6 +117,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.#followers.wake();
     await this.#work(engine.value);
     return this.#view(accepted.value);
+  }
+
+  /** The view with the money as it stands after it: a report that is on its way is waited for a moment. */
+  async #reported(n: number, view: Answer<MessageView>): Promise<Answer<MessageView>> {
+    if (!view.ok || !hasUnreported(this.ctx.storage.sql)) return view;
+    await within(this.#report(), REPORT_PATIENCE_MS);
+    return this.#view(n);
   }
 
   async rest(waitMs: number): Promise<Answer<Rest>> {
@@ -205,7 +221,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     for (;;) {
       const view = this.#view(n);
       const left = deadline - Date.now();
-      if (!view.ok || isFinal(view.value.state) || left <= 0) return view;
+      // Waiting does not raise a cap.
+      if (!view.ok || isFinal(view.value.state) || view.value.paused || left <= 0) return this.#reported(n, view);
       await this.#waiters.next(left);
     }
   }
@@ -244,8 +261,44 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   override async alarm(): Promise<void> {
     const engine = await this.#born();
     if (!engine.ok) return;
+    if (this.#isOverdue()) engine.value.interrupt();
     await this.#work(engine.value);
-    if (!engine.value.running) await this.#report();
+    if (engine.value.running) return;
+    if (await this.#expire()) return;
+    await this.#rest();
+  }
+
+  /** Whether the running turn has taken longer than it may. */
+  #isOverdue(): boolean {
+    const { sql } = this.ctx.storage;
+    const self = selfOf(sql);
+    const turn = self ? openTurn(sql) : undefined;
+    if (!self || !turn || turn.paused !== null) return false;
+    const deadline = deadlineOf(sql, self, turn);
+    return deadline !== null && deadline <= Date.now();
+  }
+
+  /** Ends the instance if its idle time is over and the registry agrees. Returns whether it was asked. */
+  async #expire(): Promise<boolean> {
+    const deadline = this.#idleDeadline();
+    if (deadline === null || deadline > Date.now()) return false;
+    try {
+      await this.#report();
+      const answer = await this.#orchestrator.expire(this.#id);
+      if (!answer.expired) await this.ctx.storage.setAlarm(answer.again);
+    } catch (error) {
+      this.#log.warning("expire.failed", { error: describe(error) });
+      await this.ctx.storage.setAlarm(Date.now() + REPORT_RETRY_MS);
+    }
+    return true;
+  }
+
+  /** When the instance ends for want of work, in ms since the epoch; null while it has some, or has ended. */
+  #idleDeadline(): number | null {
+    const self = selfOf(this.ctx.storage.sql);
+    if (self?.ended !== 0) return null;
+    const atWork = self.open_n !== null && openTurn(this.ctx.storage.sql)?.paused === null;
+    return atWork ? null : self.last_activity + standingOf(self).idleTimeoutMs;
   }
 
   /** Starts the drive if there is work, with the alarm armed before it: from then on the work survives this object. */
@@ -257,10 +310,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.ctx.waitUntil(engine.ensure());
   }
 
-  /** Nothing is left to do: an idle instance is woken by nothing. */
+  /** Nothing is left to do: an idle instance is woken by nothing but its deadline. */
   async #rest(): Promise<void> {
     await this.#report();
-    if (!hasUnreported(this.ctx.storage.sql)) await this.ctx.storage.deleteAlarm();
+    if (hasUnreported(this.ctx.storage.sql)) return;
+    const deadline = this.#idleDeadline();
+    if (deadline !== null) await this.ctx.storage.setAlarm(deadline);
+    else if (selfOf(this.ctx.storage.sql)?.ended === 2) await this.ctx.storage.deleteAlarm();
   }
 
   /** Arms the alarm for `time` unless it is set for an earlier one. */
@@ -270,8 +326,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   #view(n: number): Answer<MessageView> {
-    const view = viewOf(this.ctx.storage.sql, this.#transcript, this.#id, n);
-    if (view) return ok(view);
+    const { sql } = this.ctx.storage;
+    const view = viewOf(sql, this.#transcript, this.#id, n);
+    const self = selfOf(sql);
+    if (view) return ok(self ? { ...view, funds: standingOf(self).funds } : view);
     return err("not_found", `There is no message ${messageIdOf(this.#id, n)}.`, {
       message_id: messageIdOf(this.#id, n),
     });
@@ -300,9 +358,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         migrate(storage, INSTANCE_SCHEMA);
         const now = Date.now();
         storage.sql.exec(
-          "INSERT INTO self (id, spec, next_n, last_activity) VALUES (1, ?, 1, ?)",
+          "INSERT INTO self (id, spec, next_n, last_activity, standing) VALUES (1, ?, 1, ?, ?)",
           JSON.stringify(birth.spec),
           birth.spec.created_at,
+          JSON.stringify(birth.standing),
         );
         if (birth.initial_prompt !== null) {
           storage.sql.exec(
@@ -320,12 +379,18 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const spec = storedSpec(storage.sql);
     if (!spec) throw new Error("The instance has tables but no spec.");
     this.#engine = new Engine({
-      store: { storage, transcript: this.#transcript, spec, generation: crypto.randomUUID() },
+      store: {
+        storage,
+        transcript: this.#transcript,
+        spec,
+        generation: crypto.randomUUID(),
+        maxSteps: this.#config.maxSteps,
+      },
       claude: createClaude(this.#config),
       tools: new Map(this.tools().map((tool) => [tool.name, tool])),
       log: this.#log,
       now: () => Date.now(),
-      admit: () => this.#admit(),
+      admit: (ask) => this.#admit(ask),
       withdraw: () => this.#orchestrator.withdraw(this.#id),
       committed: (call) => this.#committed(call),
       streamed: () => this.#followers.wake(),
@@ -339,13 +404,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   /** Asks for leave to call the model; what the registry doesn't know yet goes along. */
-  async #admit(): Promise<Admission> {
+  async #admit(ask: CallAsk): Promise<Admission> {
     this.#followers.wake();
     await this.#reporting;
     const { sql } = this.ctx.storage;
     const report = reportOf(sql, this.#id);
-    const admission = await this.#orchestrator.admit(this.#id, report);
-    if (report) confirm(sql, report.seq);
+    const admission = await this.#orchestrator.admit(this.#id, report, ask);
+    if (report) confirm(sql, report.seq, null);
     return admission;
   }
 
@@ -371,10 +436,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       for (let more = hasUnreported(sql); more; ) {
         const report = reportOf(sql, this.#id);
         if (!report) return;
-        await this.#orchestrator.report(report, call);
+        const standing = await this.#orchestrator.report(report, call);
         call = undefined;
-        more = confirm(sql, report.seq);
+        more = confirm(sql, report.seq, standing);
       }
+      // Another report took the events along; the gate still has to hear how the call went.
+      if (call) await this.#orchestrator.leave(this.#id, call);
     } catch (error) {
       this.#log.warning("report.failed", { error: describe(error) });
       await this.#wakeAt(Date.now() + REPORT_RETRY_MS);

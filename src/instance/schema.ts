@@ -6,10 +6,12 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * self         One row from the first use on: the frozen spec (InstanceSpec as JSON), where the instance stands in its
  *              ending (`ended`: 0 no, 1 after the running turn, 2 yes), which message's turn is open, and the cumulative
  *              counters that the registry gets.
+ *              `standing` is what the registry last said of limits and money.
  * message      The inbox: one row a message, from its acceptance on, never deleted. `content` moves to the transcript when
  *              the turn starts. States as in `MESSAGE_STATES`.
  *              A steering message that joined a running turn names it in `joined_n` and shares its end.
  * turn         The work on one message, from its start on. `phase`: ready (a model call is next), calling, tools, done.
+ *              `paused` holds the refusal while only a higher cap can make it go on.
  *              A write by a drive names its `generation`; a drive that was superseded writes nothing.
  * transcript   The conversation as the model gets it, append-only. Its text is JSON of content blocks, verbatim as the
  *              API gave them, cut into parts below SQLite's limit for a value. `omitted` rows are kept, but not sent.
@@ -41,7 +43,8 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     cost_nano INTEGER NOT NULL DEFAULT 0,
     last_activity INTEGER NOT NULL,
     error_message TEXT,
-    simulated INTEGER NOT NULL DEFAULT 0
+    simulated INTEGER NOT NULL DEFAULT 0,
+    standing TEXT NOT NULL
   );
   CREATE TABLE message (
     n INTEGER PRIMARY KEY,
@@ -74,6 +77,9 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     not_before INTEGER,
     waiting_reason TEXT,
     cancel_reason TEXT,
+    paused TEXT,
+    paused_at INTEGER,
+    held_ms INTEGER NOT NULL DEFAULT 0,
     last_step_at INTEGER NOT NULL,
     tokens_fresh INTEGER NOT NULL DEFAULT 0,
     cost_nano INTEGER NOT NULL DEFAULT 0,
@@ -105,6 +111,8 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     outcome TEXT NOT NULL,
     api_message_id TEXT,
     request_id TEXT,
+    answer_seq INTEGER,
+    max_tokens INTEGER NOT NULL,
     stop_reason TEXT,
     input INTEGER NOT NULL DEFAULT 0,
     output INTEGER NOT NULL DEFAULT 0,

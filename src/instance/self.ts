@@ -1,6 +1,7 @@
 /**
  * The row `self`: what an instance knows of itself, and the events and snapshot that it reports to the registry.
  */
+import type { Standing } from "../orchestrator/api.ts";
 import { first, type Row } from "../sqlite.ts";
 import type { InstanceEvent, InstanceSpec, Report, Snapshot } from "./spec.ts";
 
@@ -22,10 +23,11 @@ export interface SelfRow extends Row {
   last_activity: number;
   error_message: string | null;
   simulated: number;
+  standing: string;
 }
 
 const COLUMNS = `ended, open_n, next_n, queued, request_count, completed_count, error_count, response_ms_total, tokens_input,
-  tokens_output, tokens_cache_read, tokens_cache_write, cost_nano, last_activity, error_message, simulated`;
+  tokens_output, tokens_cache_read, tokens_cache_write, cost_nano, last_activity, error_message, simulated, standing`;
 
 /** Undefined before the first use. */
 export function selfOf(sql: SqlStorage): SelfRow | undefined {
@@ -66,10 +68,19 @@ export function reportOf(sql: SqlStorage, instanceId: string): Report | null {
   return { instance_id: instanceId, seq: last.seq, snapshot: snapshotOf(sql, self), events };
 }
 
-/** The registry has everything up to `seq`. Returns whether there is more to tell it. */
-export function confirm(sql: SqlStorage, seq: number): boolean {
-  sql.exec("UPDATE self SET reported_seq = MAX(reported_seq, ?)", seq);
+/** The registry has everything up to `seq`, and said how the instance stands. Returns whether there is more to tell it. */
+export function confirm(sql: SqlStorage, seq: number, standing: Standing | null): boolean {
+  sql.exec(
+    "UPDATE self SET reported_seq = MAX(reported_seq, ?), standing = COALESCE(?, standing)",
+    seq,
+    standing ? JSON.stringify(standing) : null,
+  );
   return hasUnreported(sql);
+}
+
+/** How the instance stood at its last contact with the registry. */
+export function standingOf(self: SelfRow): Standing {
+  return JSON.parse(self.standing) as Standing;
 }
 
 export function hasUnreported(sql: SqlStorage): boolean {
@@ -80,15 +91,15 @@ function snapshotOf(sql: SqlStorage, self: SelfRow): Snapshot {
   const turn =
     self.open_n === null
       ? undefined
-      : first<{ not_before: number | null; waiting_reason: string | null }>(
+      : first<{ not_before: number | null; waiting_reason: string | null; paused: string | null }>(
           sql,
-          "SELECT not_before, waiting_reason FROM turn WHERE n = ?",
+          "SELECT not_before, waiting_reason, paused FROM turn WHERE n = ?",
           self.open_n,
         );
   const waiting = turn?.waiting_reason ? { reason: turn.waiting_reason, until: turn.not_before } : null;
   const resting = self.queued > 0 && self.ended === 0 ? "busy" : self.error_message === null ? "idle" : "error";
   return {
-    state: turn ? (waiting ? "waiting" : "busy") : resting,
+    state: turn ? (turn.paused ? "paused" : waiting ? "waiting" : "busy") : resting,
     waiting_for: waiting,
     queue_depth: self.queued,
     completed_count: self.completed_count,
@@ -101,7 +112,6 @@ function snapshotOf(sql: SqlStorage, self: SelfRow): Snapshot {
       cache_read: self.tokens_cache_read,
       cache_write: self.tokens_cache_write,
     },
-    cost_nano: self.cost_nano,
     last_activity: self.last_activity,
     error_message: self.error_message,
     simulated: self.simulated === 1,

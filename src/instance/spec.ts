@@ -64,7 +64,6 @@ export interface Snapshot {
   /** Sum over completed messages, from the start of the turn to its end. */
   response_ms_total: number;
   tokens: TokenCounts;
-  cost_nano: number;
   last_activity: number;
   error_message: string | null;
   simulated: boolean;

@@ -3,20 +3,19 @@
  */
 import { first, type Row } from "../sqlite.ts";
 import { nextQueued } from "./inbox.ts";
-import { selfOf } from "./self.ts";
+import { type SelfRow, selfOf, standingOf } from "./self.ts";
 import type { InstanceSpec } from "./spec.ts";
 import { callsOf } from "./tool-calls.ts";
 import type { Transcript } from "./transcript.ts";
 import type { TurnPhase, TurnRows, TurnView } from "./turn.ts";
-
-/** Model calls in one turn, at most: far above what honest work takes, and an end to a loop. */
-export const MAX_STEPS = 200;
 
 export interface TurnStore {
   storage: DurableObjectStorage;
   transcript: Transcript;
   spec: InstanceSpec;
   generation: string;
+  /** Model calls in one turn, at most. */
+  maxSteps: number;
 }
 
 export interface TurnRow extends Row {
@@ -31,20 +30,24 @@ export interface TurnRow extends Row {
   not_before: number | null;
   waiting_reason: string | null;
   cancel_reason: string | null;
+  paused: string | null;
+  held_ms: number;
   last_step_at: number;
 }
 
 const TURN_COLUMNS =
-  "n, phase, generation, step, resumes, failures, compactions, repairs, not_before, waiting_reason, cancel_reason, last_step_at";
+  "n, phase, generation, step, resumes, failures, compactions, repairs, not_before, waiting_reason, cancel_reason, paused, held_ms, last_step_at";
 
 export function openTurn(sql: SqlStorage): TurnRow | undefined {
   return first<TurnRow>(sql, `SELECT ${TURN_COLUMNS} FROM turn WHERE n = (SELECT open_n FROM self)`);
 }
 
 /** The rows that `nextAction` decides on. */
-export function turnRows(sql: SqlStorage, generation: string, now: number): TurnRows {
+export function turnRows(store: TurnStore, now: number): TurnRows {
+  const { sql } = store.storage;
   const self = selfOf(sql);
   const row = openTurn(sql);
+
   const turn: TurnView | null = row
     ? {
         n: row.n,
@@ -55,17 +58,31 @@ export function turnRows(sql: SqlStorage, generation: string, now: number): Turn
         notBefore: row.not_before,
         waitingReason: row.waiting_reason,
         cancelReason: row.cancel_reason,
+        paused: row.paused !== null,
+        deadline: self ? deadlineOf(sql, self, row) : null,
       }
     : null;
   return {
-    generation,
+    generation: store.generation,
     ended: self?.ended ?? 2,
     turn,
     nextQueued: turn ? null : nextQueued(sql),
     calls: row?.phase === "tools" ? callsOf(sql, row) : [],
-    maxSteps: MAX_STEPS,
+    maxSteps: store.maxSteps,
     now,
   };
+}
+
+/** When a turn has to be over, in ms since the epoch, or null. The time that a cap held it up does not count. */
+export function deadlineOf(sql: SqlStorage, self: SelfRow, turn: TurnRow): number | null {
+  const { maxTurnMs } = standingOf(self);
+  if (maxTurnMs === null) return null;
+  const started = first<{ started_at: number | null }>(
+    sql,
+    "SELECT started_at FROM message WHERE n = ?",
+    turn.n,
+  )?.started_at;
+  return started == null ? null : started + turn.held_ms + maxTurnMs;
 }
 
 /** The open turn belongs to another drive by now. The one that sees this stops, and writes nothing. */

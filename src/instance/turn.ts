@@ -23,6 +23,10 @@ export interface TurnView {
   notBefore: number | null;
   waitingReason: string | null;
   cancelReason: string | null;
+  /** A cap was reached: nothing happens until it is raised. */
+  paused: boolean;
+  /** When the turn has to be over, in ms since the epoch, or null. */
+  deadline: number | null;
 }
 
 /** `unknown`: it was running when its process died, and it may not be repeated. */
@@ -50,6 +54,8 @@ export interface TurnRows {
 
 export type TurnAction =
   | { kind: "rest" }
+  /** A turn is open, and only a higher cap makes it go on. */
+  | { kind: "pause" }
   | { kind: "start"; n: number }
   /** Take over a turn whose drive died: its model call is lost, its running tools are open again or unknown. */
   | { kind: "recover" }
@@ -71,6 +77,8 @@ export function nextAction(rows: TurnRows): TurnAction {
   if (turn.generation !== rows.generation) return { kind: "recover" };
   if (rows.ended === 2) return { kind: "cancel", reason: turn.cancelReason ?? "the instance was terminated" };
   if (turn.cancelReason !== null) return { kind: "cancel", reason: turn.cancelReason };
+  if (turn.deadline !== null && turn.deadline <= rows.now) return { kind: "fail", error: tooLong() };
+  if (turn.paused) return { kind: "pause" };
   if (turn.notBefore !== null && turn.notBefore > rows.now) {
     return { kind: "wait", until: turn.notBefore, reason: turn.waitingReason ?? "retry" };
   }
@@ -87,6 +95,15 @@ export function nextAction(rows: TurnRows): TurnAction {
       return pending.length > 0 ? { kind: "run_tools", ids: pending } : { kind: "append_results" };
     }
   }
+}
+
+function tooLong(): Failure {
+  return {
+    code: "limit_reached",
+    message:
+      "The turn took longer than max_turn_minutes and was stopped. Raise it with set_limits, or ask for less at once.",
+    details: { limit: "max_turn_minutes" },
+  };
 }
 
 function tooManySteps(maxSteps: number): Failure {

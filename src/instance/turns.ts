@@ -128,7 +128,7 @@ export function finish(
     n,
     n,
   );
-  sql.exec("UPDATE turn SET not_before = NULL, waiting_reason = NULL WHERE n = ?", n);
+  sql.exec("UPDATE turn SET not_before = NULL, waiting_reason = NULL, paused = NULL WHERE n = ?", n);
   const completed = state === "completed";
   const count = 1 + joined.length;
   const failed = state === "failed" || state === "refused";
@@ -144,6 +144,7 @@ export function finish(
   for (const message of [{ n }, ...joined]) {
     emit(sql, now, `message.${state}`, {
       message_id: messageIdOf(store.spec.instance_id, message.n),
+      duration_ms: now - (started_at ?? now),
       ...(error ? { error: error.code } : {}),
     });
   }

@@ -2,10 +2,13 @@
  * What an Orchestrator can be asked, by the tools and by the instances of its tenant.
  */
 import type { Effort } from "../claude/models.ts";
-import type { Answer } from "../errors.ts";
+import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
 import type { InstanceSpec, Report, ToolDefinition } from "../instance/spec.ts";
 import type { RoleId } from "../roles/index.ts";
+import type { CallAsk, Funds } from "./ledger.ts";
+import type { LimitChange } from "./limits.ts";
+import type { Metrics } from "./metrics.ts";
 import type { StatusRecord } from "./status.ts";
 
 export interface SpawnRequest {
@@ -20,11 +23,14 @@ export interface SpawnRequest {
   tools: ToolDefinition[];
   parent_instance_id: string | null;
   initial_prompt: string | null;
+  limits: LimitChange;
   idempotency?: Idempotency;
 }
 
 export interface SpawnReceipt {
   instance_id: string;
+  limits: Record<string, number | null>;
+  remaining: Record<string, number | string>;
   /** The initial prompt's message. */
   message_id: string | null;
 }
@@ -60,8 +66,21 @@ export interface TerminateReceipt {
   terminated: string[];
 }
 
-/** `until` (ms since the epoch) and `reason` when the call may not be made now. */
-export type Admission = { granted: true } | { granted: false; until: number; reason: string };
+/**
+ * Leave for a model call that answers with at most `maxTokens`; or when to ask again (ms since the epoch), and why; or that
+ * only a higher cap helps.
+ */
+export type Admission =
+  | { granted: true; maxTokens: number }
+  | { granted: false; until: number; reason: string }
+  | { granted: false; until: null; error: Failure };
+
+/** What binds an instance now, as the registry sees it. Times in ms. */
+export interface Standing {
+  funds: Funds;
+  idleTimeoutMs: number;
+  maxTurnMs: number | null;
+}
 
 /** How a model call went, for the gate: `pushed_back` is the API asking for less, and when it may be asked again. */
 export type CallOutcome = { kind: "ok" } | { kind: "failed" } | { kind: "pushed_back"; until: number };
@@ -101,6 +120,14 @@ export interface Birth {
   initial_prompt: string | null;
   /** It was terminated before its first use. */
   ended: boolean;
+  standing: Standing;
+}
+
+/** Money in USD; null: no limit of its own. */
+export interface LimitsAnswer {
+  limits: Record<string, number | null>;
+  remaining: Record<string, number | string>;
+  resumed: string[];
 }
 
 export interface OrchestratorApi {
@@ -111,11 +138,19 @@ export interface OrchestratorApi {
   list(query: ListQuery): Promise<InstancePage>;
   terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>>;
   /** Before a model call: leave to make it, now or at a time. `report` is what the registry does not know yet. */
-  admit(instanceId: string, report: Report | null): Promise<Admission>;
+  admit(instanceId: string, report: Report | null, ask: CallAsk): Promise<Admission>;
   /** Gives back the leave that an instance asked for and does not need. */
   withdraw(instanceId: string): Promise<void>;
+  /** How an instance's call went, when no report takes it along. */
+  leave(instanceId: string, call: CallOutcome): Promise<void>;
   /** Whenever an instance has something to tell; `call` after a model call, which gives its place back to the gate. */
-  report(report: Report, call?: CallOutcome): Promise<void>;
+  report(report: Report, call?: CallOutcome): Promise<Standing | null>;
+  standing(instanceId: string): Promise<Standing | null>;
+  /** The instance's idle time is over: it is terminated, unless somebody below it is at work; then the time to ask again. */
+  expire(instanceId: string): Promise<{ expired: true } | { expired: false; again: number }>;
+  /** Changes limits of an instance or (null) the tenant, and lets go on what was paused by them. */
+  setLimits(instanceId: string | null, change: LimitChange, idempotency?: Idempotency): Promise<Answer<LimitsAnswer>>;
+  metrics(): Promise<Metrics>;
   /** Events after `after`, oldest first, as soon as there are any, at the latest after `waitMs`. */
   events(query: EventQuery): Promise<EventPage>;
   /** Keeps what a task of the MCP extension waits for; `taskOf` finds it again, or null. */

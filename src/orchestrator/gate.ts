@@ -5,7 +5,7 @@
  */
 
 import { first } from "../sqlite.ts";
-import type { Admission, CallOutcome } from "./api.ts";
+import type { CallOutcome } from "./api.ts";
 
 /** Model calls at once while the API has not pushed back. */
 export const GATE_CEILING = 256;
@@ -54,9 +54,12 @@ export function gateAfter(
   }
 }
 
+/** Let in, or when to ask again (ms since the epoch), and why. */
+export type Entry = { granted: true } | { granted: false; until: number; reason: string };
+
 interface Waiting {
   instanceId: string;
-  decide(admission: Admission): void;
+  decide(entry: Entry): void;
 }
 
 export class Gate {
@@ -88,7 +91,7 @@ export class Gate {
   }
 
   /** Lets one call of an instance in, at once, or when a place comes free; or says when to ask again. */
-  enter(instanceId: string, now: number, onHeld: () => void): Admission | Promise<Admission> {
+  enter(instanceId: string, now: number, onHeld: () => void): Entry | Promise<Entry> {
     // Whoever asks has no call under way: what it had or asked for before was lost with its process.
     this.forget(instanceId);
     if (now < this.#state.blockedUntil) return this.#closed();
@@ -100,9 +103,9 @@ export class Gate {
     return new Promise((resolve) => {
       const waiting: Waiting = {
         instanceId,
-        decide: (admission) => {
+        decide: (entry) => {
           clearTimeout(timer);
-          resolve(admission);
+          resolve(entry);
         },
       };
       const timer = setTimeout(() => {
@@ -145,7 +148,7 @@ export class Gate {
     }
   }
 
-  #closed(): Admission {
+  #closed(): Entry {
     return {
       granted: false,
       until: this.#state.blockedUntil + Math.ceil(Math.random() * SPREAD_MS),

@@ -1,11 +1,13 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Config, configOf } from "../config.ts";
-import type { Answer } from "../errors.ts";
+import { type Answer, ok } from "../errors.ts";
+import { type Idempotency, recall, remember } from "../idempotency.ts";
+import { unknownInstance } from "../instance/refusals.ts";
 import type { Report } from "../instance/spec.ts";
 import { createLog, type Log } from "../log.ts";
 import { instanceOf } from "../objects.ts";
 import { migrate } from "../sqlite.ts";
-import { Waiters } from "../waiters.ts";
+import { Waiters, within } from "../waiters.ts";
 import type {
   Admission,
   Birth,
@@ -13,22 +15,32 @@ import type {
   EventPage,
   EventQuery,
   InstancePage,
+  LimitsAnswer,
   ListQuery,
   OrchestratorApi,
   SpawnReceipt,
   SpawnRequest,
+  Standing,
   StoredTask,
   TerminateReceipt,
   TerminateRequest,
 } from "./api.ts";
 import { eventsAfter } from "./events.ts";
 import { Gate } from "./gate.ts";
-import { deliver, nextDue } from "./outbox.ts";
+import { type CallAsk, fundsOf, releaseAll, reserve } from "./ledger.ts";
+import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
+import { type Metrics, metricsOf } from "./metrics.ts";
+import { deliver, nextDue, owe } from "./outbox.ts";
+import { purseOf } from "./purse.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
 import { type StatusRecord, statusOf } from "./status.ts";
 import { cancelTask, saveTask, taskOf } from "./tasks.ts";
 
+/** A call that waits for money asks again after this time, if no settlement woke it before. */
+const BUDGET_RETRY_MS = 5_000;
+/** The reason in the record of an instance that nobody used for too long. */
+const IDLE_TIMEOUT = "idle timeout";
 /** How long a call waits for instances to take the word of its change; the outbox goes on by alarm after it. */
 const DELIVERY_PATIENCE_MS = 2_000;
 
@@ -54,7 +66,17 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async spawn(request: SpawnRequest): Promise<Answer<SpawnReceipt>> {
-    const answer = registry.spawn(this.ctx.storage, request, { maxInstances: this.#config.maxInstances }, Date.now());
+    const { sql } = this.ctx.storage;
+    const rules = {
+      maxInstances: tenantLimits(sql, this.#config).maxInstances,
+      maxDepth: this.#config.maxDepth,
+      maxChildren: this.#config.maxChildren,
+      timeoutMinutes: this.#config.instanceTimeoutMinutes,
+      defaults: this.#config,
+    };
+    const answer = registry.spawn(this.ctx.storage, request, rules, this.#caps, Date.now());
+    // Its idle time, in case it is never used.
+    if (answer.ok) await this.#arm();
     if (answer.ok) {
       this.#watchers.wake();
       this.#log.info("instance.spawned", {
@@ -63,7 +85,6 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
         model: request.model,
       });
       if (answer.value.message_id !== null) {
-        await this.#arm();
         this.ctx.waitUntil(this.#deliver());
       }
     }
@@ -71,12 +92,15 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async birthOf(instanceId: string): Promise<Birth | null> {
-    return registry.birthOf(this.ctx.storage.sql, instanceId);
+    const birth = registry.birthOf(this.ctx.storage.sql, instanceId);
+    return birth ? { ...birth, standing: this.#standing(instanceId) } : null;
   }
 
   async status(instanceId: string): Promise<StatusRecord | null> {
     const row = registry.rowOf(this.ctx.storage.sql, instanceId);
-    return row ? statusOf(row, this.#prefix, Date.now()) : null;
+    if (!row) return null;
+    const { limits, remaining } = this.#purse(instanceId);
+    return { ...statusOf(row, this.#prefix, Date.now()), limits, remaining };
   }
 
   async list(query: ListQuery): Promise<InstancePage> {
@@ -98,7 +122,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return answer;
   }
 
-  async admit(instanceId: string, report: Report | null): Promise<Admission> {
+  async admit(instanceId: string, report: Report | null, ask: CallAsk): Promise<Admission> {
     if (report) this.#take(report);
     const { sql } = this.ctx.storage;
     let held = false;
@@ -106,17 +130,77 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       held = true;
       registry.showWaiting(sql, instanceId, "gate");
     });
-    if (held && admission.granted) registry.showWaiting(sql, instanceId, null);
-    return admission;
+    if (!admission.granted) return admission;
+    const leave = reserve(this.ctx.storage, instanceId, ask, this.#caps);
+    if (leave.kind === "granted") {
+      if (held) registry.showWaiting(sql, instanceId, null);
+      return { granted: true, maxTokens: leave.maxTokens };
+    }
+    this.#gate.forget(instanceId);
+    if (leave.kind === "refused") return { granted: false, until: null, error: leave.error };
+    registry.showWaiting(sql, instanceId, "budget");
+    return { granted: false, until: Date.now() + BUDGET_RETRY_MS, reason: "budget" };
   }
 
   async withdraw(instanceId: string): Promise<void> {
     this.#gate.forget(instanceId);
+    releaseAll(this.ctx.storage, instanceId, Date.now());
+    await this.#wakeBudgetWaiters();
   }
 
-  async report(report: Report, call?: CallOutcome): Promise<void> {
-    this.#take(report);
+  async report(report: Report, call?: CallOutcome): Promise<Standing | null> {
+    const freed = this.#take(report);
     if (call) this.#gate.leave(report.instance_id, call, Date.now());
+    if (freed) await this.#wakeBudgetWaiters();
+    return registry.rowOf(this.ctx.storage.sql, report.instance_id) ? this.#standing(report.instance_id) : null;
+  }
+
+  async leave(instanceId: string, call: CallOutcome): Promise<void> {
+    this.#gate.leave(instanceId, call, Date.now());
+  }
+
+  async standing(instanceId: string): Promise<Standing | null> {
+    return registry.rowOf(this.ctx.storage.sql, instanceId) ? this.#standing(instanceId) : null;
+  }
+
+  async expire(instanceId: string): Promise<{ expired: true } | { expired: false; again: number }> {
+    const now = Date.now();
+    const due = registry.idleDeadline(this.ctx.storage.sql, instanceId, this.#idleTimeoutMs(instanceId), now);
+    if (due === null) return { expired: true };
+    if (due > now) return { expired: false, again: due };
+    await this.terminate({ instance_id: instanceId, force: false, reason: IDLE_TIMEOUT });
+    return { expired: true };
+  }
+
+  async setLimits(
+    instanceId: string | null,
+    change: LimitChange,
+    idempotency?: Idempotency,
+  ): Promise<Answer<LimitsAnswer>> {
+    const { storage } = this.ctx;
+    const { sql } = storage;
+    const now = Date.now();
+    const answer = storage.transactionSync((): Answer<LimitsAnswer> => {
+      const known = recall<LimitsAnswer>(sql, idempotency);
+      if (known) return known;
+      if (instanceId !== null && !registry.rowOf(sql, instanceId)) return unknownInstance(instanceId);
+      changeLimits(sql, instanceId ?? TENANT, change);
+      const resumed = registry.pausedWithin(sql, instanceId);
+      // Everyone whose limits changed has to hear of it; who is paused goes on.
+      const heard = instanceId === null ? resumed : [...new Set([instanceId, ...resumed])];
+      for (const id of heard) owe(sql, id, "wake", now);
+      const { limits, remaining } = this.#purse(instanceId);
+      return remember(sql, idempotency, ok({ limits, remaining, resumed }), now);
+    });
+    if (answer.ok) {
+      await this.#arm();
+      await within(this.#deliver(), DELIVERY_PATIENCE_MS);
+    }
+    return answer;
+  }
+
+  async metrics(): Promise<Metrics> {
+    return metricsOf(this.ctx.storage.sql, this.#gate.view);
   }
 
   async events(query: EventQuery): Promise<EventPage> {
@@ -141,12 +225,53 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     cancelTask(this.ctx.storage.sql, taskId);
   }
 
-  #take(report: Report): void {
-    registry.apply(this.ctx.storage, report);
+  #take(report: Report): boolean {
+    const freed = registry.apply(this.ctx.storage, report);
     this.#watchers.wake();
+    return freed;
+  }
+
+  /** Money came free: whoever waits for some asks again. */
+  async #wakeBudgetWaiters(): Promise<void> {
+    const { sql } = this.ctx.storage;
+    const waiting = registry.waitingFor(sql, "budget");
+    if (waiting.length === 0) return;
+    for (const id of waiting) owe(sql, id, "wake", Date.now());
+    await this.#arm();
+    this.ctx.waitUntil(this.#deliver());
+  }
+
+  get #caps(): { tenantNano: number; ownTokens: number } {
+    return {
+      tenantNano: tenantLimits(this.ctx.storage.sql, this.#config).maxCostNano,
+      ownTokens: this.#config.maxTokensPerInstance,
+    };
+  }
+
+  #idleTimeoutMs(instanceId: string): number {
+    const minutes = limitsOf(this.ctx.storage.sql, instanceId).timeout_minutes ?? this.#config.instanceTimeoutMinutes;
+    return minutes * 60_000;
+  }
+
+  #standing(instanceId: string): Standing {
+    const { sql } = this.ctx.storage;
+    const turn = limitsOf(sql, instanceId).max_turn_minutes;
+    return {
+      funds: fundsOf(sql, instanceId, this.#caps),
+      idleTimeoutMs: this.#idleTimeoutMs(instanceId),
+      maxTurnMs: turn === null ? null : turn * 60_000,
+    };
+  }
+
+  #purse(instanceId: string | null): Pick<LimitsAnswer, "limits" | "remaining"> {
+    return purseOf(this.ctx.storage.sql, instanceId, this.#config, this.#caps);
   }
 
   override async alarm(): Promise<void> {
+    const now = Date.now();
+    for (const id of registry.unusedSince(this.ctx.storage.sql, now)) {
+      registry.terminate(this.ctx.storage, { instance_id: id, force: false, reason: IDLE_TIMEOUT }, now);
+    }
     await this.#deliver();
   }
 
@@ -165,19 +290,11 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async #arm(): Promise<void> {
-    const due = nextDue(this.ctx.storage.sql);
-    if (due === null) return;
+    const { sql } = this.ctx.storage;
+    const times = [nextDue(sql), registry.nextUnused(sql)].filter((time) => time !== null);
+    if (times.length === 0) return;
+    const due = Math.min(...times);
     const armed = await this.ctx.storage.getAlarm();
     if (armed === null || armed > due) await this.ctx.storage.setAlarm(due);
   }
-}
-
-/** Waits for `work`, but for `ms` at most; the work goes on. */
-async function within(work: Promise<void>, ms: number): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const patience = new Promise<void>((done) => {
-    timer = setTimeout(done, ms);
-  });
-  await Promise.race([work, patience]);
-  clearTimeout(timer);
 }

@@ -6,7 +6,7 @@ import { err, ok } from "../errors.ts";
 import { recall, remember } from "../idempotency.ts";
 import { messageIdOf, newInstanceId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
-import type { InstanceSpec, Report } from "../instance/spec.ts";
+import type { InstanceEvent, InstanceSpec, Report } from "../instance/spec.ts";
 import { first, type Row } from "../sqlite.ts";
 import type {
   Birth,
@@ -18,7 +18,11 @@ import type {
   TerminateRequest,
 } from "./api.ts";
 import { logEvent } from "./events.ts";
+import { type CallUsage, close, type Ending, openBalance, scopesOf } from "./ledger.ts";
+import { changeLimits, type LimitDefaults } from "./limits.ts";
+import { count } from "./metrics.ts";
 import { owe } from "./outbox.ts";
+import { purseOf } from "./purse.ts";
 import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
 
 interface TenantRow extends Row {
@@ -28,7 +32,7 @@ interface TenantRow extends Row {
   tokens_output: number;
   tokens_cache_read: number;
   tokens_cache_write: number;
-  cost_nano: number;
+  bound_violations: number;
 }
 
 /**
@@ -38,7 +42,8 @@ interface TenantRow extends Row {
 export function spawn(
   storage: DurableObjectStorage,
   request: SpawnRequest,
-  limits: { maxInstances: number },
+  rules: SpawnRules,
+  caps: { tenantNano: number; ownTokens: number },
   now: number,
 ): Answer<SpawnReceipt> {
   const { sql } = storage;
@@ -46,6 +51,7 @@ export function spawn(
     const known = recall<SpawnReceipt>(sql, request.idempotency);
     if (known) return known;
     let depth = 0;
+    let path: string[] = [];
     if (request.parent_instance_id !== null) {
       const parent = rowOf(sql, request.parent_instance_id);
       if (!parent) return unknownInstance(request.parent_instance_id, "The parent instance");
@@ -55,13 +61,16 @@ export function spawn(
         });
       }
       depth = parent.depth + 1;
+      path = [...scopesOf(sql, parent.instance_id).slice(1)];
+      const tooDeep = familyRefusal(sql, parent, depth, rules);
+      if (tooDeep) return tooDeep;
     }
     const active = tenantRow(sql).active_instances;
-    if (active >= limits.maxInstances) {
+    if (active >= rules.maxInstances) {
       return err(
         "limit_reached",
-        `${active} instances are active and MAX_INSTANCES is ${limits.maxInstances}. Terminate one that is no longer needed, or raise MAX_INSTANCES.`,
-        { active_instances: active, max_instances: limits.maxInstances },
+        `${active} instances are active and MAX_INSTANCES is ${rules.maxInstances}. Terminate one that is no longer needed, or raise MAX_INSTANCES.`,
+        { active_instances: active, max_instances: rules.maxInstances },
       );
     }
     const instanceId = newInstanceId(now);
@@ -83,14 +92,16 @@ export function spawn(
       created_at: now,
     };
     sql.exec(
-      `INSERT INTO instance (instance_id, name, role, model, parent_id, depth, state, active, spec, initial_prompt,
-         created_at, last_activity) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)`,
+      `INSERT INTO instance (instance_id, name, role, model, parent_id, depth, path, unused_until, state, active, spec,
+         initial_prompt, created_at, last_activity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)`,
       instanceId,
       spec.name,
       spec.role,
       spec.model,
       spec.parent_instance_id,
       depth,
+      JSON.stringify(path),
+      now + (request.limits.timeout_minutes ?? rules.timeoutMinutes) * 60_000,
       hasPrompt ? "initializing" : "idle",
       JSON.stringify(spec),
       request.initial_prompt,
@@ -98,6 +109,9 @@ export function spawn(
       now,
     );
     sql.exec("UPDATE tenant SET total_instances = total_instances + 1, active_instances = active_instances + 1");
+    openBalance(sql, instanceId);
+    if (Object.values(request.limits).some((limit) => limit !== undefined))
+      changeLimits(sql, instanceId, request.limits);
     logEvent(sql, instanceId, 0, now, "instance.spawned", {
       name: spec.name,
       role: spec.role,
@@ -108,41 +122,90 @@ export function spawn(
     const receipt: SpawnReceipt = {
       instance_id: instanceId,
       message_id: hasPrompt ? messageIdOf(instanceId, 0) : null,
+      ...purseOf(sql, instanceId, rules.defaults, caps),
     };
     return remember(sql, request.idempotency, ok(receipt), now);
   });
 }
 
-export function birthOf(sql: SqlStorage, instanceId: string): Birth | null {
+/** What an instance copies on its first use; from then on it watches its idle time itself. */
+export function birthOf(sql: SqlStorage, instanceId: string): Omit<Birth, "standing"> | null {
   const row = first<{ spec: string; initial_prompt: string | null; active: number }>(
     sql,
     "SELECT spec, initial_prompt, active FROM instance WHERE instance_id = ?",
     instanceId,
   );
+  if (row) sql.exec("UPDATE instance SET unused_until = NULL WHERE instance_id = ?", instanceId);
   return row ? { spec: JSON.parse(row.spec), initial_prompt: row.initial_prompt, ended: row.active === 0 } : null;
 }
 
-/** Takes over what an instance reports of itself: its row, the tenant's totals and the event log, all or nothing. */
-export function apply(storage: DurableObjectStorage, report: Report): void {
+/** What binds a spawn beside its request. */
+export interface SpawnRules {
+  maxInstances: number;
+  maxDepth: number;
+  maxChildren: number | null;
+  timeoutMinutes: number;
+  defaults: LimitDefaults;
+}
+
+function familyRefusal(sql: SqlStorage, parent: InstanceRow, depth: number, rules: SpawnRules): Answer<never> | null {
+  if (depth > rules.maxDepth) {
+    return err(
+      "limit_reached",
+      `Instances go ${rules.maxDepth} levels deep (MAX_DEPTH), and this one would be at ${depth}.`,
+      {
+        depth,
+        max_depth: rules.maxDepth,
+      },
+    );
+  }
+  if (rules.maxChildren === null) return null;
+  const { children } = sql
+    .exec<{ children: number }>(
+      "SELECT COUNT(*) AS children FROM instance WHERE parent_id = ? AND active = 1",
+      parent.instance_id,
+    )
+    .one();
+  if (children < rules.maxChildren) return null;
+  return err(
+    "limit_reached",
+    `${parent.instance_id} has ${children} active children, and MAX_CHILDREN is ${rules.maxChildren}.`,
+    {
+      children,
+      max_children: rules.maxChildren,
+    },
+  );
+}
+
+/**
+ * Takes over what an instance reports of itself: its row, the ledger, the tenant's totals and the event log, all or nothing.
+ * Returns whether a reservation came free.
+ */
+export function apply(storage: DurableObjectStorage, report: Report): boolean {
   const { sql } = storage;
-  storage.transactionSync(() => {
+  return storage.transactionSync(() => {
     const row = rowOf(sql, report.instance_id);
-    if (!row) return;
+    if (!row) return false;
+    let freed = false;
     for (const event of report.events) {
-      if (event.seq > row.event_seq) logEvent(sql, row.instance_id, event.seq, event.at, event.kind, event.data);
+      if (event.seq <= row.event_seq) continue;
+      logEvent(sql, row.instance_id, event.seq, event.at, event.kind, event.data);
+      count(sql, event);
+      const ending = endingOf(event);
+      if (ending) freed = close(sql, row.instance_id, Number(event.data.attempt), ending, event.at) || freed;
     }
     const eventSeq = Math.max(row.event_seq, report.events.at(-1)?.seq ?? 0);
     if (report.seq <= row.report_seq) {
       if (eventSeq > row.event_seq)
         sql.exec("UPDATE instance SET event_seq = ? WHERE instance_id = ?", eventSeq, row.instance_id);
-      return;
+      return freed;
     }
     const { snapshot } = report;
     sql.exec(
       `UPDATE instance SET report_seq = ?, event_seq = ?, state = CASE active WHEN 1 THEN ? ELSE state END,
          waiting_reason = ?, waiting_until = ?, last_activity = ?, queue_depth = ?, request_count = ?, completed_count = ?,
          error_count = ?, response_ms_total = ?, tokens_input = ?, tokens_output = ?, tokens_cache_read = ?,
-         tokens_cache_write = ?, cost_nano = ?, error_message = ?, simulated = ?
+         tokens_cache_write = ?, error_message = ?, simulated = ?
        WHERE instance_id = ?`,
       report.seq,
       eventSeq,
@@ -159,24 +222,22 @@ export function apply(storage: DurableObjectStorage, report: Report): void {
       snapshot.tokens.output,
       snapshot.tokens.cache_read,
       snapshot.tokens.cache_write,
-      snapshot.cost_nano,
       snapshot.error_message,
       snapshot.simulated ? 1 : 0,
       row.instance_id,
     );
-    const spent = snapshot.cost_nano - row.cost_nano;
     const fresh = freshTokens(snapshot.tokens) + snapshot.tokens.cache_read;
     const before = row.tokens_input + row.tokens_output + row.tokens_cache_read + row.tokens_cache_write;
-    if (spent === 0 && fresh === before) return;
+    if (fresh === before) return freed;
     sql.exec(
       `UPDATE tenant SET tokens_input = tokens_input + ?, tokens_output = tokens_output + ?,
-         tokens_cache_read = tokens_cache_read + ?, tokens_cache_write = tokens_cache_write + ?, cost_nano = cost_nano + ?`,
+         tokens_cache_read = tokens_cache_read + ?, tokens_cache_write = tokens_cache_write + ?`,
       snapshot.tokens.input - row.tokens_input,
       snapshot.tokens.output - row.tokens_output,
       snapshot.tokens.cache_read - row.tokens_cache_read,
       snapshot.tokens.cache_write - row.tokens_cache_write,
-      spent,
     );
+    return freed;
   });
 }
 
@@ -192,6 +253,67 @@ export function showWaiting(sql: SqlStorage, instanceId: string, reason: string 
     reason,
     instanceId,
   );
+}
+
+/** Instances that wait at a turn for this reason: enough of them to use what came free. */
+export function waitingFor(sql: SqlStorage, reason: string): string[] {
+  return ids(sql, "SELECT instance_id FROM instance WHERE state = 'waiting' AND waiting_reason = ? LIMIT 100", reason);
+}
+
+/** Paused instances in the subtree of an instance, or (null) of the tenant. */
+export function pausedWithin(sql: SqlStorage, instanceId: string | null): string[] {
+  if (instanceId === null) return ids(sql, "SELECT instance_id FROM instance WHERE state = 'paused'");
+  return ids(
+    sql,
+    `${TREE} SELECT instance_id FROM instance JOIN tree ON instance_id = tree.id WHERE state = 'paused'`,
+    instanceId,
+  );
+}
+
+/** Instances that nobody has used up to their idle deadline. */
+export function unusedSince(sql: SqlStorage, now: number): string[] {
+  return ids(sql, "SELECT instance_id FROM instance WHERE unused_until <= ? AND active = 1 LIMIT 100", now);
+}
+
+/** The next idle deadline of an instance that nobody has used, in ms since the epoch, or null. */
+export function nextUnused(sql: SqlStorage): number | null {
+  return (
+    first<{ at: number }>(
+      sql,
+      "SELECT unused_until AS at FROM instance WHERE unused_until IS NOT NULL ORDER BY unused_until LIMIT 1",
+    )?.at ?? null
+  );
+}
+
+/** When to look at an instance below which somebody is at work again. */
+const LOOK_AGAIN_MS = 60_000;
+
+/**
+ * When the idle time of an instance is over, in ms since the epoch: counted from the last activity of its whole subtree, and
+ * never while anyone in it is at work. Null when it is terminated.
+ */
+export function idleDeadline(sql: SqlStorage, instanceId: string, timeoutMs: number, now: number): number | null {
+  const row = rowOf(sql, instanceId);
+  if (!row?.active) return null;
+  const { busy, last } = sql
+    .exec<{ busy: number; last: number }>(
+      `${TREE} SELECT SUM(state IN ('busy', 'waiting', 'initializing')) AS busy, MAX(last_activity) AS last
+       FROM instance JOIN tree ON instance_id = tree.id WHERE active = 1`,
+      instanceId,
+    )
+    .one();
+  return busy > 0 ? now + LOOK_AGAIN_MS : last + timeoutMs;
+}
+
+/** An instance and everything below it; bind the id. */
+const TREE = `WITH RECURSIVE tree(id) AS (
+  SELECT ? UNION ALL SELECT instance_id FROM instance JOIN tree ON parent_id = tree.id)`;
+
+function ids(sql: SqlStorage, query: string, ...values: SqlStorageValue[]): string[] {
+  return sql
+    .exec<{ instance_id: string }>(query, ...values)
+    .toArray()
+    .map((row) => row.instance_id);
 }
 
 /** One page of instances in the order of their spawning, with the tenant's totals. `prefix` as in `statusOf`. */
@@ -222,7 +344,7 @@ export function list(sql: SqlStorage, query: ListQuery, prefix: string, now: num
     total_instances: totals.total_instances,
     active_instances: totals.active_instances,
     total_tokens_used: totals.tokens_input + totals.tokens_cache_write + totals.tokens_output,
-    total_cost_nano: totals.cost_nano,
+    total_cost_nano: tenantSpent(sql),
     next_cursor: rows.length > page.length ? (page.at(-1)?.instance_id ?? null) : null,
   };
 }
@@ -241,19 +363,16 @@ export function terminate(
     const known = recall<TerminateReceipt>(sql, request.idempotency);
     if (known) return known;
     if (!rowOf(sql, request.instance_id)) return unknownInstance(request.instance_id);
-    const ended = sql
-      .exec<{ instance_id: string }>(
-        `WITH RECURSIVE tree(id) AS (
-           SELECT ? UNION ALL SELECT instance_id FROM instance JOIN tree ON parent_id = tree.id)
-         SELECT instance_id FROM instance JOIN tree ON instance_id = tree.id WHERE active = 1 ORDER BY depth DESC, instance_id`,
-        request.instance_id,
-      )
-      .toArray()
-      .map((row) => row.instance_id);
+    const ended = ids(
+      sql,
+      `${TREE} SELECT instance_id FROM instance JOIN tree ON instance_id = tree.id WHERE active = 1
+       ORDER BY depth DESC, instance_id`,
+      request.instance_id,
+    );
     for (const id of ended) {
       const reason = id === request.instance_id ? request.reason : `parent ${request.instance_id} terminated`;
       sql.exec(
-        `UPDATE instance SET state = 'terminated', active = 0, terminated_at = ?, termination_reason = ?, last_activity = ?,
+        `UPDATE instance SET state = 'terminated', active = 0, unused_until = NULL, terminated_at = ?, termination_reason = ?, last_activity = ?,
            queue_depth = 0 WHERE instance_id = ?`,
         now,
         reason,
@@ -268,6 +387,36 @@ export function terminate(
   });
 }
 
-function tenantRow(sql: SqlStorage): TenantRow {
+/** How a model call ended, from the event that tells of it; null for every other event. */
+function endingOf({ kind, data }: InstanceEvent): Ending | null {
+  if (!kind.startsWith("model_call.")) return null;
+  const tokens = (field: string) => Number(data[field] ?? 0);
+  const usage: CallUsage = {
+    input: tokens("input"),
+    output: tokens("output"),
+    cacheRead: tokens("cache_read"),
+    cacheWrite5m: tokens("cache_write_5m"),
+    cacheWrite1h: tokens("cache_write_1h"),
+    webSearches: tokens("web_searches"),
+  };
+  const requestId = data.request_id === null ? null : String(data.request_id);
+  switch (data.billed) {
+    case "settled":
+      return { kind: "settled", usage, requestId };
+    case "release":
+      return { kind: "release" };
+    default:
+      return { kind: "unsettled", usage, requestId };
+  }
+}
+
+/** What the whole tenant has spent, in nano-USD. */
+export function tenantSpent(sql: SqlStorage): number {
+  return sql
+    .exec<{ nano: number }>("SELECT settled_nano + unsettled_nano AS nano FROM balance WHERE scope = 'tenant'")
+    .one().nano;
+}
+
+export function tenantRow(sql: SqlStorage): TenantRow {
   return sql.exec<TenantRow>("SELECT * FROM tenant").one();
 }

@@ -7,6 +7,13 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  *               (InstanceSpec). The columns from `report_seq` on are the newest report of the instance itself.
  *               Times are ms since the epoch, money nano-USD. `active` is 0 once the instance is terminated.
  * tenant        One row: totals over all instances, kept with every change so that no list is ever summed.
+ *               `path` is the JSON list of its ancestors, topmost first; `unused_until` its idle deadline while it was never used.
+ * limits        Limits that were set: of the scope 'tenant', or of an instance and its subtree. Null: none of its own.
+ * balance       What each scope has settled, unsettled and reserved: sums of the ledger, changed in the same transactions.
+ * reservation   Calls that may be under way, at their upper bound; deleted when they end.
+ * ledger        Append-only: 'reserve' before each model call, then 'settled' (at its usage), 'unsettled' (it may have been
+ *               billed: it stays counted as reserved) or 'release' (it was not made or not billed).
+ * response_time Completed messages by how long they took; buckets as in metrics.ts. error_count: failed ones by code.
  * event         The tenant's event log, append-only; `seq` never repeats. `instance_seq` is the instance's own number.
  * outbox        Calls that this object owes to instances; deleted when the call has answered. `id` makes it idempotent.
  * gate          One row: how many model calls may run at once, and until when none may start. Only written when the API
@@ -23,6 +30,8 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     model TEXT NOT NULL,
     parent_id TEXT,
     depth INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    unused_until INTEGER,
     state TEXT NOT NULL,
     active INTEGER NOT NULL,
     spec TEXT NOT NULL,
@@ -45,11 +54,13 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     tokens_cache_read INTEGER NOT NULL DEFAULT 0,
     tokens_cache_write INTEGER NOT NULL DEFAULT 0,
     cost_nano INTEGER NOT NULL DEFAULT 0,
+    unsettled_nano INTEGER NOT NULL DEFAULT 0,
     error_message TEXT,
     simulated INTEGER NOT NULL DEFAULT 0
   ) WITHOUT ROWID;
   CREATE INDEX instance_by_state ON instance (state, instance_id);
   CREATE INDEX instance_by_role ON instance (role, instance_id);
+  CREATE INDEX instance_unused ON instance (unused_until) WHERE unused_until IS NOT NULL;
   CREATE INDEX instance_by_parent ON instance (parent_id, instance_id);
   CREATE TABLE tenant (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -59,9 +70,66 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     tokens_output INTEGER NOT NULL,
     tokens_cache_read INTEGER NOT NULL,
     tokens_cache_write INTEGER NOT NULL,
-    cost_nano INTEGER NOT NULL
+    bound_violations INTEGER NOT NULL
   );
   INSERT INTO tenant VALUES (1, 0, 0, 0, 0, 0, 0, 0);
+  CREATE TABLE limits (
+    scope TEXT PRIMARY KEY,
+    max_cost_nano INTEGER,
+    max_total_tokens INTEGER,
+    timeout_minutes REAL,
+    max_turn_minutes REAL,
+    max_instances INTEGER
+  ) WITHOUT ROWID;
+  CREATE TABLE balance (
+    scope TEXT PRIMARY KEY,
+    settled_nano INTEGER NOT NULL DEFAULT 0,
+    unsettled_nano INTEGER NOT NULL DEFAULT 0,
+    reserved_nano INTEGER NOT NULL DEFAULT 0,
+    fresh INTEGER NOT NULL DEFAULT 0,
+    fresh_reserved INTEGER NOT NULL DEFAULT 0
+  ) WITHOUT ROWID;
+  INSERT INTO balance (scope) VALUES ('tenant');
+  CREATE TABLE reservation (
+    instance_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    max_tokens INTEGER NOT NULL,
+    nano INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    PRIMARY KEY (instance_id, attempt)
+  ) WITHOUT ROWID;
+  CREATE TABLE ledger (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    instance_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    model TEXT NOT NULL,
+    price_from TEXT,
+    price_band INTEGER,
+    reserved_nano INTEGER NOT NULL,
+    reserved_tokens INTEGER NOT NULL,
+    settled_nano INTEGER NOT NULL DEFAULT 0,
+    input INTEGER NOT NULL DEFAULT 0,
+    output INTEGER NOT NULL DEFAULT 0,
+    cache_read INTEGER NOT NULL DEFAULT 0,
+    cache_write_5m INTEGER NOT NULL DEFAULT 0,
+    cache_write_1h INTEGER NOT NULL DEFAULT 0,
+    web_searches INTEGER NOT NULL DEFAULT 0,
+    request_id TEXT
+  );
+  CREATE INDEX ledger_by_instance ON ledger (instance_id, id);
+  CREATE TABLE response_time (
+    up_to_ms INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    sum_ms INTEGER NOT NULL
+  );
+  CREATE TABLE error_count (
+    code TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+  ) WITHOUT ROWID;
   CREATE TABLE event (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,

@@ -18,7 +18,10 @@ export interface StatusRecord {
   request_count: number;
   total_tokens_used: number;
   tokens: TokenCounts;
+  /** Settled and unsettled. */
   total_cost: number;
+  /** Of calls that broke off: they may have been billed at up to this much, and are counted so. */
+  unsettled_cost: number;
   error_count: number;
   success_rate: number;
   avg_response_time_ms: number;
@@ -27,6 +30,8 @@ export interface StatusRecord {
   queue_depth: number;
   workspace_prefix: string;
   simulated: boolean;
+  limits?: Record<string, number | null>;
+  remaining?: Record<string, number | string>;
   waiting_for?: { reason: string; until: string | null };
   termination_reason?: string;
   error_message?: string;
@@ -60,6 +65,7 @@ export interface InstanceRow extends Row {
   tokens_cache_read: number;
   tokens_cache_write: number;
   cost_nano: number;
+  unsettled_nano: number;
   error_message: string | null;
   simulated: number;
 }
@@ -68,7 +74,7 @@ export interface InstanceRow extends Row {
 export const STATUS_COLUMNS = `instance_id, name, role, model, parent_id, depth, state, active, created_at, terminated_at,
   termination_reason, report_seq, event_seq, waiting_reason, waiting_until, last_activity, queue_depth, request_count,
   completed_count, error_count, response_ms_total, tokens_input, tokens_output, tokens_cache_read, tokens_cache_write,
-  cost_nano, error_message, simulated`;
+  cost_nano, unsettled_nano, error_message, simulated`;
 
 /** Fresh tokens: what the token totals and limits count. Cache reads are reported beside them. */
 export function freshTokens(tokens: TokenCounts): number {
@@ -114,7 +120,8 @@ export function statusOf(row: InstanceRow, prefix: string, now: number): StatusR
     request_count: row.request_count,
     total_tokens_used: freshTokens(tokens),
     tokens,
-    total_cost: row.cost_nano / NANO_PER_USD,
+    total_cost: (row.cost_nano + row.unsettled_nano) / NANO_PER_USD,
+    unsettled_cost: row.unsettled_nano / NANO_PER_USD,
     error_count: row.error_count,
     success_rate: successRate(row),
     avg_response_time_ms: row.completed_count === 0 ? 0 : Math.round(row.response_ms_total / row.completed_count),

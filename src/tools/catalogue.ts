@@ -5,6 +5,7 @@ import { getInstanceOutput } from "./get-instance-output.ts";
 import { getInstanceStatus } from "./get-instance-status.ts";
 import { interruptInstance } from "./interrupt-instance.ts";
 import { sendToInstance } from "./send-to-instance.ts";
+import { setLimits } from "./set-limits.ts";
 import { spawnClaude } from "./spawn-claude.ts";
 import { terminateInstance } from "./terminate-instance.ts";
 import type { Tool } from "./tool.ts";
@@ -18,6 +19,7 @@ export const CATALOGUE: readonly Tool[] = [
   getInstanceStatus,
   interruptInstance,
   terminateInstance,
+  setLimits,
 ];
 
 const byName: ReadonlyMap<string, Tool> = new Map(CATALOGUE.map((tool) => [tool.name, tool]));

@@ -50,3 +50,21 @@ export function assertSize(
     limit_bytes: limit,
   });
 }
+
+/** A cap on an instance and everything below it. */
+export const spendingLimits = {
+  max_total_tokens: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("Fresh tokens (input, cache writes, output) of it and everything below it"),
+  max_cost: z
+    .number()
+    .positive()
+    .max(1_000_000)
+    .optional()
+    .describe("USD, of it and everything below it; checked before each model call"),
+};
+
+export const timeoutMinutes = z.number().positive().max(525_600).optional().describe("Idle time after which it ends");
+export const turnMinutes = z.number().positive().max(525_600).optional().describe("Wall time of one turn");

@@ -50,6 +50,8 @@ export const sendToInstance = defineTool({
     message_id: z.string(),
     status: z.string(),
     response: messageResponse.optional(),
+    spent: z.looseObject({}).optional(),
+    remaining: z.looseObject({}).optional(),
   }),
   async run(context, input) {
     const sent = await accept(context, input);
@@ -84,7 +86,11 @@ async function accept(context: ToolContext, input: z.output<typeof sendInput>): 
 
 /** How a message stands, in the words of the public contract. */
 export function sendAnswer(instanceId: string, view: MessageView) {
-  const ids = { instance_id: instanceId, message_id: view.message_id };
+  const ids = { instance_id: instanceId, message_id: view.message_id, ...(view.funds ?? {}) };
+  if (view.paused) {
+    const { code, message, details } = view.paused;
+    return { success: false, error: code, message, ...(details ? { details } : {}), ...ids, status: "paused" };
+  }
   const waiting = view.waiting_for ? { waiting_for: view.waiting_for } : {};
   switch (view.state) {
     case "completed":

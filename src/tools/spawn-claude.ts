@@ -2,9 +2,37 @@ import * as z from "zod";
 import { ALIASES, resolveModel } from "../claude/models.ts";
 import { MadroxError, unwrap } from "../errors.ts";
 import { definitionOf } from "../instance/tool.ts";
+import type { LimitChange } from "../orchestrator/limits.ts";
 import { ROLE_IDS, systemPromptOf } from "../roles/index.ts";
-import { assertSize, idempotencyKey, instanceId, prose, text } from "./fields.ts";
+import {
+  assertSize,
+  idempotencyKey,
+  instanceId,
+  prose,
+  spendingLimits,
+  text,
+  timeoutMinutes,
+  turnMinutes,
+} from "./fields.ts";
 import { ADDS, answer, defineTool } from "./tool.ts";
+
+/** The three places in which a caller may set a limit, in the order in which they count. */
+function limitsIn(input: {
+  max_total_tokens?: number | undefined;
+  max_cost?: number | undefined;
+  timeout_minutes?: number | undefined;
+  max_turn_minutes?: number | undefined;
+  resource_limits?:
+    | { max_total_tokens?: number | undefined; max_cost?: number | undefined; timeout_minutes?: number | undefined }
+    | undefined;
+}): LimitChange {
+  return {
+    max_total_tokens: input.max_total_tokens ?? input.resource_limits?.max_total_tokens,
+    max_cost: input.max_cost ?? input.resource_limits?.max_cost,
+    timeout_minutes: input.timeout_minutes ?? input.resource_limits?.timeout_minutes,
+    max_turn_minutes: input.max_turn_minutes,
+  };
+}
 
 /** A system prompt's size in bytes, at most: it is part of every model call. */
 const MAX_SYSTEM_BYTES = 102_400;
@@ -37,10 +65,19 @@ export const spawnClaude = defineTool({
       .describe("Output tokens of one model call, thinking included"),
     initial_prompt: prose().optional().describe("A first message"),
     parent_instance_id: instanceId.optional().describe("The instance that this one belongs to; it ends with it"),
+    ...spendingLimits,
+    timeout_minutes: timeoutMinutes,
+    resource_limits: z
+      .strictObject({ ...spendingLimits, timeout_minutes: timeoutMinutes })
+      .optional()
+      .describe("The same three in one object; what stands beside it goes before"),
+    max_turn_minutes: turnMinutes,
     idempotency_key: idempotencyKey,
   }),
   output: answer({
     instance_id: z.string(),
+    limits: z.looseObject({}),
+    remaining: z.looseObject({}),
     name: z.string(),
     role: z.string(),
     model: z.string(),
@@ -96,6 +133,7 @@ export const spawnClaude = defineTool({
         tools: context.instanceTools.map(definitionOf),
         parent_instance_id: input.parent_instance_id ?? null,
         initial_prompt: input.initial_prompt ?? null,
+        limits: limitsIn(input),
         ...(context.idempotency ? { idempotency: context.idempotency } : {}),
       }),
     );
@@ -108,6 +146,8 @@ export const spawnClaude = defineTool({
       name: input.name,
       role: input.role,
       model: model.id,
+      limits: receipt.limits,
+      remaining: receipt.remaining,
       ...(receipt.message_id ? { message_id: receipt.message_id } : {}),
     };
   },

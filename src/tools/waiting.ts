@@ -51,14 +51,16 @@ export async function awaitAll(
   // A first look at everything: unknown ids are found before anyone waits.
   const states = await Promise.all(ids.map((id) => look(context, id, 0)));
   const enough = () => isEnough(states, until);
-  while (!enough() && Date.now() < deadline && !context.signal.aborted) {
+  // What a cap has paused does not move by waiting.
+  const hopeless = () => states.every((state) => state.done || state.status === "paused");
+  while (!enough() && !hopeless() && Date.now() < deadline && !context.signal.aborted) {
     const roundMs = Math.min(deadline - Date.now(), PROGRESS_MS);
     let stop: () => void = () => undefined;
     const stopped = new Promise<void>((resolve) => {
       stop = resolve;
     });
     const looks = states.map(async (state, i) => {
-      if (state.done) return;
+      if (state.done || state.status === "paused") return;
       states[i] = await look(context, state.id, roundMs);
       if (enough()) stop();
     });
@@ -99,7 +101,7 @@ async function ask(context: Context, id: string, waitMs: number): Promise<Answer
     if (!view.ok) return view;
     const { state } = view.value;
     const done = isFinal(state);
-    const status = done || state === "queued" ? state : "working";
+    const status = view.value.paused ? "paused" : done || state === "queued" ? state : "working";
     return { ok: true, value: { id, kind: "message", done, status, doing: doingOf(view.value), message: view.value } };
   }
   if (isInstanceId(id)) {
@@ -118,6 +120,7 @@ async function ask(context: Context, id: string, waitMs: number): Promise<Answer
 }
 
 function doingOf(view: MessageView): string {
+  if (view.paused) return view.paused.message;
   if (view.waiting_for) {
     const until = view.waiting_for.until ? ` until ${view.waiting_for.until}` : "";
     return `waiting: ${view.waiting_for.reason}${until}`;

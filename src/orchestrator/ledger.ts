@@ -1,0 +1,341 @@
+/**
+ * The ledger: what every model call may cost and did cost. Entries are only appended; every balance is their sum, kept
+ * beside them so that nobody adds up. An instance, its ancestors and the tenant are changed in one transaction.
+ */
+import { costOf, priceOf } from "../claude/prices.ts";
+import { type Failure, MadroxError } from "../errors.ts";
+import { first, type Row } from "../sqlite.ts";
+import { NANO_PER_USD } from "../units.ts";
+import { type Ask, judge, type Purse, type Verdict } from "./budget.ts";
+import { limitsOf, TENANT } from "./limits.ts";
+
+/** What an instance asks for before a model call. */
+export interface CallAsk {
+  /** The instance's number for the call. Asking twice for the same one reserves once. */
+  attempt: number;
+  model: string;
+  /** Upper bound of the prompt's tokens, and the most that it is to answer. */
+  promptTokens: number;
+  maxTokens: number;
+  /** ms since the epoch; prices change with time */
+  at: number;
+}
+
+export type Leave =
+  | { kind: "granted"; maxTokens: number }
+  | { kind: "wait" }
+  /** Nothing helps but a higher cap: what was asked, and what is left. */
+  | { kind: "refused"; error: Failure };
+
+/** The caps that hold without being set: the tenant's cost in nano-USD, and each instance's own fresh tokens. */
+export interface Caps {
+  tenantNano: number;
+  ownTokens: number;
+}
+
+interface BalanceRow extends Row {
+  scope: string;
+  settled_nano: number;
+  unsettled_nano: number;
+  reserved_nano: number;
+  fresh: number;
+  fresh_reserved: number;
+}
+
+/** The scopes that an instance's spending counts in: the tenant, its ancestors, itself. */
+export function scopesOf(sql: SqlStorage, instanceId: string): string[] {
+  const row = first<{ path: string }>(sql, "SELECT path FROM instance WHERE instance_id = ?", instanceId);
+  if (!row) throw new MadroxError("not_found", `There is no instance ${instanceId}.`);
+  return [TENANT, ...(JSON.parse(row.path) as string[]), instanceId];
+}
+
+export function openBalance(sql: SqlStorage, scope: string): void {
+  sql.exec("INSERT OR IGNORE INTO balance (scope) VALUES (?)", scope);
+}
+
+function balances(sql: SqlStorage, scopes: readonly string[]): Map<string, BalanceRow> {
+  const marks = scopes.map(() => "?").join(", ");
+  const rows = sql.exec<BalanceRow>(`SELECT * FROM balance WHERE scope IN (${marks})`, ...scopes).toArray();
+  return new Map(rows.map((row) => [row.scope, row]));
+}
+
+/** The caps that bind an instance, each with its balance. `ownTokens`: the cap of each instance alone. */
+function pursesOf(sql: SqlStorage, instanceId: string, scopes: readonly string[], caps: Caps): Purse[] {
+  const rows = balances(sql, scopes);
+  const purses: Purse[] = [];
+  for (const scope of scopes) {
+    const row = rows.get(scope);
+    if (!row) continue;
+    const limits = limitsOf(sql, scope);
+    const cost = scope === TENANT ? caps.tenantNano : limits.max_cost_nano;
+    if (cost !== null) {
+      purses.push({
+        scope,
+        what: "cost",
+        cap: cost,
+        spent: row.settled_nano + row.unsettled_nano,
+        reserved: row.reserved_nano,
+      });
+    }
+    if (limits.max_total_tokens !== null) {
+      purses.push({
+        scope,
+        what: "tokens",
+        cap: limits.max_total_tokens,
+        spent: row.fresh,
+        reserved: row.fresh_reserved,
+      });
+    }
+  }
+  // An explicit limit takes the place of the default, which binds the instance alone. It has one call at a time.
+  if (limitsOf(sql, instanceId).max_total_tokens === null) {
+    purses.push({
+      scope: instanceId,
+      what: "tokens",
+      cap: caps.ownTokens,
+      spent: ownFresh(sql, instanceId),
+      reserved: 0,
+    });
+  }
+  return purses;
+}
+
+function ownFresh(sql: SqlStorage, instanceId: string): number {
+  const row = first<{ fresh: number }>(
+    sql,
+    "SELECT tokens_input + tokens_output + tokens_cache_write AS fresh FROM instance WHERE instance_id = ?",
+    instanceId,
+  );
+  return row?.fresh ?? 0;
+}
+
+/** Reserves a call's upper bound in every scope, or says why not. One transaction. */
+export function reserve(storage: DurableObjectStorage, instanceId: string, ask: CallAsk, caps: Caps): Leave {
+  const { sql } = storage;
+  return storage.transactionSync((): Leave => {
+    const scopes = scopesOf(sql, instanceId);
+    // A call that this instance asked for before and never told the end of: its process died. It stays counted.
+    for (const open of openReservations(sql, instanceId)) {
+      if (open.attempt === ask.attempt) return { kind: "granted", maxTokens: open.max_tokens };
+      close(sql, instanceId, open.attempt, { kind: "unsettled" }, ask.at);
+    }
+    const price = priceOf(ask.model, ask.at, ask.promptTokens);
+    if (!price) return { kind: "refused", error: noPrice(ask.model) };
+    const bound: Ask = {
+      promptTokens: ask.promptTokens,
+      maxTokens: ask.maxTokens,
+      // Prompts are cached for 5 minutes: they are never written at the 1 h rate.
+      promptRate: Math.max(price.input, price.cacheWrite5m, price.cacheRead),
+      outputRate: price.output,
+    };
+    const verdict = judge(bound, pursesOf(sql, instanceId, scopes, caps));
+    if (verdict.kind === "wait") return { kind: "wait" };
+    if (verdict.kind === "refuse") return { kind: "refused", error: overBudget(verdict) };
+    sql.exec(
+      `INSERT INTO ledger (at, instance_id, attempt, kind, model, price_from, price_band, reserved_nano, reserved_tokens)
+       VALUES (?, ?, ?, 'reserve', ?, ?, ?, ?, ?)`,
+      ask.at,
+      instanceId,
+      ask.attempt,
+      ask.model,
+      price.from,
+      price.upToPromptTokens,
+      verdict.costNano,
+      verdict.tokens,
+    );
+    sql.exec(
+      "INSERT INTO reservation (instance_id, attempt, model, at, max_tokens, nano, tokens) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      instanceId,
+      ask.attempt,
+      ask.model,
+      ask.at,
+      verdict.maxTokens,
+      verdict.costNano,
+      verdict.tokens,
+    );
+    change(sql, scopes, { reserved: verdict.costNano, freshReserved: verdict.tokens });
+    return { kind: "granted", maxTokens: verdict.maxTokens };
+  });
+}
+
+/** How a reserved call ended. `settled`: at its usage. `unsettled`: it may have been billed. `release`: it was not. */
+export type Ending =
+  | { kind: "settled"; usage: CallUsage; requestId: string | null }
+  | { kind: "unsettled"; usage?: CallUsage; requestId?: string | null }
+  | { kind: "release" };
+
+export interface CallUsage {
+  input: number;
+  output: number;
+  cacheRead: number;
+  cacheWrite5m: number;
+  cacheWrite1h: number;
+  webSearches: number;
+}
+
+interface ReservationRow extends Row {
+  attempt: number;
+  model: string;
+  at: number;
+  max_tokens: number;
+  nano: number;
+  tokens: number;
+}
+
+function openReservations(sql: SqlStorage, instanceId: string): ReservationRow[] {
+  return sql
+    .exec<ReservationRow>(
+      "SELECT attempt, model, at, max_tokens, nano, tokens FROM reservation WHERE instance_id = ?",
+      instanceId,
+    )
+    .toArray();
+}
+
+/**
+ * Ends a reservation. Repeating it changes nothing; nor does ending one that was never made. Call inside a transaction.
+ * Returns whether anything came free.
+ */
+export function close(sql: SqlStorage, instanceId: string, attempt: number, ending: Ending, now: number): boolean {
+  const open = openReservations(sql, instanceId).find((row) => row.attempt === attempt);
+  if (!open) return false;
+  const usage = ending.kind === "release" ? undefined : ending.usage;
+  const prompt = usage ? usage.input + usage.cacheRead + usage.cacheWrite5m + usage.cacheWrite1h : 0;
+  const price = priceOf(open.model, open.at, prompt);
+  const settled = ending.kind === "settled" && price ? costOf(price, ending.usage) : 0;
+  const unsettled = ending.kind === "unsettled" ? open.nano : 0;
+  const fresh = usage ? usage.input + usage.cacheWrite5m + usage.cacheWrite1h + usage.output : 0;
+  sql.exec("DELETE FROM reservation WHERE instance_id = ? AND attempt = ?", instanceId, attempt);
+  sql.exec(
+    `INSERT INTO ledger (at, instance_id, attempt, kind, model, price_from, price_band, reserved_nano, reserved_tokens,
+       settled_nano, input, output, cache_read, cache_write_5m, cache_write_1h, web_searches, request_id)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    now,
+    instanceId,
+    attempt,
+    ending.kind,
+    open.model,
+    price?.from ?? null,
+    price?.upToPromptTokens ?? null,
+    open.nano,
+    open.tokens,
+    settled,
+    usage?.input ?? 0,
+    usage?.output ?? 0,
+    usage?.cacheRead ?? 0,
+    usage?.cacheWrite5m ?? 0,
+    usage?.cacheWrite1h ?? 0,
+    usage?.webSearches ?? 0,
+    ending.kind === "release" ? null : (ending.requestId ?? null),
+  );
+  change(sql, scopesOf(sql, instanceId), {
+    settled,
+    unsettled,
+    reserved: -open.nano,
+    fresh,
+    freshReserved: -open.tokens,
+  });
+  sql.exec(
+    "UPDATE instance SET cost_nano = cost_nano + ?, unsettled_nano = unsettled_nano + ? WHERE instance_id = ?",
+    settled,
+    unsettled,
+    instanceId,
+  );
+  if (settled > open.nano || (ending.kind === "settled" && fresh > open.tokens)) {
+    sql.exec("UPDATE tenant SET bound_violations = bound_violations + 1");
+  }
+  return true;
+}
+
+/** Gives back whatever an instance has reserved for calls that it will not make. */
+export function releaseAll(storage: DurableObjectStorage, instanceId: string, now: number): void {
+  storage.transactionSync(() => {
+    for (const open of openReservations(storage.sql, instanceId)) {
+      close(storage.sql, instanceId, open.attempt, { kind: "release" }, now);
+    }
+  });
+}
+
+function change(
+  sql: SqlStorage,
+  scopes: readonly string[],
+  by: { settled?: number; unsettled?: number; reserved?: number; fresh?: number; freshReserved?: number },
+): void {
+  sql.exec(
+    `UPDATE balance SET settled_nano = settled_nano + ?, unsettled_nano = unsettled_nano + ?, reserved_nano = reserved_nano + ?,
+       fresh = fresh + ?, fresh_reserved = fresh_reserved + ? WHERE scope IN (${scopes.map(() => "?").join(", ")})`,
+    by.settled ?? 0,
+    by.unsettled ?? 0,
+    by.reserved ?? 0,
+    by.fresh ?? 0,
+    by.freshReserved ?? 0,
+    ...scopes,
+  );
+}
+
+/** What the tenant may still spend, in USD. */
+export function tenantFunds(sql: SqlStorage, caps: Caps): number {
+  const row = balances(sql, [TENANT]).get(TENANT);
+  const used = row ? row.settled_nano + row.unsettled_nano + row.reserved_nano : 0;
+  return Math.max(0, caps.tenantNano - used) / NANO_PER_USD;
+}
+
+/** What is spent and what is left, for an answer about an instance. Money in USD, tokens fresh. Null: no limit. */
+export interface Funds {
+  spent: { cost: number; unsettled_cost: number; tokens: number };
+  /** The least that is left in any scope that binds the instance, and which. */
+  remaining: { cost: number; cost_scope: string; tokens: number; tokens_scope: string };
+}
+
+export function fundsOf(sql: SqlStorage, instanceId: string, caps: Caps): Funds {
+  const own = first<{ cost_nano: number; unsettled_nano: number }>(
+    sql,
+    "SELECT cost_nano, unsettled_nano FROM instance WHERE instance_id = ?",
+    instanceId,
+  );
+  const purses = pursesOf(sql, instanceId, scopesOf(sql, instanceId), caps);
+  const tightest = (what: Purse["what"]) =>
+    purses
+      .filter((purse) => purse.what === what)
+      .map((purse) => ({ scope: purse.scope, left: Math.max(0, purse.cap - purse.spent - purse.reserved) }))
+      .reduce((least, next) => (next.left < least.left ? next : least));
+  const cost = tightest("cost");
+  const tokens = tightest("tokens");
+  return {
+    spent: {
+      cost: ((own?.cost_nano ?? 0) + (own?.unsettled_nano ?? 0)) / NANO_PER_USD,
+      unsettled_cost: (own?.unsettled_nano ?? 0) / NANO_PER_USD,
+      tokens: ownFresh(sql, instanceId),
+    },
+    remaining: {
+      cost: cost.left / NANO_PER_USD,
+      cost_scope: cost.scope,
+      tokens: tokens.left,
+      tokens_scope: tokens.scope,
+    },
+  };
+}
+
+function overBudget({ purse, asked, remaining }: Extract<Verdict, { kind: "refuse" }>): Failure {
+  const show = (value: number) => (purse.what === "cost" ? `$${(value / NANO_PER_USD).toFixed(6)}` : `${value} tokens`);
+  const whose = purse.scope === TENANT ? "the tenant" : `instance ${purse.scope}`;
+  const limit = purse.what === "cost" ? "max_cost" : "max_total_tokens";
+  return {
+    code: "budget_exceeded",
+    message: `The next model call may take ${show(asked)}, and ${show(remaining)} of ${show(purse.cap)} are left for ${whose}. The instance is paused; raise ${limit} with set_limits and it goes on where it stopped.`,
+    details: {
+      scope: purse.scope,
+      limit,
+      cap: purse.what === "cost" ? purse.cap / NANO_PER_USD : purse.cap,
+      asked: purse.what === "cost" ? asked / NANO_PER_USD : asked,
+      remaining: purse.what === "cost" ? remaining / NANO_PER_USD : remaining,
+    },
+  };
+}
+
+function noPrice(model: string): Failure {
+  return {
+    code: "budget_exceeded",
+    message: `The price of ${model} is not known, so no cap on cost can hold for it. Spawn an instance with another model.`,
+    details: { model },
+  };
+}

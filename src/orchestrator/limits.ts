@@ -1,0 +1,84 @@
+/**
+ * Limits: of the tenant, and of instances with their subtrees. Money in nano-USD, times in minutes. Null: no limit of its own.
+ */
+import type { Config } from "../config.ts";
+import { first, type Row } from "../sqlite.ts";
+import { NANO_PER_USD } from "../units.ts";
+
+/** What holds where nobody has set a limit. */
+export type LimitDefaults = Pick<
+  Config,
+  "maxTotalCost" | "maxInstances" | "maxTokensPerInstance" | "instanceTimeoutMinutes"
+>;
+
+export interface LimitRow extends Row {
+  scope: string;
+  max_cost_nano: number | null;
+  max_total_tokens: number | null;
+  timeout_minutes: number | null;
+  max_turn_minutes: number | null;
+  max_instances: number | null;
+}
+
+/** What a caller may set. Undefined: leave it as it is. */
+export interface LimitChange {
+  /** USD */
+  max_cost?: number | undefined;
+  max_total_tokens?: number | undefined;
+  timeout_minutes?: number | undefined;
+  max_turn_minutes?: number | undefined;
+  max_instances?: number | undefined;
+}
+
+/** The scope of the whole tenant. */
+export const TENANT = "tenant";
+
+const NONE = {
+  max_cost_nano: null,
+  max_total_tokens: null,
+  timeout_minutes: null,
+  max_turn_minutes: null,
+  max_instances: null,
+};
+
+export function limitsOf(sql: SqlStorage, scope: string): LimitRow {
+  return first<LimitRow>(sql, "SELECT * FROM limits WHERE scope = ?", scope) ?? { scope, ...NONE };
+}
+
+/** Sets what the change names and leaves the rest. Call inside the transaction of what it belongs to. */
+export function changeLimits(sql: SqlStorage, scope: string, change: LimitChange): LimitRow {
+  const now = limitsOf(sql, scope);
+  const next: LimitRow = {
+    scope,
+    max_cost_nano: change.max_cost === undefined ? now.max_cost_nano : toNano(change.max_cost),
+    max_total_tokens: change.max_total_tokens ?? now.max_total_tokens,
+    timeout_minutes: change.timeout_minutes ?? now.timeout_minutes,
+    max_turn_minutes: change.max_turn_minutes ?? now.max_turn_minutes,
+    max_instances: change.max_instances ?? now.max_instances,
+  };
+  sql.exec(
+    `INSERT OR REPLACE INTO limits (scope, max_cost_nano, max_total_tokens, timeout_minutes, max_turn_minutes, max_instances)
+     VALUES (?, ?, ?, ?, ?, ?)`,
+    next.scope,
+    next.max_cost_nano,
+    next.max_total_tokens,
+    next.timeout_minutes,
+    next.max_turn_minutes,
+    next.max_instances,
+  );
+  return next;
+}
+
+/** The tenant's limits, with the deployment's defaults where nobody has set another. */
+export function tenantLimits(sql: SqlStorage, defaults: LimitDefaults): { maxCostNano: number; maxInstances: number } {
+  const row = limitsOf(sql, TENANT);
+  return {
+    maxCostNano: row.max_cost_nano ?? toNano(defaults.maxTotalCost),
+    maxInstances: row.max_instances ?? defaults.maxInstances,
+  };
+}
+
+/** Whole nano-dollars; a limit is never rounded up. */
+export function toNano(usd: number): number {
+  return Math.floor(usd * NANO_PER_USD + 1e-6);
+}
