@@ -115,13 +115,20 @@ class Watchdog {
   guard(response: Response): Response {
     this.#touched = Date.now();
     if (!response.body) return response;
-    const sign = new TransformStream<Uint8Array, Uint8Array>({
-      transform: (chunk, controller) => {
-        this.#touched = Date.now();
-        controller.enqueue(chunk);
+    const reader = response.body.getReader();
+    const body = new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          const { done, value } = await reader.read();
+          this.#touched = Date.now();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        },
+        cancel: (reason) => reader.cancel(reason),
       },
-    });
-    return new Response(response.body.pipeThrough(sign), response);
+      { highWaterMark: 0 },
+    );
+    return new Response(body, response);
   }
 
   stop(): void {

@@ -297,7 +297,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   #idleDeadline(): number | null {
     const self = selfOf(this.ctx.storage.sql);
     if (self?.ended !== 0) return null;
-    const atWork = self.open_n !== null && openTurn(this.ctx.storage.sql)?.paused === null;
+    const turn = openTurn(this.ctx.storage.sql);
+    const atWork = turn ? turn.paused === null : self.queued > 0;
     return atWork ? null : self.last_activity + standingOf(self).idleTimeoutMs;
   }
 
@@ -307,7 +308,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!self || (self.open_n === null && (self.queued === 0 || self.ended !== 0))) return;
     await this.#wakeAt(Date.now() + HEARTBEAT_MS);
     if (engine.running) this.ctx.waitUntil(this.#report());
-    this.ctx.waitUntil(engine.ensure());
+    // In a task of its own: the caller's answer does not wait for the drive's first commit.
+    this.ctx.waitUntil(new Promise((task) => setTimeout(task, 0)).then(() => engine.ensure()));
   }
 
   /** Nothing is left to do: an idle instance is woken by nothing but its deadline. */

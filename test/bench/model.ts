@@ -2,8 +2,9 @@
  * A Messages API that takes exactly as long as the message asks for: `... [500 ms]`, `... [held]`, and nothing otherwise.
  * The simulator answers, so what the real API refuses is refused here too.
  */
+
+import { type NodeServer, serve } from "../../scripts/node-server.ts";
 import { createSimulator } from "../../src/claude/simulator/simulator.ts";
-import { type NodeServer, serve } from "../support/node-server.ts";
 
 /** When a call had been read, and when the last of its answer was on its way. In ms of `performance.now()`. */
 export interface Span {

@@ -9,6 +9,16 @@ import { basename, extname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { unstable_readConfig as readConfig } from "wrangler";
 
+/** What is used of a wrangler configuration. wrangler's own type needs packages that it doesn't bring. */
+interface WorkerConfig {
+  main?: string;
+  compatibility_date?: string;
+  compatibility_flags: string[];
+  vars: Record<string, unknown>;
+  durable_objects: { bindings: { name: string; class_name: string }[] };
+  migrations: { new_sqlite_classes?: string[] }[];
+}
+
 export interface Service {
   name: string;
   /** A wrangler configuration: what is built, with which date, flags, vars and Durable Objects. */
@@ -32,6 +42,8 @@ const wranglerRequire = createRequire(createRequire(import.meta.url).resolve("wr
 /** Builds the services and serves them from one process, each on a free port of 127.0.0.1 with an empty disk. */
 export async function serveBuilt(services: readonly Service[]): Promise<Runtime> {
   const folder = mkdtempSync(join(tmpdir(), "madrox-bench-"));
+  // For an end without `stop`: the runtime may still be writing then, hence the retries.
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
   try {
     const parts = await Promise.all(services.map((service) => workerOf(service, folder)));
     const config = join(folder, "config.capnp");
@@ -80,7 +92,8 @@ function listening(child: ChildProcess, count: number, readLog: () => string): P
   return new Promise((ready, failed) => {
     const ports = new Map<string, number>();
     let text = "";
-    child.once("exit", (code) => failed(new Error(`workerd ended with ${code}:\n${readLog()}`)));
+    const ended = (code: number | null) => failed(new Error(`workerd ended with ${code}:\n${readLog()}`));
+    child.once("exit", ended);
     child.once("error", failed);
     (child.stdio[3] as Readable).on("data", (chunk: Buffer) => {
       text += chunk.toString();
@@ -90,7 +103,9 @@ function listening(child: ChildProcess, count: number, readLog: () => string): P
         const message = JSON.parse(line) as { event: string; socket: string; port: number };
         if (message.event === "listen") ports.set(message.socket, message.port);
       }
-      if (ports.size === count) ready(ports);
+      if (ports.size < count) return;
+      child.off("exit", ended);
+      ready(ports);
     });
   });
 }
@@ -104,7 +119,7 @@ async function workerOf({ name, config, vars }: Service, folder: string): Promis
     main,
     migrations,
     vars: own,
-  } = readConfig({ config });
+  } = readConfig({ config }) as WorkerConfig;
   if (!compatibility_date || !main) throw new Error(`${config} has no main or no compatibility_date.`);
   const built = join(folder, name);
   await bundle(config, built);

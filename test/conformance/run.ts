@@ -2,7 +2,7 @@
  * `npm run conformance`: the product's MCP door before the official referee, in both revisions that it speaks. The last
  * line says how many checks passed and failed; the exit code is 1 unless some passed and none failed.
  */
-import { MadroxServer } from "../support/madrox.ts";
+import { MadroxServer } from "../../scripts/local-server.ts";
 import { type Capability, EXPECTED, type Expected, LEFT_OUT, ROUNDS } from "./plan.ts";
 import { type Check, openReferee, type Referee } from "./referee.ts";
 
@@ -142,6 +142,8 @@ try {
 if (total.expected > 0) console.log("\nExpected, with the reasons in test/conformance/plan.ts:");
 for (const entry of seen)
   console.log(`  ${entry.status} ${entry.check} (${entry.scenario}, ${entry.revision}): ${entry.reason}`);
-if (problems.length > 0) console.log(`\nProblems:\n${problems.map((text) => `  ${text}`).join("\n")}`);
+if (problems.length > 0) console.log("\nProblems:");
+// The referee likes to quote whole answers.
+for (const text of problems) console.log(`  ${text.replaceAll(/\s+/g, " ").slice(0, 400)}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;

@@ -1,1 +1,0 @@
-export * from "../../scripts/local-server.ts";

@@ -1,1 +1,0 @@
-export * from "../../scripts/node-server.ts";
