@@ -11,6 +11,8 @@ export default defineConfig({
           ANTHROPIC_API_KEY: "a-key-for-tests",
           ANTHROPIC_BASE_URL: "https://messages.test",
           MAX_INSTANCES: "100000",
+          MAX_TOKENS_PER_INSTANCE: "1000000000",
+          MAX_TOTAL_COST: "1000000",
           MODEL_IDLE_TIMEOUT_SECONDS: "1",
           LOG_LEVEL: "CRITICAL",
         },

@@ -54,8 +54,8 @@ export function createClaude(config: Config): Claude {
     apiKey: config.anthropicApiKey ?? "simulated",
     baseURL: simulated ? "https://simulator.invalid" : (config.anthropicBaseUrl ?? "https://api.anthropic.com"),
     maxRetries: 0,
-    // Until the response's headers; from there on the watchdog counts.
-    timeout: config.modelIdleTimeoutMs,
+    // The watchdog counts, also before the response's headers: the SDK's own limit must not come first.
+    timeout: config.modelIdleTimeoutMs + 10_000,
     openTelemetry: false,
     logLevel: "off",
     fetch: transport,

@@ -66,6 +66,9 @@ function classifyApiError(error: APIError): CallFailure {
   const details = { status: error.status ?? null, type: error.type ?? null, request_id: error.requestID ?? null };
   const status = error.status ?? statusOfType(error.type ?? null);
   const codes = [error.errorCode, (error.details as { error_code?: unknown } | undefined)?.error_code];
+  const wait = error.headers?.get("x-should-retry");
+  if (wait === "false" && (status === 429 || status === 529))
+    return { kind: "fatal", error: upstream(`${adviceOf(status)} The Messages API said: ${said}`, details) };
   if (status === 429 && !codes.some((code) => typeof code === "string" && SPEND_LIMITS.has(code))) {
     return {
       kind: "retry",
@@ -74,7 +77,6 @@ function classifyApiError(error: APIError): CallFailure {
       error: upstream(`The Messages API limits the rate: ${said}`, details),
     };
   }
-  const wait = error.headers?.get("x-should-retry");
   if (status === 529) {
     return {
       kind: "retry",

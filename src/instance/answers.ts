@@ -4,7 +4,7 @@
 import type { Reply } from "../claude/reply.ts";
 import type { Failure } from "../errors.ts";
 import type { OutputType } from "./api.ts";
-import { announce, closeAttempt } from "./attempts.ts";
+import { announce, closeAttempt, takeUnshown } from "./attempts.ts";
 import { show } from "./output.ts";
 import { CUT_OFF_CALL } from "./tool-calls.ts";
 import { type Block, textOf } from "./transcript.ts";
@@ -42,7 +42,7 @@ export function verdictOf(
   if (reply.stopReason === "model_context_window_exceeded" && turn.compactions === 0) return { kind: "compact" };
   if (blocks.some((block) => block.type === "tool_use")) return { kind: "tools" };
   if (reply.stopReason === "pause_turn" && turn.resumes < MAX_RESUMES) return { kind: "resume" };
-  const cut = reply.stopReason === "max_tokens" || reply.stopReason === "model_context_window_exceeded";
+  const cut = ["max_tokens", "model_context_window_exceeded", "pause_turn"].includes(reply.stopReason ?? "");
   if (cut && text === "") return { kind: "failed", error: outOfTokens(maxTokens) };
   if (!structured || structured.ok) return { kind: "completed", cut };
   if (turn.repairs === 0) return { kind: "repair", problem: structured.problem };
@@ -65,7 +65,7 @@ export function commitAnswer(
     const simulated = answer.simulated ? 1 : 0;
     sql.exec("UPDATE self SET simulated = ?", simulated);
     sql.exec(
-      `UPDATE turn SET step = step + 1, failures = 0, not_before = NULL, waiting_reason = NULL, last_step_at = ?, simulated = ?,
+      `UPDATE turn SET step = step + 1, failures = 0, crashes = 0, not_before = NULL, waiting_reason = NULL, last_step_at = ?, simulated = ?,
          phase = ? WHERE n = ?`,
       now,
       simulated,
@@ -82,7 +82,7 @@ export function commitAnswer(
     const seq = blocks.length > 0 ? store.transcript.append(turn.n, "assistant", blocks, now) : null;
     if (verdict.kind === "completed") {
       const where = seq === null ? { text: "" } : { seq };
-      const spent = { tokens: used.fresh, costNano: used.costNano };
+      const spent = takeUnshown(sql, turn.n);
       const index = show(sql, { n: turn.n, type: "response", ...where, ...spent }, now);
       // Whoever steered the turn gets the same answer, under the id of their own message.
       for (const { n } of sql.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ?", turn.n).toArray()) {
@@ -131,7 +131,10 @@ function keepAnswer(store: TurnStore, attempt: number, seq: number | null): void
 function writeIntents(store: TurnStore, turn: TurnRow, reply: Reply, blocks: readonly Block[]): void {
   for (const use of blocks) {
     if (use.type !== "tool_use") continue;
-    const cutOff = reply.stopReason === "max_tokens" || reply.brokenInputs.has(String(use.id));
+    const cutOff =
+      reply.stopReason === "max_tokens" ||
+      reply.stopReason === "model_context_window_exceeded" ||
+      reply.brokenInputs.has(String(use.id));
     store.storage.sql.exec(
       "INSERT INTO tool_call (n, step, tool_use_id, name, input, state, result, is_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
       turn.n,
@@ -151,7 +154,7 @@ function showProgress(
   n: number,
   seq: number | null,
   blocks: readonly Block[],
-  used: { fresh: number; costNano: number },
+  _used: { fresh: number; costNano: number },
   now: number,
 ): void {
   if (seq === null) return;
@@ -162,14 +165,16 @@ function showProgress(
   visible.forEach(({ type, index }, i) => {
     // The call's tokens and cost stand on its last row, so that a sum over rows is the sum over calls.
     const last = i === visible.length - 1;
-    const spent = last ? { tokens: used.fresh, costNano: used.costNano } : {};
+    const spent = last ? takeUnshown(store.storage.sql, n) : {};
     show(store.storage.sql, { n, type, seq, block: index, ...spent }, now);
   });
 }
 
 /** Blocks that the API takes back: it refuses empty text. */
 function sendable(blocks: readonly (Block | undefined)[]): Block[] {
-  return blocks.filter((block): block is Block => block !== undefined && !(block.type === "text" && block.text === ""));
+  return blocks.filter(
+    (block): block is Block => block !== undefined && !(block.type === "text" && String(block.text).trim() === ""),
+  );
 }
 
 function refusalOf(reply: Reply): Failure {

@@ -40,6 +40,15 @@ export function nextAttempt(sql: SqlStorage): number {
   return (first<{ id: number | null }>(sql, "SELECT MAX(id) AS id FROM attempt")?.id ?? 0) + 1;
 }
 
+/** What the turn used since its last row that showed it; the row that asks carries it. */
+export function takeUnshown(sql: SqlStorage, n: number): { tokens: number; costNano: number } {
+  const row = sql
+    .exec<{ t: number; c: number }>("SELECT unshown_tokens AS t, unshown_nano AS c FROM turn WHERE n = ?", n)
+    .one();
+  sql.exec("UPDATE turn SET unshown_tokens = 0, unshown_nano = 0 WHERE n = ?", n);
+  return { tokens: row.t, costNano: row.c };
+}
+
 /** Keeps what `message_start` said, so that a call that dies later is counted all the same. */
 export function noteStart(store: TurnStore, attempt: number, reply: Reply, requestId: string | null): void {
   store.storage.sql.exec(
@@ -122,7 +131,9 @@ export function closeAttempt(
     id,
   );
   sql.exec(
-    "UPDATE turn SET tokens_fresh = tokens_fresh + ?, cost_nano = cost_nano + ? WHERE n = ?",
+    "UPDATE turn SET tokens_fresh = tokens_fresh + ?, cost_nano = cost_nano + ?, unshown_tokens = unshown_tokens + ?, unshown_nano = unshown_nano + ? WHERE n = ?",
+    fresh,
+    costNano,
     fresh,
     costNano,
     n,

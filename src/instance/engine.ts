@@ -157,7 +157,7 @@ export class Engine {
 
   async #giveUpAfterCrashes(): Promise<void> {
     const { store, now, committed } = this.#parts;
-    if (this.#turn().failures < MAX_CRASHES) return;
+    if (this.#turn().crashes < MAX_CRASHES) return;
     const error: Failure = {
       code: "internal",
       message: `The turn was interrupted ${MAX_CRASHES} times without getting any further, and was given up. Send the message again.`,
@@ -319,7 +319,9 @@ export class Engine {
     const at = now() + retryDelay(turn.failures + 1, failure.afterMs, Math.random());
     postpone(store, attempt, turn, { at, reason: failure.reason, error: failure.error, reply }, now());
     const pushedBack = failure.reason === "rate_limited" || failure.reason === "overloaded";
-    await committed(pushedBack ? { kind: "pushed_back", until: at } : { kind: "failed" });
+    // Only a time that the API named holds for everybody; a backoff of our own is this turn's affair.
+    const until = failure.afterMs === null ? now() : at;
+    await committed(pushedBack ? { kind: "pushed_back", until } : { kind: "failed" });
   }
 
   #schemaOf(n: number): Record<string, unknown> | null {

@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { Alarm } from "../alarm.ts";
 import { createClaude } from "../claude/client.ts";
 import { type Config, configOf } from "../config.ts";
 import { type Answer, err, ok } from "../errors.ts";
@@ -46,6 +47,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #log: Log;
   readonly #orchestrator: OrchestratorApi;
   readonly #transcript: Transcript;
+  readonly #alarm: Alarm;
   readonly #waiters = new Waiters();
   /** Whoever follows the instance live. */
   readonly #followers = new Waiters();
@@ -62,6 +64,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.#log = createLog(this.#config.logLevel, { tenant, instance_id: instanceId });
     this.#orchestrator = orchestratorOf(env, tenant);
     this.#transcript = new Transcript(ctx.storage.sql);
+    this.#alarm = new Alarm(ctx.storage);
   }
 
   /** The tools that the instances of this Worker may have. A spec names which of them an instance has. */
@@ -75,7 +78,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const standing = await this.#orchestrator.standing(this.#id);
     confirm(this.ctx.storage.sql, 0, standing);
     resume(this.ctx.storage, Date.now());
-    await this.#work(engine.value);
+    this.#work(engine.value);
     if (!engine.value.running) await this.#rest();
   }
 
@@ -104,7 +107,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     });
     if (force) engine.value.interrupt();
     this.#waiters.wake();
-    await this.#work(engine.value);
+    this.#work(engine.value);
     this.ctx.waitUntil(this.#report());
   }
 
@@ -115,7 +118,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!accepted.ok) return accepted;
     if (request.when_busy === "interrupt") engine.value.interrupt();
     this.#followers.wake();
-    await this.#work(engine.value);
+    // Nothing is awaited from the acceptance to the start of the turn: both are one commit.
+    this.#work(engine.value);
     return this.#view(accepted.value);
   }
 
@@ -163,7 +167,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     });
     if (!stopped.ok || open === null || !stopped.value.includes(messageIdOf(this.#id, open))) return stopped;
     engine.value.interrupt();
-    await this.#work(engine.value);
+    this.#work(engine.value);
     const deadline = Date.now() + INTERRUPT_PATIENCE_MS;
     while (selfOf(sql)?.open_n === open && Date.now() < deadline) await this.#waiters.next(deadline - Date.now());
     return stopped;
@@ -238,7 +242,6 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async checkup(): Promise<Answer<Checkup>> {
     const { sql } = this.ctx.storage;
-    const alarm = await this.ctx.storage.getAlarm();
     const self = this.#isBorn() ? selfOf(sql) : undefined;
     const turn = self ? openTurn(sql) : undefined;
     const started = turn
@@ -254,15 +257,16 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       unreported_events: self
         ? sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM event WHERE seq > (SELECT reported_seq FROM self)").one().n
         : 0,
-      next_alarm_at: iso(alarm),
+      next_alarm_at: iso(await this.ctx.storage.getAlarm()),
     });
   }
 
   override async alarm(): Promise<void> {
     const engine = await this.#born();
     if (!engine.ok) return;
+    this.#alarm.fired();
     if (this.#isOverdue()) engine.value.interrupt();
-    await this.#work(engine.value);
+    this.#work(engine.value);
     if (engine.value.running) return;
     if (await this.#expire()) return;
     await this.#rest();
@@ -285,10 +289,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     try {
       await this.#report();
       const answer = await this.#orchestrator.expire(this.#id);
-      if (!answer.expired) await this.ctx.storage.setAlarm(answer.again);
+      if (!answer.expired) this.#alarm.set(answer.again);
     } catch (error) {
       this.#log.warning("expire.failed", { error: describe(error) });
-      await this.ctx.storage.setAlarm(Date.now() + REPORT_RETRY_MS);
+      this.#alarm.set(Date.now() + REPORT_RETRY_MS);
     }
     return true;
   }
@@ -303,13 +307,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   /** Starts the drive if there is work, with the alarm armed before it: from then on the work survives this object. */
-  async #work(engine: Engine): Promise<void> {
+  #work(engine: Engine): void {
     const self = selfOf(this.ctx.storage.sql);
     if (!self || (self.open_n === null && (self.queued === 0 || self.ended !== 0))) return;
-    await this.#wakeAt(Date.now() + HEARTBEAT_MS);
+    this.#alarm.notAfter(Date.now() + HEARTBEAT_MS);
     if (engine.running) this.ctx.waitUntil(this.#report());
-    // In a task of its own: the caller's answer does not wait for the drive's first commit.
-    this.ctx.waitUntil(new Promise((task) => setTimeout(task, 0)).then(() => engine.ensure()));
+    this.ctx.waitUntil(engine.ensure());
   }
 
   /** Nothing is left to do: an idle instance is woken by nothing but its deadline. */
@@ -317,14 +320,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     await this.#report();
     if (hasUnreported(this.ctx.storage.sql)) return;
     const deadline = this.#idleDeadline();
-    if (deadline !== null) await this.ctx.storage.setAlarm(deadline);
-    else if (selfOf(this.ctx.storage.sql)?.ended === 2) await this.ctx.storage.deleteAlarm();
-  }
-
-  /** Arms the alarm for `time` unless it is set for an earlier one. */
-  async #wakeAt(time: number): Promise<void> {
-    const armed = await this.ctx.storage.getAlarm();
-    if (armed === null || armed > time) await this.ctx.storage.setAlarm(time);
+    if (deadline !== null) this.#alarm.set(deadline);
+    else if (selfOf(this.ctx.storage.sql)?.ended === 2) this.#alarm.clear();
   }
 
   #view(n: number): Answer<MessageView> {
@@ -352,6 +349,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async #bear(): Promise<Answer<Engine>> {
     const { storage } = this.ctx;
+    await this.#alarm.load();
     if (!hasTables(storage.sql)) {
       const birth = await this.#orchestrator.birthOf(this.#id);
       if (!birth) return unknownInstance(this.#id);
@@ -397,7 +395,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       committed: (call) => this.#committed(call),
       streamed: () => this.#followers.wake(),
       wakeAt: async (time) => {
-        await this.ctx.storage.setAlarm(time);
+        this.#alarm.set(time);
         await this.#report();
       },
       rested: () => this.#rest(),
@@ -446,7 +444,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       if (call) await this.#orchestrator.leave(this.#id, call);
     } catch (error) {
       this.#log.warning("report.failed", { error: describe(error) });
-      await this.#wakeAt(Date.now() + REPORT_RETRY_MS);
+      this.#alarm.notAfter(Date.now() + REPORT_RETRY_MS);
     }
   }
 }

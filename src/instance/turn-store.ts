@@ -25,6 +25,7 @@ export interface TurnRow extends Row {
   step: number;
   resumes: number;
   failures: number;
+  crashes: number;
   compactions: number;
   repairs: number;
   not_before: number | null;
@@ -36,7 +37,7 @@ export interface TurnRow extends Row {
 }
 
 const TURN_COLUMNS =
-  "n, phase, generation, step, resumes, failures, compactions, repairs, not_before, waiting_reason, cancel_reason, paused, held_ms, last_step_at";
+  "n, phase, generation, step, resumes, failures, crashes, compactions, repairs, not_before, waiting_reason, cancel_reason, paused, held_ms, last_step_at";
 
 export function openTurn(sql: SqlStorage): TurnRow | undefined {
   return first<TurnRow>(sql, `SELECT ${TURN_COLUMNS} FROM turn WHERE n = (SELECT open_n FROM self)`);

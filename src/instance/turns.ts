@@ -7,7 +7,7 @@ import type { Failure } from "../errors.ts";
 import { messageIdOf } from "../ids.ts";
 import { first } from "../sqlite.ts";
 import type { MessageState } from "./api.ts";
-import { announce, closeAttempt } from "./attempts.ts";
+import { announce, closeAttempt, takeUnshown } from "./attempts.ts";
 import { show } from "./output.ts";
 import { emit } from "./self.ts";
 import { callsOf, writeResults } from "./tool-calls.ts";
@@ -52,7 +52,7 @@ export function recover(store: TurnStore, repeatable: (tool: string) => boolean,
       sql.exec("UPDATE tool_call SET state = ? WHERE id = ?", repeatable(call.name) ? "pending" : "unknown", call.id);
     }
     sql.exec(
-      "UPDATE turn SET generation = ?, phase = CASE phase WHEN 'calling' THEN 'ready' ELSE phase END, failures = failures + ? WHERE n = ?",
+      "UPDATE turn SET generation = ?, phase = CASE phase WHEN 'calling' THEN 'ready' ELSE phase END, crashes = crashes + 1, failures = failures + ? WHERE n = ?",
       store.generation,
       turn.phase === "calling" ? 1 : 0,
       turn.n,
@@ -117,7 +117,7 @@ export function finish(
   const { sql } = store.storage;
   // What the model never answered would be answered together with the next message, or fail it in the same way.
   if (state === "failed" || state === "refused") store.transcript.omitUnanswered(n);
-  if (error) show(sql, { n, type: "notice", text: `${state}: ${error.message}` }, now);
+  if (error) show(sql, { n, type: "notice", text: `${state}: ${error.message}`, ...takeUnshown(sql, n) }, now);
   const { started_at } = sql.exec<{ started_at: number | null }>("SELECT started_at FROM message WHERE n = ?", n).one();
   const joined = sql.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ? ORDER BY n", n).toArray();
   sql.exec(

@@ -151,6 +151,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async report(report: Report, call?: CallOutcome): Promise<Standing | null> {
     const freed = this.#take(report);
     if (call) this.#gate.leave(report.instance_id, call, Date.now());
+    else if (isAtRest(report.snapshot.state)) this.#gate.forget(report.instance_id);
     if (freed) await this.#wakeBudgetWaiters();
     return registry.rowOf(this.ctx.storage.sql, report.instance_id) ? this.#standing(report.instance_id) : null;
   }
@@ -297,4 +298,9 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     const armed = await this.ctx.storage.getAlarm();
     if (armed === null || armed > due) await this.ctx.storage.setAlarm(due);
   }
+}
+
+/** An instance at rest has no call under way, and no place at the gate. */
+function isAtRest(state: Report["snapshot"]["state"]): boolean {
+  return state === "idle" || state === "error" || state === "paused";
 }

@@ -106,6 +106,7 @@ function invalidInput(tool: Tool, error: z.ZodError): MadroxError {
 /** The caller's key with a hash of everything else it asked for. */
 async function idempotencyOf(tool: Tool, input: Record<string, unknown>): Promise<Idempotency | undefined> {
   const { idempotency_key: key, ...rest } = input;
+  for (const field of tool.manner ?? []) delete rest[field];
   if (typeof key !== "string") return undefined;
   const body = new TextEncoder().encode(JSON.stringify([tool.name, sorted(rest)]));
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", body));

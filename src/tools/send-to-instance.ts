@@ -45,6 +45,7 @@ export const sendToInstance = defineTool({
   annotations: ADDS,
   changes: true,
   input: sendInput,
+  manner: ["wait_for_response", "timeout_seconds"],
   output: answer({
     instance_id: z.string(),
     message_id: z.string(),

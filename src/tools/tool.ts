@@ -45,6 +45,8 @@ export interface Tool {
   annotations: Annotations;
   /** Whether it changes something, and therefore honours an idempotency key. */
   changes: boolean;
+  /** Fields that say how to answer and not what to do: a repeated call may differ in them. */
+  manner?: readonly string[];
   run(context: ToolContext, input: Record<string, unknown>): Promise<ToolAnswer>;
   /**
    * For a tool that can wait long: does the same without waiting, and says which task stands for the rest. Returns an answer

@@ -143,7 +143,7 @@ export function checkBody(body: Json, endpoint: Endpoint, betas: readonly string
   checkToolChoice(body, model, names);
   checkOutputConfig(body, model, betas);
   checkStopSequences(body.stop_sequences);
-  checkMessages(body.messages, betas);
+  checkMessages(body.messages, betas, isObject(body.compaction));
   checkBreakpoints(body);
   return model;
 }

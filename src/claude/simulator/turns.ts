@@ -32,7 +32,7 @@ interface Turn {
 }
 
 /** Checks a non-empty list of messages; throws a `Rejection`. */
-export function checkMessages(messages: readonly unknown[], betas: readonly string[]): void {
+export function checkMessages(messages: readonly unknown[], betas: readonly string[], compacting = false): void {
   const turns: Turn[] = [];
   for (const [index, message] of messages.entries()) {
     const role = checkMessage(message, index, betas);
@@ -45,7 +45,7 @@ export function checkMessages(messages: readonly unknown[], betas: readonly stri
   }
   checkToolPairs(turns);
   const last = turns.at(-1);
-  if (last?.role === "assistant" && !isPaused(last)) {
+  if (!compacting && last?.role === "assistant" && !isPaused(last)) {
     throw invalid(
       "This model does not support assistant message prefill. The conversation must end with a user message.",
     );
