@@ -5,7 +5,8 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
-import { createSimulator, type ScriptCall } from "../../src/claude/simulator/simulator.ts";
+import { costOf, priceOf } from "../../src/claude/prices.ts";
+import { createSimulator, type JournalEntry, type ScriptCall } from "../../src/claude/simulator/simulator.ts";
 
 const INSTANCES = 20;
 const MESSAGES_EACH = 10;
@@ -114,6 +115,31 @@ it("gives every accepted message one final response, however often the server is
   const charges = [...runs].filter(([run]) => run.startsWith("charge"));
   expect(charges.filter(([, times]) => times > 1)).toEqual([]);
   expect(charges.length).toBeGreaterThan(0.9 * accepted.length);
+  // What the model's own server counts lies between what is settled and what is counted in all, to the nano-dollar.
+  const { metrics } = (await (await fetch(`${madrox.url}/health`)).json()) as {
+    metrics: { cost: { settled: number; unsettled: number; reserved: number }; bound_violations: number };
+  };
+  const nano = (usd: number) => Math.round(usd * 1e9);
+  const billed = simulator.journal.reduce((sum, entry) => sum + costOfEntry(entry), 0);
+  expect(nano(metrics.cost.settled)).toBeLessThanOrEqual(billed);
+  expect(nano(metrics.cost.settled) + nano(metrics.cost.unsettled)).toBeGreaterThanOrEqual(billed);
+  expect(metrics).toMatchObject({ bound_violations: 0, cost: { reserved: 0 } });
   // The simulator refuses what the real API refuses: a transcript that broke would show as a 400.
   expect(simulator.journal.filter((entry) => entry.status >= 400)).toEqual([]);
 });
+
+function costOfEntry({ usage, body, time }: JournalEntry): number {
+  if (!usage) return 0;
+  const written = usage.cache_creation_input_tokens ?? 0;
+  const read = usage.cache_read_input_tokens ?? 0;
+  const price = priceOf(String(body?.model), time, usage.input_tokens + read + written);
+  if (!price) return 0;
+  return costOf(price, {
+    input: usage.input_tokens,
+    output: usage.output_tokens,
+    cacheRead: read,
+    cacheWrite5m: written,
+    cacheWrite1h: 0,
+    webSearches: 0,
+  });
+}
