@@ -1,16 +1,12 @@
 /**
  * Figures of a tenant: counted as things happen, never summed over rows.
  */
-import type { InstanceEvent } from "../instance/spec.ts";
 import type { Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
+import { BUCKETS_MS, parseFigures, responseTimes } from "./figures.ts";
 import { successRate } from "./status.ts";
 
-/** Upper ends of the response-time buckets, in ms; the last takes everything above. */
-const BUCKETS_MS = [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000];
-const ABOVE = Number.MAX_SAFE_INTEGER;
-
-/** Times in ms, money in USD. A percentile is the upper end of the bucket it falls in. */
+/** Times in ms, money in USD. `buckets` count the messages that took at most so long; null: longer than all. */
 export interface Metrics {
   instances_created: number;
   instances_active: number;
@@ -26,25 +22,6 @@ export interface Metrics {
   gate: { running: number; allowed: number; held: number; blocked_until: number };
 }
 
-/** Takes an event into the figures. Call inside the transaction that logs it. */
-export function count(sql: SqlStorage, { kind, data }: InstanceEvent): void {
-  if (kind === "message.completed") {
-    const ms = Number(data.duration_ms ?? 0);
-    const bucket = BUCKETS_MS.find((end) => ms <= end) ?? ABOVE;
-    sql.exec(
-      "INSERT INTO response_time (up_to_ms, count, sum_ms) VALUES (?, 1, ?) ON CONFLICT (up_to_ms) DO UPDATE SET count = count + 1, sum_ms = sum_ms + excluded.sum_ms",
-      bucket,
-      ms,
-    );
-  }
-  if (kind === "message.failed" || kind === "message.refused") {
-    sql.exec(
-      "INSERT INTO error_count (code, count) VALUES (?, 1) ON CONFLICT (code) DO UPDATE SET count = count + 1",
-      String(data.error ?? "unknown"),
-    );
-  }
-}
-
 interface Totals extends Row {
   total_instances: number;
   active_instances: number;
@@ -53,6 +30,7 @@ interface Totals extends Row {
   tokens_cache_read: number;
   tokens_cache_write: number;
   bound_violations: number;
+  figures: string | null;
 }
 
 export function metricsOf(
@@ -65,13 +43,9 @@ export function metricsOf(
       "SELECT settled_nano, unsettled_nano, reserved_nano FROM balance WHERE scope = 'tenant'",
     )
     .one();
-  const times = sql
-    .exec<{ up_to_ms: number; count: number; sum_ms: number }>("SELECT * FROM response_time ORDER BY up_to_ms")
-    .toArray();
-  const errors = sql.exec<{ code: string; count: number }>("SELECT code, count FROM error_count").toArray();
-  const completed = times.reduce((sum, bucket) => sum + bucket.count, 0);
-  const failed = errors.reduce((sum, { count }) => sum + count, 0);
-  const sum = times.reduce((total, bucket) => total + bucket.sum_ms, 0);
+  const figures = parseFigures(totals.figures);
+  const completed = figures.times.reduce((sum, count) => sum + count, 0);
+  const failed = Object.values(figures.errors).reduce((sum, count) => sum + count, 0);
   return {
     instances_created: totals.total_instances,
     instances_active: totals.active_instances,
@@ -80,15 +54,10 @@ export function metricsOf(
     messages_failed: failed,
     success_rate: successRate({ completed_count: completed, error_count: failed }),
     response_ms: {
-      mean: completed === 0 ? 0 : Math.round(sum / completed),
-      p50: percentile(times, completed, 0.5),
-      p95: percentile(times, completed, 0.95),
-      buckets: times.map((bucket) => ({
-        up_to_ms: bucket.up_to_ms === ABOVE ? null : bucket.up_to_ms,
-        count: bucket.count,
-      })),
+      ...responseTimes(figures),
+      buckets: figures.times.map((count, i) => ({ up_to_ms: BUCKETS_MS[i] ?? null, count })),
     },
-    errors: Object.fromEntries(errors.map(({ code, count }) => [code, count])),
+    errors: figures.errors,
     tokens: {
       input: totals.tokens_input,
       output: totals.tokens_output,
@@ -103,15 +72,6 @@ export function metricsOf(
     bound_violations: totals.bound_violations,
     gate: { running: gate.running, allowed: gate.allowed, held: gate.held, blocked_until: gate.blockedUntil },
   };
-}
-
-function percentile(times: readonly { up_to_ms: number; count: number }[], total: number, share: number): number {
-  let seen = 0;
-  for (const bucket of times) {
-    seen += bucket.count;
-    if (seen >= total * share) return bucket.up_to_ms === ABOVE ? (BUCKETS_MS.at(-1) ?? 0) : bucket.up_to_ms;
-  }
-  return 0;
 }
 
 /** The figures in Prometheus' text format. */

@@ -18,9 +18,9 @@ import type {
   TerminateRequest,
 } from "./api.ts";
 import { logEvent } from "./events.ts";
+import { figuresAfter, parseFigures } from "./figures.ts";
 import { type CallUsage, close, type Ending, openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits, type LimitDefaults } from "./limits.ts";
-import { count } from "./metrics.ts";
 import { owe } from "./outbox.ts";
 import { purseOf } from "./purse.ts";
 import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
@@ -187,12 +187,18 @@ export function apply(storage: DurableObjectStorage, report: Report): boolean {
     const row = rowOf(sql, report.instance_id);
     if (!row) return false;
     let freed = false;
+    const known = parseFigures(row.figures);
+    let figures = known;
     for (const event of report.events) {
       if (event.seq <= row.event_seq) continue;
       logEvent(sql, row.instance_id, event.seq, event.at, event.kind, event.data);
-      count(sql, event);
+      figures = figuresAfter(figures, event);
+      countForTenant(sql, event);
       const ending = endingOf(event);
       if (ending) freed = close(sql, row.instance_id, Number(event.data.attempt), ending, event.at) || freed;
+    }
+    if (figures !== known) {
+      sql.exec("UPDATE instance SET figures = ? WHERE instance_id = ?", JSON.stringify(figures), row.instance_id);
     }
     const eventSeq = Math.max(row.event_seq, report.events.at(-1)?.seq ?? 0);
     if (report.seq <= row.report_seq) {
@@ -385,6 +391,13 @@ export function terminate(
     if (ended.length > 0) sql.exec("UPDATE tenant SET active_instances = active_instances - ?", ended.length);
     return remember(sql, request.idempotency, ok({ terminated: ended }), now);
   });
+}
+
+function countForTenant(sql: SqlStorage, event: InstanceEvent): void {
+  if (!event.kind.startsWith("message.")) return;
+  const known = parseFigures(first<{ figures: string | null }>(sql, "SELECT figures FROM tenant")?.figures ?? null);
+  const figures = figuresAfter(known, event);
+  if (figures !== known) sql.exec("UPDATE tenant SET figures = ?", JSON.stringify(figures));
 }
 
 /** How a model call ended, from the event that tells of it; null for every other event. */

@@ -6,14 +6,14 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * instance      One row an instance, from spawn until it is deleted; the row is the instance. `spec` is frozen JSON
  *               (InstanceSpec). The columns from `report_seq` on are the newest report of the instance itself.
  *               Times are ms since the epoch, money nano-USD. `active` is 0 once the instance is terminated.
- * tenant        One row: totals over all instances, kept with every change so that no list is ever summed.
+ * tenant        One row: totals over all instances, kept with every change so that no list is ever summed. `figures`, here
+ *               and in an instance's row: as in figures.ts.
  *               `path` is the JSON list of its ancestors, topmost first; `unused_until` its idle deadline while it was never used.
  * limits        Limits that were set: of the scope 'tenant', or of an instance and its subtree. Null: none of its own.
  * balance       What each scope has settled, unsettled and reserved: sums of the ledger, changed in the same transactions.
  * reservation   Calls that may be under way, at their upper bound; deleted when they end.
  * ledger        Append-only: 'reserve' before each model call, then 'settled' (at its usage), 'unsettled' (it may have been
  *               billed: it stays counted as reserved) or 'release' (it was not made or not billed).
- * response_time Completed messages by how long they took; buckets as in metrics.ts. error_count: failed ones by code.
  * event         The tenant's event log, append-only; `seq` never repeats. `instance_seq` is the instance's own number.
  * outbox        Calls that this object owes to instances; deleted when the call has answered. `id` makes it idempotent.
  * gate          One row: how many model calls may run at once, and until when none may start. Only written when the API
@@ -55,6 +55,7 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     tokens_cache_write INTEGER NOT NULL DEFAULT 0,
     cost_nano INTEGER NOT NULL DEFAULT 0,
     unsettled_nano INTEGER NOT NULL DEFAULT 0,
+    figures TEXT,
     error_message TEXT,
     simulated INTEGER NOT NULL DEFAULT 0
   ) WITHOUT ROWID;
@@ -70,9 +71,10 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     tokens_output INTEGER NOT NULL,
     tokens_cache_read INTEGER NOT NULL,
     tokens_cache_write INTEGER NOT NULL,
-    bound_violations INTEGER NOT NULL
+    bound_violations INTEGER NOT NULL,
+    figures TEXT
   );
-  INSERT INTO tenant VALUES (1, 0, 0, 0, 0, 0, 0, 0);
+  INSERT INTO tenant VALUES (1, 0, 0, 0, 0, 0, 0, 0, NULL);
   CREATE TABLE limits (
     scope TEXT PRIMARY KEY,
     max_cost_nano INTEGER,
@@ -121,15 +123,6 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     request_id TEXT
   );
   CREATE INDEX ledger_by_instance ON ledger (instance_id, id);
-  CREATE TABLE response_time (
-    up_to_ms INTEGER PRIMARY KEY,
-    count INTEGER NOT NULL,
-    sum_ms INTEGER NOT NULL
-  );
-  CREATE TABLE error_count (
-    code TEXT PRIMARY KEY,
-    count INTEGER NOT NULL
-  ) WITHOUT ROWID;
   CREATE TABLE event (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,

@@ -4,6 +4,7 @@
 import type { TokenCounts } from "../instance/spec.ts";
 import type { Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
+import { parseFigures, responseTimes } from "./figures.ts";
 
 /** Times are ISO 8601, durations as named, money USD. */
 export interface StatusRecord {
@@ -25,6 +26,8 @@ export interface StatusRecord {
   error_count: number;
   success_rate: number;
   avg_response_time_ms: number;
+  response_time_ms: { mean: number; p50: number; p95: number };
+  errors: Record<string, number>;
   health_score: number;
   uptime_seconds: number;
   queue_depth: number;
@@ -66,6 +69,7 @@ export interface InstanceRow extends Row {
   tokens_cache_write: number;
   cost_nano: number;
   unsettled_nano: number;
+  figures: string | null;
   error_message: string | null;
   simulated: number;
 }
@@ -74,7 +78,7 @@ export interface InstanceRow extends Row {
 export const STATUS_COLUMNS = `instance_id, name, role, model, parent_id, depth, state, active, created_at, terminated_at,
   termination_reason, report_seq, event_seq, waiting_reason, waiting_until, last_activity, queue_depth, request_count,
   completed_count, error_count, response_ms_total, tokens_input, tokens_output, tokens_cache_read, tokens_cache_write,
-  cost_nano, unsettled_nano, error_message, simulated`;
+  cost_nano, unsettled_nano, figures, error_message, simulated`;
 
 /** Fresh tokens: what the token totals and limits count. Cache reads are reported beside them. */
 export function freshTokens(tokens: TokenCounts): number {
@@ -102,6 +106,7 @@ function round(value: number, digits: number): number {
 
 /** `now` in ms since the epoch; `prefix` is `<WORKSPACE_PREFIX>/<tenant>`. */
 export function statusOf(row: InstanceRow, prefix: string, now: number): StatusRecord {
+  const figures = parseFigures(row.figures);
   const tokens: TokenCounts = {
     input: row.tokens_input,
     output: row.tokens_output,
@@ -124,6 +129,8 @@ export function statusOf(row: InstanceRow, prefix: string, now: number): StatusR
     unsettled_cost: row.unsettled_nano / NANO_PER_USD,
     error_count: row.error_count,
     success_rate: successRate(row),
+    response_time_ms: responseTimes(figures),
+    errors: figures.errors,
     avg_response_time_ms: row.completed_count === 0 ? 0 : Math.round(row.response_ms_total / row.completed_count),
     health_score: healthScore(row),
     uptime_seconds: Math.max(0, Math.floor(((row.terminated_at ?? now) - row.created_at) / 1000)),
