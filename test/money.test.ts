@@ -284,6 +284,9 @@ async function fire(ids: readonly string[], text: string): Promise<string[]> {
   return sent.map((answer) => String(answer.message_id));
 }
 
+/** Whether nothing is on its way any more: each message has its answer, or is paused by a cap. */
+const isSettled = (answer: Json) => (answer.pending as { status: string }[]).every(({ status }) => status === "paused");
+
 const states = async (ids: readonly string[]) => Promise.all(ids.map(async (id) => String((await status(id)).state)));
 
 /** A parent with a cap and children, whose every call is bound by and costs exactly `call` nano-dollars of output. */
@@ -303,8 +306,8 @@ describe("children that share one cap", () => {
     const cap = (bound * 7 + bound / 2) / 1e9;
     expect(await tool("set_limits", { instance_id: parent, max_cost: cap })).toMatchObject({ success: true });
     exactly(bound, 1_000);
-    await fire(children.slice(1), "Work.");
-    await until(async () => (await states(children.slice(1))).every((state) => state === "idle" || state === "paused"));
+    const messages = await fire(children.slice(1), "Work.");
+    await until(async () => isSettled(await tool("wait", { ids: messages, timeout_seconds: 5 })));
     const counted = await states(children.slice(1));
     expect(counted.filter((state) => state === "idle")).toHaveLength(7);
     expect(counted.filter((state) => state === "paused")).toHaveLength(12);
@@ -313,7 +316,9 @@ describe("children that share one cap", () => {
 
     const raised = await tool("set_limits", { instance_id: parent, max_cost: (bound * 30) / 1e9 });
     expect(raised.resumed).toHaveLength(12);
-    await until(async () => (await states(children.slice(1))).every((state) => state === "idle"));
+    await until(
+      async () => (await tool("wait", { ids: messages, timeout_seconds: 5 })).message === "Everything is done.",
+    );
     scriptModel(() => undefined);
   });
 
@@ -323,8 +328,10 @@ describe("children that share one cap", () => {
     // Room for three bounds at once, and each call costs a small part of its own.
     await tool("set_limits", { instance_id: parent, max_cost: (bound * 3.2) / 1e9 });
     scriptModel(() => ({ delayMs: 30, blocks: [{ type: "text", text: "Done." }] }));
-    await fire(children, "Work.");
-    await until(async () => (await states(children)).every((state) => state === "idle"));
+    const messages = await fire(children, "Work.");
+    await until(
+      async () => (await tool("wait", { ids: messages, timeout_seconds: 5 })).message === "Everything is done.",
+    );
     scriptModel(() => undefined);
   });
 });

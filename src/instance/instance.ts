@@ -118,8 +118,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!accepted.ok) return accepted;
     if (request.when_busy === "interrupt") engine.value.interrupt();
     this.#followers.wake();
-    // Nothing is awaited from the acceptance to the start of the turn: both are one commit.
-    this.#work(engine.value);
+    this.#work(engine.value, "behind the answer");
     return this.#view(accepted.value);
   }
 
@@ -307,12 +306,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   /** Starts the drive if there is work, with the alarm armed before it: from then on the work survives this object. */
-  #work(engine: Engine): void {
+  #work(engine: Engine, start: "now" | "behind the answer" = "now"): void {
     const self = selfOf(this.ctx.storage.sql);
     if (!self || (self.open_n === null && (self.queued === 0 || self.ended !== 0))) return;
     this.#alarm.notAfter(Date.now() + HEARTBEAT_MS);
     if (engine.running) this.ctx.waitUntil(this.#report());
-    this.ctx.waitUntil(engine.ensure());
+    // The first steps of a turn take about as long as accepting its message: the caller does not wait for them.
+    this.ctx.waitUntil(start === "now" ? engine.ensure() : nextTask().then(() => engine.ensure()));
   }
 
   /** Nothing is left to do: an idle instance is woken by nothing but its deadline. */
@@ -451,4 +451,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
 function hasTables(sql: SqlStorage): boolean {
   return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'self'").toArray().length > 0;
+}
+
+function nextTask(): Promise<void> {
+  return new Promise((task) => setTimeout(task, 0));
 }
