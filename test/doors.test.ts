@@ -10,7 +10,7 @@ import { newInstanceId } from "../src/ids.ts";
 import { CATALOGUE } from "../src/tools/catalogue.ts";
 import { jsonSchemaOf } from "../src/tools/tool.ts";
 import { VERSION } from "../src/version.ts";
-import { type Json, output, request, send, spawn, status, tool } from "./support/door.ts";
+import { type Json, output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 
 installModel();
@@ -589,7 +589,13 @@ describe("good input at the edge", () => {
     ]);
     expect(rest.answer).toMatchObject({ success: true });
     expect(mcp.answer).toMatchObject({ success: true });
-    for (const id of ids) expect((await output(id))[0]?.content).toBe(message);
+    for (const id of ids) {
+      const [first] = await until(async () => {
+        const rows = await output(id);
+        return rows.length > 0 && rows;
+      });
+      expect(first?.content).toBe(message);
+    }
   });
 
   it.each([

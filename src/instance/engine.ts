@@ -45,7 +45,7 @@ export interface EngineParts {
   log: Log;
   now(): number;
   /** Before a model call: the registry's leave, or when to ask again. Throws when it can't be asked. */
-  admit(ask: CallAsk): Promise<Admission>;
+  admit(ask: CallAsk, signal: AbortSignal): Promise<Admission>;
   /** The leave that was asked for is no longer needed. */
   withdraw(): Promise<void>;
   /** After a model call, with how it went, and after the end of a turn: the registry and whoever waits are told. */
@@ -106,7 +106,9 @@ export class Engine {
         }
         if (action.kind === "wait") {
           await this.#parts.wakeAt(action.until);
-          return;
+          // Somebody may have stopped the turn meanwhile.
+          if (nextAction(turnRows(store, now())).kind === "wait") return;
+          continue;
         }
         await this.#do(action);
       }
@@ -218,7 +220,7 @@ export class Engine {
         maxTokens: store.spec.max_tokens,
         at: now(),
       };
-      const admission = await unlessAborted(this.#parts.admit(ask), abort.signal);
+      const admission = await unlessAborted(this.#parts.admit(ask, abort.signal), abort.signal);
       if (admission === null) {
         await this.#parts.withdraw();
         return null;

@@ -17,15 +17,21 @@ const MAX_QUEUED = 10_000;
 /** Above every priority that a caller can give: the message that interrupted a turn comes right after it. */
 const NEXT_PRIORITY = 1_000_000;
 
-/** Takes a message in, all or nothing, and returns its number. The caller arms the wake-up before it answers. */
+/** Message `n` is in the inbox. `repeated`: it was there before, under the same key, and this call changed nothing. */
+export interface Accepted {
+  n: number;
+  repeated: boolean;
+}
+
+/** Takes a message in, all or nothing. The caller arms the wake-up before it answers. */
 export function accept(
   storage: DurableObjectStorage,
   instanceId: string,
   request: SendRequest,
   now: number,
-): Answer<number> {
+): Answer<Accepted> {
   const { sql } = storage;
-  return storage.transactionSync((): Answer<number> => {
+  return storage.transactionSync((): Answer<Accepted> => {
     const { idempotency } = request;
     if (idempotency) {
       const known = first<{ n: number; body_hash: string }>(
@@ -33,7 +39,10 @@ export function accept(
         "SELECT n, body_hash FROM message WHERE key = ?",
         idempotency.key,
       );
-      if (known) return known.body_hash === idempotency.body_hash ? ok(known.n) : otherRequest(idempotency.key);
+      if (known)
+        return known.body_hash === idempotency.body_hash
+          ? ok({ n: known.n, repeated: true })
+          : otherRequest(idempotency.key);
     }
     const self = selfOf(sql);
     if (self?.ended !== 0) return terminated(instanceId);
@@ -71,7 +80,7 @@ export function accept(
     sql.exec("UPDATE self SET next_n = ?, queued = queued + 1, last_activity = ?", n + 1, now);
     if (request.when_busy === "interrupt") cancelOpenTurn(sql, "another message interrupted it");
     emit(sql, now, "message.queued", { message_id: messageIdOf(instanceId, n), sender: request.sender });
-    return ok(n);
+    return ok({ n, repeated: false });
   });
 }
 

@@ -42,10 +42,12 @@ const INTERRUPT_PATIENCE_MS = 5_000;
  * has to be as cheap as it can be.
  */
 export class Instance extends DurableObject<Env> implements InstanceApi {
+  readonly #tenant: string;
   readonly #id: string;
   readonly #config: Config;
   readonly #log: Log;
-  readonly #orchestrator: OrchestratorApi;
+  /** A stub that has thrown may be broken for good: the next call takes a new one. */
+  #orchestrator: OrchestratorApi | undefined;
   readonly #transcript: Transcript;
   readonly #alarm: Alarm;
   readonly #waiters = new Waiters();
@@ -55,6 +57,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   #engine: Engine | undefined;
   #birth: Promise<Answer<Engine>> | undefined;
   #reporting: Promise<void> | undefined;
+  /** How the last model call went, until the gate knows. */
+  #outcome: CallOutcome | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -62,7 +66,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.#id = instanceId;
     this.#config = configOf(env);
     this.#log = createLog(this.#config.logLevel, { tenant, instance_id: instanceId });
-    this.#orchestrator = orchestratorOf(env, tenant);
+    this.#tenant = tenant;
     this.#transcript = new Transcript(ctx.storage.sql);
     this.#alarm = new Alarm(ctx.storage);
   }
@@ -75,7 +79,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   async wake(): Promise<void> {
     const engine = await this.#born();
     if (!engine.ok) return;
-    const standing = await this.#orchestrator.standing(this.#id);
+    const standing = await this.#ask((orchestrator) => orchestrator.standing(this.#id));
     confirm(this.ctx.storage.sql, 0, standing);
     resume(this.ctx.storage, Date.now());
     this.#work(engine.value);
@@ -116,10 +120,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!engine.ok) return engine;
     const accepted = accept(this.ctx.storage, this.#id, request, Date.now());
     if (!accepted.ok) return accepted;
+    const { n, repeated } = accepted.value;
+    if (repeated) return this.#view(n);
     if (request.when_busy === "interrupt") engine.value.interrupt();
     this.#followers.wake();
     this.#work(engine.value, "behind the answer");
-    return this.#view(accepted.value);
+    return this.#view(n);
   }
 
   /** The view with the money as it stands after it: a report that is on its way is waited for a moment. */
@@ -181,7 +187,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       this.#followers.wake();
       this.#waiters.wake();
       this.ctx.waitUntil(this.#report());
-    } else if (open === n) {
+    } else if (open !== null && messagesOfTurn(storage.sql, open).includes(n)) {
       const stopped = await this.interrupt(reason);
       if (!stopped.ok) return stopped;
     }
@@ -287,7 +293,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (deadline === null || deadline > Date.now()) return false;
     try {
       await this.#report();
-      const answer = await this.#orchestrator.expire(this.#id);
+      const answer = await this.#ask((orchestrator) => orchestrator.expire(this.#id));
       if (!answer.expired) this.#alarm.set(answer.again);
     } catch (error) {
       this.#log.warning("expire.failed", { error: describe(error) });
@@ -351,7 +357,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { storage } = this.ctx;
     await this.#alarm.load();
     if (!hasTables(storage.sql)) {
-      const birth = await this.#orchestrator.birthOf(this.#id);
+      const birth = await this.#ask((orchestrator) => orchestrator.birthOf(this.#id));
       if (!birth) return unknownInstance(this.#id);
       if (birth.ended) return terminated(this.#id);
       storage.transactionSync(() => {
@@ -390,8 +396,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       tools: new Map(this.tools().map((tool) => [tool.name, tool])),
       log: this.#log,
       now: () => Date.now(),
-      admit: (ask) => this.#admit(ask),
-      withdraw: () => this.#orchestrator.withdraw(this.#id),
+      admit: (ask, signal) => this.#admit(ask, signal),
+      withdraw: () => this.#ask((orchestrator) => orchestrator.withdraw(this.#id)),
       committed: (call) => this.#committed(call),
       streamed: () => this.#followers.wake(),
       wakeAt: async (time) => {
@@ -404,44 +410,58 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   /** Asks for leave to call the model; what the registry doesn't know yet goes along. */
-  async #admit(ask: CallAsk): Promise<Admission> {
+  async #admit(ask: CallAsk, signal: AbortSignal): Promise<Admission> {
     this.#followers.wake();
     await this.#reporting;
+    // Whoever asked has gone meanwhile: leave that nobody uses would block a place.
+    signal.throwIfAborted();
     const { sql } = this.ctx.storage;
     const report = reportOf(sql, this.#id);
-    const admission = await this.#orchestrator.admit(this.#id, report, ask);
+    const admission = await this.#ask((orchestrator) => orchestrator.admit(this.#id, report, ask));
     if (report) confirm(sql, report.seq, null);
     return admission;
   }
 
+  async #ask<T>(call: (orchestrator: OrchestratorApi) => Promise<T>): Promise<T> {
+    this.#orchestrator ??= orchestratorOf(this.env, this.#tenant);
+    try {
+      return await call(this.#orchestrator);
+    } catch (error) {
+      this.#orchestrator = undefined;
+      throw error;
+    }
+  }
+
   async #committed(call?: CallOutcome): Promise<void> {
     this.#followers.wake();
-    // A report that is under way doesn't carry the call's outcome; the gate has to hear of it.
-    if (call) await this.#reporting;
-    await this.#report(call);
+    this.#outcome = call ?? this.#outcome;
+    await this.#report();
     this.#waiters.wake();
   }
 
   /** Brings the registry up to date. Never throws: what it couldn't deliver, the alarm delivers. */
-  #report(call?: CallOutcome): Promise<void> {
-    this.#reporting ??= this.#deliverReports(call).finally(() => {
+  #report(): Promise<void> {
+    this.#reporting ??= this.#deliverReports().finally(() => {
       this.#reporting = undefined;
     });
     return this.#reporting;
   }
 
-  async #deliverReports(call: CallOutcome | undefined): Promise<void> {
+  async #deliverReports(): Promise<void> {
     const { sql } = this.ctx.storage;
     try {
-      for (let more = hasUnreported(sql); more; ) {
+      while (this.#outcome || hasUnreported(sql)) {
         const report = reportOf(sql, this.#id);
-        if (!report) return;
-        const standing = await this.#orchestrator.report(report, call);
-        call = undefined;
-        more = confirm(sql, report.seq, standing);
+        const outcome = this.#outcome;
+        if (report) {
+          const standing = await this.#ask((orchestrator) => orchestrator.report(report, outcome));
+          confirm(sql, report.seq, standing);
+        } else if (outcome) {
+          // Another report took the events along; the gate still has to hear how the call went.
+          await this.#ask((orchestrator) => orchestrator.leave(this.#id, outcome));
+        }
+        if (this.#outcome === outcome) this.#outcome = undefined;
       }
-      // Another report took the events along; the gate still has to hear how the call went.
-      if (call) await this.#orchestrator.leave(this.#id, call);
     } catch (error) {
       this.#log.warning("report.failed", { error: describe(error) });
       this.#alarm.notAfter(Date.now() + REPORT_RETRY_MS);

@@ -99,12 +99,15 @@ export function writeResults(store: TurnStore, turn: TurnRow, now: number): void
   sql.exec("UPDATE tool_call SET state = 'done', result = NULL WHERE n = ? AND step = ?", turn.n, turn.step);
 }
 
-/** Messages that were sent to steer the running turn join it here: results first, then their text. */
+/**
+ * Messages that were sent to steer the running turn join it here: results first, then their text. One that asks for an answer
+ * in a form of its own can't share another's, and has a turn of its own.
+ */
 function joinSteering(store: TurnStore, turn: TurnRow, now: number): void {
   const { sql } = store.storage;
   const waiting = sql
     .exec<{ n: number; content: string }>(
-      "SELECT n, content FROM message WHERE state = 'queued' AND steer = 1 ORDER BY n",
+      "SELECT n, content FROM message WHERE state = 'queued' AND steer = 1 AND response_schema IS NULL ORDER BY n",
     )
     .toArray();
   for (const { n, content } of waiting) {

@@ -79,10 +79,12 @@ function resultOf({ message }: Waited, budget: number) {
   if (message?.error) return { error: message.error.code, message: message.error.message };
   const response = message?.response;
   if (!response) return {};
-  if (response.response.length <= budget) return { response };
-  const cut = response.response.slice(0, budget).toWellFormed();
+  if (JSON.stringify(response).length <= budget) return { response };
+  // Whatever is parsed stands in the text too: the text alone is cut.
+  const { structured: _structured, ...plain } = response;
+  const cut = plain.response.slice(0, budget).toWellFormed();
   return {
-    response: { ...response, response: cut },
+    response: { ...plain, response: cut },
     more: `The answer has ${response.response.length} characters: get_instance_output has it whole.`,
   };
 }
