@@ -7,7 +7,7 @@ import { type Failure, MadroxError } from "../errors.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import { type Ask, judge, type Purse, type Verdict } from "./budget.ts";
-import { limitsOf, TENANT } from "./limits.ts";
+import { TENANT } from "./limits.ts";
 
 /** What an instance asks for before a model call. */
 export interface CallAsk {
@@ -40,6 +40,9 @@ interface BalanceRow extends Row {
   reserved_nano: number;
   fresh: number;
   fresh_reserved: number;
+  /** The scope's own limits, if it has any. */
+  max_cost_nano: number | null;
+  max_total_tokens: number | null;
 }
 
 /** The scopes that an instance's spending counts in: the tenant, its ancestors, itself. */
@@ -55,7 +58,12 @@ export function openBalance(sql: SqlStorage, scope: string): void {
 
 function balances(sql: SqlStorage, scopes: readonly string[]): Map<string, BalanceRow> {
   const marks = scopes.map(() => "?").join(", ");
-  const rows = sql.exec<BalanceRow>(`SELECT * FROM balance WHERE scope IN (${marks})`, ...scopes).toArray();
+  const rows = sql
+    .exec<BalanceRow>(
+      `SELECT balance.*, max_cost_nano, max_total_tokens FROM balance LEFT JOIN limits USING (scope) WHERE scope IN (${marks})`,
+      ...scopes,
+    )
+    .toArray();
   return new Map(rows.map((row) => [row.scope, row]));
 }
 
@@ -66,8 +74,7 @@ function pursesOf(sql: SqlStorage, instanceId: string, scopes: readonly string[]
   for (const scope of scopes) {
     const row = rows.get(scope);
     if (!row) continue;
-    const limits = limitsOf(sql, scope);
-    const cost = scope === TENANT ? caps.tenantNano : limits.max_cost_nano;
+    const cost = scope === TENANT ? caps.tenantNano : row.max_cost_nano;
     if (cost !== null) {
       purses.push({
         scope,
@@ -77,18 +84,18 @@ function pursesOf(sql: SqlStorage, instanceId: string, scopes: readonly string[]
         reserved: row.reserved_nano,
       });
     }
-    if (limits.max_total_tokens !== null) {
+    if (row.max_total_tokens !== null) {
       purses.push({
         scope,
         what: "tokens",
-        cap: limits.max_total_tokens,
+        cap: row.max_total_tokens,
         spent: row.fresh,
         reserved: row.fresh_reserved,
       });
     }
   }
   // An explicit limit takes the place of the default, which binds the instance alone. It has one call at a time.
-  if (limitsOf(sql, instanceId).max_total_tokens === null) {
+  if (rows.get(instanceId)?.max_total_tokens == null) {
     purses.push({
       scope: instanceId,
       what: "tokens",

@@ -17,7 +17,7 @@ import type {
   TerminateReceipt,
   TerminateRequest,
 } from "./api.ts";
-import { logEvent } from "./events.ts";
+import { logEvent, logEvents } from "./events.ts";
 import { figuresAfter, parseFigures } from "./figures.ts";
 import { type CallUsage, close, type Ending, openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits, type LimitDefaults } from "./limits.ts";
@@ -189,15 +189,15 @@ export function apply(storage: DurableObjectStorage, report: Report): boolean {
     let freed = false;
     const known = parseFigures(row.figures);
     let figures = known;
-    for (const event of report.events) {
-      if (event.seq <= row.event_seq) continue;
-      logEvent(sql, row.instance_id, event.seq, event.at, event.kind, event.data);
+    const news = report.events.filter((event) => event.seq > row.event_seq);
+    logEvents(sql, row.instance_id, news);
+    for (const event of news) {
       figures = figuresAfter(figures, event);
-      countForTenant(sql, event);
       const ending = endingOf(event);
       if (ending) freed = close(sql, row.instance_id, Number(event.data.attempt), ending, event.at) || freed;
     }
     if (figures !== known) {
+      countForTenant(sql, news);
       sql.exec("UPDATE instance SET figures = ? WHERE instance_id = ?", JSON.stringify(figures), row.instance_id);
     }
     const eventSeq = Math.max(row.event_seq, report.events.at(-1)?.seq ?? 0);
@@ -393,11 +393,9 @@ export function terminate(
   });
 }
 
-function countForTenant(sql: SqlStorage, event: InstanceEvent): void {
-  if (!event.kind.startsWith("message.")) return;
+function countForTenant(sql: SqlStorage, events: readonly InstanceEvent[]): void {
   const known = parseFigures(first<{ figures: string | null }>(sql, "SELECT figures FROM tenant")?.figures ?? null);
-  const figures = figuresAfter(known, event);
-  if (figures !== known) sql.exec("UPDATE tenant SET figures = ?", JSON.stringify(figures));
+  sql.exec("UPDATE tenant SET figures = ?", JSON.stringify(events.reduce(figuresAfter, known)));
 }
 
 /** How a model call ended, from the event that tells of it; null for every other event. */

@@ -9,8 +9,14 @@ import { McpServer } from "@modelcontextprotocol/server";
 import { createMcpHandler } from "agents/mcp/server";
 import * as z from "zod";
 import { ALIASES } from "../../src/claude/models.ts";
+import type { Report } from "../../src/instance/spec.ts";
+import type { OrchestratorApi } from "../../src/orchestrator/api.ts";
+import type { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
+
+export { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
 
 interface FloorEnv {
+  ORCHESTRATOR: DurableObjectNamespace<Orchestrator>;
   BARE: DurableObjectNamespace<Bare>;
   ANTHROPIC_API_KEY: string;
   ANTHROPIC_BASE_URL: string;
@@ -94,9 +100,79 @@ async function turn(env: FloorEnv, text: string): Promise<string> {
   return answer;
 }
 
+/** Reports under way at once. */
+const REPORTS_AT_ONCE = 32;
+
+/** What `instances` instances with `events` events each tell the product's own Orchestrator in one second: a report each. */
+async function traffic(env: FloorEnv, second: number, instances: number, events: number): Promise<void> {
+  const orchestrator = env.ORCHESTRATOR.getByName("traffic") as unknown as OrchestratorApi;
+  while (reporting.length < instances) {
+    const spawned = await orchestrator.spawn({
+      tenant: "traffic",
+      name: "reporter",
+      role: "general",
+      model: ALIASES.sonnet,
+      effort: null,
+      max_tokens: 1_000,
+      system: "",
+      tools: [],
+      parent_instance_id: null,
+      initial_prompt: null,
+      limits: {},
+    });
+    if (!spawned.ok) throw new Error(spawned.error.message);
+    reporting.push(spawned.value.instance_id);
+  }
+  const queue = reporting.map((id) => reportOf(id, second, events));
+  const worker = async () => {
+    for (let report = queue.pop(); report; report = queue.pop()) await orchestrator.report(report);
+  };
+  await Promise.all(Array.from({ length: REPORTS_AT_ONCE }, worker));
+}
+
+const reporting: string[] = [];
+
+function reportOf(instance_id: string, second: number, count: number): Report {
+  const at = Date.now();
+  const seq = second * count;
+  const events = Array.from({ length: count }, (_, i) => ({
+    seq: seq + i + 1,
+    at,
+    kind: i % 2 === 0 ? "tool.finished" : "message.queued",
+    data: { message_id: `msg_${seq + i}`, tool: "lookup", is_error: false },
+  }));
+  return {
+    instance_id,
+    seq: seq + count,
+    events,
+    snapshot: {
+      state: "busy",
+      waiting_for: null,
+      queue_depth: 1,
+      completed_count: second,
+      error_count: 0,
+      request_count: second,
+      response_ms_total: second,
+      tokens: { input: second, output: second, cache_read: second, cache_write: second },
+      last_activity: at,
+      error_message: null,
+      simulated: false,
+    },
+  };
+}
+
 export default {
   async fetch(request: Request, env: FloorEnv, ctx: ExecutionContext): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/traffic") {
+      await traffic(
+        env,
+        Number(searchParams.get("second")),
+        Number(searchParams.get("instances")),
+        Number(searchParams.get("events")),
+      );
+      return new Response("ok");
+    }
     if (pathname === "/turn") return new Response(await turn(env, await request.text()));
     if (pathname !== "/mcp") return new Response("ok");
     const handler = createMcpHandler(() => createServer(env, Number(searchParams.get("tools"))), {

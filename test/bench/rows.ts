@@ -204,6 +204,23 @@ const longQueue: Row = {
   },
 };
 
+/** What the Orchestrator takes for the events that arise in one second: it keeps up while that is less than the second. */
+const events: Row = {
+  name: "one second's events of 200 instances, 10 each",
+  floorName: "the second in which they arise",
+  target: 1,
+  async measure({ floor }) {
+    const product: number[] = [];
+    for (let second = 0; second < 12; second++) {
+      const began = performance.now();
+      await floor.post(`/traffic?second=${second}&instances=200&events=10`, "");
+      // The first two spawn the instances and warm up.
+      if (second >= 2) product.push(performance.now() - began);
+    }
+    return { product, floor: product.map(() => 1_000) };
+  },
+};
+
 const nothing: Row = {
   name: "for comparison: the bare insert",
   floorName: "a request that does nothing",
@@ -226,5 +243,6 @@ export const ROWS: readonly Row[] = [
   turn,
   fiveAtOnce,
   longQueue,
+  events,
   nothing,
 ];

@@ -20,7 +20,7 @@ await model.start();
 const key = { ANTHROPIC_API_KEY: "a-key-for-the-bench", ANTHROPIC_BASE_URL: model.url };
 const runtime = await serveBuilt([
   { name: "product", config: "wrangler.toml", vars: { ...key, MAX_INSTANCES: "100000" } },
-  { name: "floor", config: "test/bench/floor.toml", vars: key },
+  { name: "floor", config: "test/bench/floor.toml", vars: { ...key, MAX_INSTANCES: "100000" } },
 ]);
 const results: Result[] = [];
 try {
