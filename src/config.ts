@@ -4,6 +4,7 @@
 import * as z from "zod";
 import { MadroxError } from "./errors.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
+import type { WorkspaceLimits } from "./workspace/quota.ts";
 
 /** Durations carry their unit in the name. Where a number comes from is said in the README's configuration table. */
 export interface Config {
@@ -31,6 +32,10 @@ export interface Config {
   /** Pause between two pieces of a simulated answer, so that it can be watched as it comes. */
   simulatorChunkDelayMs: number;
   workspacePrefix: string;
+  /** Of one workspace: bytes in all, files and folders, bytes of one file. */
+  workspace: WorkspaceLimits;
+  /** Whether a child has a workspace of its own unless its spawn says otherwise. */
+  enableIsolation: boolean;
   logLevel: LogLevel;
   /** Host names beside loopback under which the server may be asked for. */
   allowedHosts: readonly string[];
@@ -57,6 +62,19 @@ const amount = (fallback: number) =>
       const value = Number(text);
       if (Number.isFinite(value) && value > 0) return value;
       context.addIssue({ code: "custom", message: `must be a number above 0, not "${text}"` });
+      return z.NEVER;
+    });
+
+const flag = (fallback: boolean) =>
+  z
+    .string()
+    .optional()
+    .transform((text, context) => {
+      const value = text?.trim().toLowerCase() ?? "";
+      if (value === "") return fallback;
+      if (["true", "1", "yes", "on"].includes(value)) return true;
+      if (["false", "0", "no", "off"].includes(value)) return false;
+      context.addIssue({ code: "custom", message: `must be true or false, not "${text}"` });
       return z.NEVER;
     });
 
@@ -93,6 +111,10 @@ const Vars = z.object({
     .optional()
     .transform((text) => orNull(text) ?? "claude_orchestrator")
     .refine((text) => /^[A-Za-z0-9_-]{1,64}$/.test(text), "must be 1 to 64 letters, digits, _ or -"),
+  WORKSPACE_MAX_BYTES: count(256 * 1024 * 1024, 1),
+  WORKSPACE_MAX_FILES: count(10_000, 1),
+  WORKSPACE_MAX_FILE_BYTES: count(50 * 1024 * 1024, 1),
+  ENABLE_ISOLATION: flag(true),
   WORKSPACE_DIR: z
     .undefined("is not used: workspaces are kept in storage, not in a folder. Set WORKSPACE_PREFIX instead")
     .optional(),
@@ -133,6 +155,12 @@ export function configOf(env: Env): Config {
     modelIdleTimeoutMs: vars.MODEL_IDLE_TIMEOUT_SECONDS * 1000,
     simulatorChunkDelayMs: vars.SIMULATOR_CHUNK_DELAY_MS,
     workspacePrefix: vars.WORKSPACE_PREFIX,
+    workspace: {
+      bytes: vars.WORKSPACE_MAX_BYTES,
+      files: vars.WORKSPACE_MAX_FILES,
+      fileBytes: vars.WORKSPACE_MAX_FILE_BYTES,
+    },
+    enableIsolation: vars.ENABLE_ISOLATION,
     logLevel: vars.LOG_LEVEL,
     allowedHosts: vars.ALLOWED_HOSTS,
   };

@@ -20,6 +20,10 @@ interface Bindings {
   SIMULATOR_CHUNK_DELAY_MS?: string;
   WORKSPACE_PREFIX?: string;
   WORKSPACE_DIR?: string;
+  WORKSPACE_MAX_BYTES?: string;
+  WORKSPACE_MAX_FILES?: string;
+  WORKSPACE_MAX_FILE_BYTES?: string;
+  ENABLE_ISOLATION?: string;
   LOG_LEVEL?: string;
   ALLOWED_HOSTS?: string;
 }
