@@ -10,8 +10,9 @@ import { createRest, errorResponse, type RestEnv } from "./doors/rest.ts";
 import { MadroxError } from "./errors.ts";
 import type { InstanceTool } from "./instance/tool.ts";
 import { createLog, describe } from "./log.ts";
+import { FILE_TOOLS } from "./workspace/tools.ts";
 
-export function createApp(instanceTools: readonly InstanceTool[] = []): ExportedHandler<Env> {
+export function createApp(instanceTools: readonly InstanceTool[] = FILE_TOOLS): ExportedHandler<Env> {
   const app = new Hono<RestEnv>();
 
   app.use(async (c, next) => {
@@ -33,7 +34,8 @@ export function createApp(instanceTools: readonly InstanceTool[] = []): Exported
   app.route("/", createRest(instanceTools));
 
   app.notFound((c) => {
-    const allowed = METHODS[c.req.path.replace(/^(\/instances\/)[^/]+/, "$1:id")];
+    const route = c.req.path.replace(/^(\/instances\/)[^/]+/, "$1:id").replace(/(\/files\/).+/, "$1:path");
+    const allowed = METHODS[route];
     if (allowed && !allowed.includes(c.req.method)) {
       const error = new MadroxError("method_not_allowed", `${c.req.path} takes ${allowed.join(", ")}.`, {
         allow: allowed,
@@ -75,5 +77,8 @@ const METHODS: Record<string, readonly string[]> = {
   "/instances/:id": ["GET"],
   "/instances/:id/health": ["POST"],
   "/instances/:id/events": ["GET"],
+  "/instances/:id/files": ["GET"],
+  "/instances/:id/files/:path": ["GET", "PUT", "DELETE"],
+  "/instances/:id/workspace.zip": ["GET"],
   "/events": ["GET"],
 };

@@ -4,6 +4,7 @@
 import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
 import type { Funds } from "../orchestrator/ledger.ts";
+import type { WorkspaceHost } from "../workspace/remote.ts";
 import type { Followed } from "./live.ts";
 
 /** `waiting` is not final: the turn is open and waits for something (`waiting_for`). The last four are final. */
@@ -109,7 +110,8 @@ export interface Rest {
   working_on: string | null;
 }
 
-export interface InstanceApi {
+/** `files`: a call to the instance's workspace; what changes something is a `conflict` once the instance has ended. */
+export interface InstanceApi extends WorkspaceHost {
   /** Takes over spec and initial prompt. */
   wake(): Promise<void>;
   /** Ends the instance. Queued messages are cancelled; `force` stops the running turn too. Repeatable. */

@@ -12,6 +12,7 @@ import { describe, type Log } from "../log.ts";
 import type { Admission, CallOutcome } from "../orchestrator/api.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";
 import { first } from "../sqlite.ts";
+import type { WorkspaceApi } from "../workspace/api.ts";
 import { commitAnswer } from "./answers.ts";
 import { beginCall, breakOff, nextAttempt, noteStart, park, pause, postpone } from "./attempts.ts";
 import {
@@ -43,6 +44,7 @@ export interface EngineParts {
   claude: Claude;
   tools: ReadonlyMap<string, InstanceTool>;
   log: Log;
+  workspace: WorkspaceApi;
   now(): number;
   /** Before a model call: the registry's leave, or when to ask again. Throws when it can't be asked. */
   admit(ask: CallAsk, signal: AbortSignal): Promise<Admission>;
@@ -349,6 +351,7 @@ export class Engine {
           instanceId: store.spec.instance_id,
           key: `${store.spec.instance_id}:${call.tool_use_id}`,
           signal: abort.signal,
+          workspace: this.#parts.workspace,
         });
         if (!abort.signal.aborted) endTool(store, turn, call, result, now());
       }

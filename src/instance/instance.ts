@@ -6,11 +6,23 @@ import { type Answer, err, ok } from "../errors.ts";
 import { type Idempotency, recall, remember } from "../idempotency.ts";
 import { messageIdOf } from "../ids.ts";
 import { createLog, describe, type Log } from "../log.ts";
-import { instanceNameOf, orchestratorOf } from "../objects.ts";
+import { instanceNameOf, instanceOf, orchestratorOf } from "../objects.ts";
 import type { Admission, CallOutcome, OrchestratorApi } from "../orchestrator/api.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";
 import { migrate } from "../sqlite.ts";
 import { Waiters, within } from "../waiters.ts";
+import type { WorkspaceApi } from "../workspace/api.ts";
+import {
+  changesFiles,
+  type FileArguments,
+  type FileCall,
+  type FileResult,
+  noFiles,
+  serveFiles,
+  workspaceOf,
+} from "../workspace/remote.ts";
+import { FILE_TOOLS } from "../workspace/tools.ts";
+import { Workspace } from "../workspace/workspace.ts";
 import type { Checkup, InstanceApi, MessageView, OutputPage, OutputQuery, Rest, SendRequest } from "./api.ts";
 import { isFinal } from "./api.ts";
 import { resume } from "./attempts.ts";
@@ -18,7 +30,7 @@ import { Engine } from "./engine.ts";
 import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, viewOf } from "./inbox.ts";
 import { type Followed, follow, parseCursor } from "./live.ts";
 import { pageOf } from "./output.ts";
-import { terminated, unknownInstance } from "./refusals.ts";
+import { filesClosed, terminated, unknownInstance } from "./refusals.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
 import { confirm, emit, hasUnreported, reportOf, selfOf, standingOf, storedSpec } from "./self.ts";
 import type { InstanceTool } from "./tool.ts";
@@ -59,10 +71,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   #reporting: Promise<void> | undefined;
   /** How the last model call went, until the gate knows. */
   #outcome: CallOutcome | undefined;
+  #ownFiles: Workspace | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const { tenant, instanceId } = instanceNameOf(ctx.id.name);
+    this.#tenant = tenant;
     this.#id = instanceId;
     this.#config = configOf(env);
     this.#log = createLog(this.#config.logLevel, { tenant, instance_id: instanceId });
@@ -73,7 +87,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   /** The tools that the instances of this Worker may have. A spec names which of them an instance has. */
   protected tools(): readonly InstanceTool[] {
-    return [];
+    return FILE_TOOLS;
   }
 
   async wake(): Promise<void> {
@@ -245,6 +259,23 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return ok(pageOf(this.ctx.storage.sql, this.#transcript, this.#id, query));
   }
 
+  async files<Call extends FileCall>(call: Call, args: FileArguments<Call>): Promise<Answer<FileResult<Call>>> {
+    const engine = await this.#born();
+    if (!engine.ok) return engine.error.code === "conflict" ? noFiles(call, this.#id) : engine;
+    const { sql } = this.ctx.storage;
+    // Whoever is used for the first time by its files has an idle time as well.
+    if ((await this.ctx.storage.getAlarm()) === null) await this.#rest();
+    if (changesFiles(call) && selfOf(sql)?.ended === 2) return filesClosed(this.#id);
+    return serveFiles(this.#workspace(storedSpec(sql)?.workspace_owner ?? null), call, args);
+  }
+
+  /** The instance's own files, or those of the instance that it shares them with. */
+  #workspace(owner: string | null): WorkspaceApi {
+    if (owner !== null) return workspaceOf(instanceOf(this.env, this.#tenant, owner));
+    this.#ownFiles ??= new Workspace(this.ctx.storage, this.#config.workspace);
+    return this.#ownFiles;
+  }
+
   async checkup(): Promise<Answer<Checkup>> {
     const { sql } = this.ctx.storage;
     const self = this.#isBorn() ? selfOf(sql) : undefined;
@@ -384,6 +415,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     }
     const spec = storedSpec(storage.sql);
     if (!spec) throw new Error("The instance has tables but no spec.");
+    const given = new Set(spec.tools.map((tool) => tool.name));
     this.#engine = new Engine({
       store: {
         storage,
@@ -393,7 +425,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         maxSteps: this.#config.maxSteps,
       },
       claude: createClaude(this.#config),
-      tools: new Map(this.tools().map((tool) => [tool.name, tool])),
+      // Only what it was given at its spawn.
+      tools: new Map(this.tools().flatMap((tool) => (given.has(tool.name) ? [[tool.name, tool]] : []))),
+      workspace: this.#workspace(spec.workspace_owner ?? null),
       log: this.#log,
       now: () => Date.now(),
       admit: (ask, signal) => this.#admit(ask, signal),

@@ -11,6 +11,14 @@ export function unknownInstance(instanceId: string, subject = "The instance"): A
   );
 }
 
+/** For a change of the files of an instance that has ended. */
+export function filesClosed(instanceId: string): Answer<never> {
+  return err("conflict", `The instance ${instanceId} is terminated: its files can be read, but no longer changed.`, {
+    instance_id: instanceId,
+    state: "terminated",
+  });
+}
+
 export function terminated(instanceId: string): Answer<never> {
   return err(
     "conflict",

@@ -27,6 +27,8 @@ export interface InstanceSpec {
   max_tokens: number;
   system: string;
   tools: ToolDefinition[];
+  /** The instance in whose object its files are; null or absent (before there were files): its own. */
+  workspace_owner?: string | null;
   parent_instance_id: string | null;
   /** Whether message 0 is an initial prompt, which the instance takes over with its spec. */
   has_initial_prompt: boolean;

@@ -1,6 +1,7 @@
 /**
  * A tool that an instance can use. The engine takes its tools as a list and knows nothing else of them.
  */
+import type { WorkspaceApi } from "../workspace/api.ts";
 import type { ToolDefinition } from "./spec.ts";
 
 export interface ToolContext {
@@ -10,7 +11,13 @@ export interface ToolContext {
   key: string;
   /** Aborted when the turn is stopped or the tool's time is over. */
   signal: AbortSignal;
+  /** The instance's files: its own, or those it shares with its parent. */
+  workspace: WorkspaceApi;
 }
+
+/** Sets of tools that a spawn may name: each has all of the one before it, and what it adds. `none` has nothing. */
+export const TOOL_PRESETS = ["none", "read_only", "standard", "full"] as const;
+export type ToolPreset = (typeof TOOL_PRESETS)[number];
 
 export interface ToolResult {
   content: string;
@@ -20,10 +27,18 @@ export interface ToolResult {
 export interface InstanceTool extends ToolDefinition {
   /** Whether running it twice for one call does no harm. If not, a crash in its middle is reported to the model as such. */
   repeatable: boolean;
+  /** The smallest preset that has it. */
+  preset: ToolPreset;
   /** ms after which it is stopped and reported as failed; 120,000 unless given. */
   timeoutMs?: number;
   /** Throwing is the same as an error result with the exception's message. */
   run(input: Record<string, unknown>, context: ToolContext): Promise<ToolResult>;
+}
+
+/** The tools of a preset. */
+export function presetTools(tools: readonly InstanceTool[], preset: ToolPreset): InstanceTool[] {
+  const rank = (name: ToolPreset) => TOOL_PRESETS.indexOf(name);
+  return preset === "none" ? [] : tools.filter((tool) => rank(tool.preset) <= rank(preset));
 }
 
 /** The definition without its code, as it is frozen into a spec. */

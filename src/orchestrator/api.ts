@@ -21,6 +21,8 @@ export interface SpawnRequest {
   max_tokens: number;
   system: string;
   tools: ToolDefinition[];
+  /** Its own unless given. `parent`: the files of its parent, or of whoever that one shares them with. */
+  workspace?: "own" | "parent";
   parent_instance_id: string | null;
   initial_prompt: string | null;
   limits: LimitChange;

@@ -52,6 +52,7 @@ export function spawn(
     if (known) return known;
     let depth = 0;
     let path: string[] = [];
+    let workspaceOwner: string | null = null;
     if (request.parent_instance_id !== null) {
       const parent = rowOf(sql, request.parent_instance_id);
       if (!parent) return unknownInstance(request.parent_instance_id, "The parent instance");
@@ -62,6 +63,7 @@ export function spawn(
       }
       depth = parent.depth + 1;
       path = [...scopesOf(sql, parent.instance_id).slice(1)];
+      if (request.workspace === "parent") workspaceOwner = workspaceOwnerOf(sql, parent.instance_id);
       const tooDeep = familyRefusal(sql, parent, depth, rules);
       if (tooDeep) return tooDeep;
     }
@@ -86,6 +88,7 @@ export function spawn(
       max_tokens: request.max_tokens,
       system: request.system,
       tools: request.tools,
+      workspace_owner: workspaceOwner,
       parent_instance_id: request.parent_instance_id,
       has_initial_prompt: hasPrompt,
       depth,
@@ -126,6 +129,12 @@ export function spawn(
     };
     return remember(sql, request.idempotency, ok(receipt), now);
   });
+}
+
+/** The instance in whose object the files of this one are. */
+function workspaceOwnerOf(sql: SqlStorage, instanceId: string): string {
+  const { spec } = sql.exec<{ spec: string }>("SELECT spec FROM instance WHERE instance_id = ?", instanceId).one();
+  return (JSON.parse(spec) as InstanceSpec).workspace_owner ?? instanceId;
 }
 
 /** What an instance copies on its first use; from then on it watches its idle time itself. */

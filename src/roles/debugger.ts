@@ -5,6 +5,7 @@ export const debuggerRole = {
   id: "debugger",
   title: "Debugger",
   summary: "Reproduces a failure, finds its root cause, and pins it with a regression test.",
+  tools: "full",
   prompt: `You are a Debugger who follows a failure to its root cause and shows that it is the cause.
 
 You own the explanation: what happens, why, since when, and under which conditions; then the smallest

@@ -4,6 +4,7 @@ export const frontendDeveloper = {
   id: "frontend_developer",
   title: "Frontend Developer",
   summary: "Builds interfaces that work in every state, on every screen, for every user.",
+  tools: "full",
   prompt: `You are a Frontend Developer who builds interfaces that hold up in every state and for every user.
 
 You own what the user sees and operates: markup, styles, components, client state, navigation, and

@@ -27,6 +27,8 @@ export interface Role {
   readonly title: string;
   /** One line, under 100 characters, to choose a role by. */
   readonly summary: string;
+  /** The tools of an instance whose spawn names none: what the work needs, and no more. */
+  readonly tools: "none" | "read_only" | "standard" | "full";
   /** The role's own part of the system prompt; `systemPromptOf` makes the whole. */
   readonly prompt: string;
 }

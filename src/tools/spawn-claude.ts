@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { ALIASES, resolveModel } from "../claude/models.ts";
 import { MadroxError, unwrap } from "../errors.ts";
-import { definitionOf } from "../instance/tool.ts";
+import { definitionOf, type InstanceTool, presetTools, TOOL_PRESETS, type ToolPreset } from "../instance/tool.ts";
 import type { LimitChange } from "../orchestrator/limits.ts";
-import { ROLE_IDS, systemPromptOf } from "../roles/index.ts";
+import { ROLE_IDS, roleById, systemPromptOf } from "../roles/index.ts";
 import {
   assertSize,
   idempotencyKey,
@@ -32,6 +32,22 @@ function limitsIn(input: {
     timeout_minutes: input.timeout_minutes ?? input.resource_limits?.timeout_minutes,
     max_turn_minutes: input.max_turn_minutes,
   };
+}
+
+/** The tools that a spawn asks for. Throws `invalid_input`, naming those there are, for one that there is not. */
+function toolsFor(asked: ToolPreset | string[], all: readonly InstanceTool[]): InstanceTool[] {
+  if (!Array.isArray(asked)) return presetTools(all, asked);
+  const names = all.map((tool) => tool.name);
+  const unknown = asked.filter((name) => !names.includes(name));
+  if (unknown.length > 0) {
+    const shown = unknown.slice(0, 5).map((name) => JSON.stringify(name.slice(0, 60).toWellFormed()));
+    throw new MadroxError(
+      "invalid_input",
+      `tools: instances have no ${shown.join(", ")}. There are the presets ${TOOL_PRESETS.join(", ")}, or a list of: ${names.join(", ")}.`,
+      { issues: [{ field: "tools", problem: "names tools that there are not" }], presets: TOOL_PRESETS, tools: names },
+    );
+  }
+  return all.filter((tool) => asked.includes(tool.name));
 }
 
 /** A system prompt's size in bytes, at most: it is part of every model call. */
@@ -65,6 +81,16 @@ export const spawnClaude = defineTool({
       .describe("Output tokens of one model call, thinking included"),
     initial_prompt: prose().optional().describe("A first message"),
     parent_instance_id: instanceId.optional().describe("The instance that this one belongs to; it ends with it"),
+    tools: z
+      .union([z.enum(TOOL_PRESETS), z.array(z.string()).max(100)])
+      .optional()
+      .describe("none, read_only, standard, full, or a list of tool names. Default: what its role needs"),
+    workspace: z
+      .enum(["own", "parent"])
+      .optional()
+      .describe(
+        "own: files of its own; parent: it works in its parent's files. Default: own, unless the server says otherwise",
+      ),
     ...spendingLimits,
     timeout_minutes: timeoutMinutes,
     resource_limits: z
@@ -81,6 +107,7 @@ export const spawnClaude = defineTool({
     name: z.string(),
     role: z.string(),
     model: z.string(),
+    tools: z.array(z.string()),
     message_id: z.string().optional(),
   }),
   async run(context, input) {
@@ -120,6 +147,15 @@ export const spawnClaude = defineTool({
         "Shorten it; longer material belongs into a message.",
       );
     if (input.initial_prompt) assertSize("initial_prompt", input.initial_prompt);
+    if (input.workspace === "parent" && input.parent_instance_id === undefined) {
+      throw new MadroxError(
+        "invalid_input",
+        "workspace: parent needs a parent_instance_id. Name the instance whose files it shares, or leave workspace out.",
+        { field: "workspace" },
+      );
+    }
+    const shared = input.parent_instance_id !== undefined && !context.config.enableIsolation;
+    const tools = toolsFor(input.tools ?? roleById(input.role).tools, context.instanceTools);
 
     const receipt = unwrap(
       await context.orchestrator.spawn({
@@ -130,7 +166,8 @@ export const spawnClaude = defineTool({
         effort: input.effort ?? null,
         max_tokens: input.max_tokens,
         system: systemPromptOf(input.role, input.system_prompt),
-        tools: context.instanceTools.map(definitionOf),
+        tools: tools.map(definitionOf),
+        workspace: input.workspace ?? (shared ? "parent" : "own"),
         parent_instance_id: input.parent_instance_id ?? null,
         initial_prompt: input.initial_prompt ?? null,
         limits: limitsIn(input),
@@ -146,6 +183,7 @@ export const spawnClaude = defineTool({
       name: input.name,
       role: input.role,
       model: model.id,
+      tools: tools.map((tool) => tool.name),
       limits: receipt.limits,
       remaining: receipt.remaining,
       ...(receipt.message_id ? { message_id: receipt.message_id } : {}),

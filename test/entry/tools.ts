@@ -22,6 +22,7 @@ export const TEST_TOOLS: readonly InstanceTool[] = [
     description: "Repeatable: reading it twice changes nothing.",
     input_schema: anything,
     repeatable: true,
+    preset: "read_only",
     async run(input, context) {
       await ran("lookup", input, context);
       return { content: `found ${String(input.value ?? "nothing")}` };
@@ -32,6 +33,7 @@ export const TEST_TOOLS: readonly InstanceTool[] = [
     description: "Not repeatable: each run counts.",
     input_schema: anything,
     repeatable: false,
+    preset: "read_only",
     async run(input, context) {
       await ran("charge", input, context);
       return { content: "charged" };
@@ -42,6 +44,7 @@ export const TEST_TOOLS: readonly InstanceTool[] = [
     description: "Takes as many milliseconds as its value says.",
     input_schema: anything,
     repeatable: true,
+    preset: "read_only",
     async run(input, context) {
       await ran("slow", input, context);
       await new Promise((done) => setTimeout(done, Number(input.value) || 300));
@@ -53,6 +56,7 @@ export const TEST_TOOLS: readonly InstanceTool[] = [
     description: "Fails.",
     input_schema: anything,
     repeatable: true,
+    preset: "read_only",
     async run(input, context) {
       await ran("failing", input, context);
       throw new Error("the disk is on fire");

@@ -5,14 +5,15 @@
 import { createApp } from "../../src/app.ts";
 import { Instance as ProductInstance } from "../../src/instance/instance.ts";
 import type { InstanceTool } from "../../src/instance/tool.ts";
+import { FILE_TOOLS } from "../../src/workspace/tools.ts";
 import { TEST_TOOLS } from "./tools.ts";
 
 export { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
 
 export class Instance extends ProductInstance {
   protected override tools(): readonly InstanceTool[] {
-    return TEST_TOOLS;
+    return [...super.tools(), ...TEST_TOOLS];
   }
 }
 
-export default createApp(TEST_TOOLS);
+export default createApp([...FILE_TOOLS, ...TEST_TOOLS]);
