@@ -80,6 +80,28 @@ const ANSWERS: Record<string, () => Promise<Json[]>> = {
     const child = { name: "Bo", parent_instance_id: parent.instance_id, initial_prompt: "Begin." };
     return [parent, await tool("spawn_claude", child)];
   },
+  list_instance_files: async () => {
+    const id = await spawn();
+    const empty = await tool("list_instance_files", { instance_id: id });
+    await tool("write_instance_file", { instance_id: id, path: "a/b.txt", content: "x" });
+    return [empty, await tool("list_instance_files", { instance_id: id, limit: 1 })];
+  },
+  retrieve_instance_file: async () => {
+    const id = await spawn();
+    await tool("write_instance_file", { instance_id: id, path: "a/b.txt", content: "text" });
+    return [
+      await tool("retrieve_instance_file", { instance_id: id, path: "a/b.txt" }),
+      await tool("retrieve_instance_file", { instance_id: id, path: "a/b.txt", encoding: "base64", length: 1 }),
+    ];
+  },
+  write_instance_file: async () => {
+    const id = await spawn();
+    const file = { instance_id: id, path: "a/b.txt" };
+    return [
+      await tool("write_instance_file", { ...file, content: "one" }),
+      await tool("write_instance_file", { ...file, content: "dHdv", encoding: "base64" }),
+    ];
+  },
   set_limits: async () => {
     const id = await spawn();
     return [

@@ -86,7 +86,7 @@ async function refusedAtBothDoors(name: string, input: unknown): Promise<Refusal
 }
 
 interface Fields {
-  properties: Record<string, { type?: string }>;
+  properties: Record<string, { type?: string; anyOf?: { type?: string }[] }>;
   required?: string[];
 }
 
@@ -105,8 +105,8 @@ describe("a tool that is called wrongly", () => {
 
   it.each(
     EVERY_TOOL.flatMap(({ name, properties }) =>
-      Object.entries(properties).flatMap(([field, { type }]) => [
-        { name, field, value: type === "array" ? 7 : ["wrong"] },
+      Object.entries(properties).flatMap(([field, { type, anyOf = [] }]) => [
+        { name, field, value: [type, ...anyOf.map((one) => one.type)].includes("array") ? 7 : ["wrong"] },
         { name, field, value: null },
       ]),
     ),

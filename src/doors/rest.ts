@@ -15,6 +15,7 @@ import { jsonSchemaOf, type ToolAnswer } from "../tools/tool.ts";
 import { VERSION } from "../version.ts";
 import { type CallContext, contextOf } from "./context.ts";
 import { eventStream, PULL_MS } from "./events.ts";
+import { createFiles } from "./files.ts";
 import { MAX_BODY_BYTES } from "./mcp.ts";
 
 export interface RestEnv {
@@ -129,6 +130,21 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
       return { events, cursor: page.cursor, end: resting && events.length === 0 };
     });
   });
+
+  app.get("/instances/:id/files", async (c) => {
+    const { limit, recursive, ...query } = c.req.query();
+    const input = {
+      ...query,
+      instance_id: c.req.param("id"),
+      ...(limit === undefined ? {} : { limit: wholeNumber(limit) }),
+      ...(recursive === undefined
+        ? {}
+        : { recursive: recursive === "false" ? false : recursive === "true" || recursive }),
+    };
+    return json(await execute(c.get("call"), "list_instance_files", input));
+  });
+
+  app.route("/", createFiles());
 
   app.get("/events", async (c) => {
     const { orchestrator } = c.get("call");

@@ -4,12 +4,15 @@
 import { getInstanceOutput } from "./get-instance-output.ts";
 import { getInstanceStatus } from "./get-instance-status.ts";
 import { interruptInstance } from "./interrupt-instance.ts";
+import { listInstanceFiles } from "./list-instance-files.ts";
+import { retrieveInstanceFile } from "./retrieve-instance-file.ts";
 import { sendToInstance } from "./send-to-instance.ts";
 import { setLimits } from "./set-limits.ts";
 import { spawnClaude } from "./spawn-claude.ts";
 import { terminateInstance } from "./terminate-instance.ts";
 import type { Tool } from "./tool.ts";
 import { wait } from "./wait.ts";
+import { writeInstanceFile } from "./write-instance-file.ts";
 
 export const CATALOGUE: readonly Tool[] = [
   spawnClaude,
@@ -20,6 +23,9 @@ export const CATALOGUE: readonly Tool[] = [
   interruptInstance,
   terminateInstance,
   setLimits,
+  listInstanceFiles,
+  retrieveInstanceFile,
+  writeInstanceFile,
 ];
 
 const byName: ReadonlyMap<string, Tool> = new Map(CATALOGUE.map((tool) => [tool.name, tool]));

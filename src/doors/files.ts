@@ -1,0 +1,129 @@
+/**
+ * Files over REST: as they are, with their media type. They are written by models and anyone they listen to, so a browser
+ * must never run one as a page of this server: each is a download, in a sandbox without an origin.
+ */
+import { Hono } from "hono";
+import { MadroxError } from "../errors.ts";
+import { isInstanceId } from "../ids.ts";
+import type { WorkspaceApi, Written } from "../workspace/api.ts";
+import { workspaceOf } from "../workspace/remote.ts";
+import type { CallContext } from "./context.ts";
+import type { RestEnv } from "./rest.ts";
+
+export function createFiles(): Hono<RestEnv> {
+  const app = new Hono<RestEnv>();
+
+  app.get("/instances/:id/files/*", async (c) => {
+    const files = filesOf(c.get("call"), c.req.param("id"));
+    const path = pathOf(c.req.raw);
+    const { size, version } = await files.stat(path);
+    const range = rangeOf(c.req.header("range"), size);
+    const { body, ...file } = await files.open(path, range);
+    if (file.version !== version) throw changed(path);
+    const headers = fileHeaders(path, file.media_type, file.version);
+    if (c.req.header("if-none-match") === headers.etag) {
+      await body.cancel();
+      return new Response(null, { status: 304, headers });
+    }
+    const length = range?.length ?? file.size;
+    return new Response(body.pipeThrough(new FixedLengthStream(length)), {
+      status: range ? 206 : 200,
+      headers: {
+        ...headers,
+        "content-length": String(length),
+        "accept-ranges": "bytes",
+        ...(range ? { "content-range": `bytes ${range.offset}-${range.offset + length - 1}/${size}` } : {}),
+      },
+    });
+  });
+
+  app.put("/instances/:id/files/*", async (c) => {
+    const files = filesOf(c.get("call"), c.req.param("id"));
+    const expected = expectedOf(c.req.raw);
+    const { body } = c.req.raw;
+    const path = pathOf(c.req.raw);
+    const options = expected === undefined ? {} : { expected };
+    const file: Written = body
+      ? await files.upload(path, body as ReadableStream<Uint8Array>, options)
+      : await files.write(path, new Uint8Array(), options);
+    return Response.json(
+      { success: true, message: `${file.created ? "Created" : "Replaced"} ${file.path}.`, ...file },
+      { status: file.created ? 201 : 200, headers: { etag: etagOf(file.version) } },
+    );
+  });
+
+  app.delete("/instances/:id/files/*", async (c) => {
+    const files = filesOf(c.get("call"), c.req.param("id"));
+    const expected = expectedOf(c.req.raw);
+    const path = pathOf(c.req.raw);
+    const recursive = c.req.query("recursive") === "true";
+    const deleted = await files.delete(path, { recursive, ...(expected === undefined ? {} : { expected }) });
+    return c.json({ success: true, message: `Deleted ${path}.`, path, ...deleted });
+  });
+
+  app.get("/instances/:id/workspace.zip", async (c) => {
+    const id = c.req.param("id");
+    const { body } = await filesOf(c.get("call"), id).zip();
+    const { etag: _none, ...headers } = fileHeaders(`${id}.zip`, "application/zip", "");
+    return new Response(body, { headers });
+  });
+
+  return app;
+}
+
+function filesOf(call: CallContext, id: string): WorkspaceApi {
+  if (isInstanceId(id)) return workspaceOf(call.instance(id));
+  throw new MadroxError("invalid_input", "That is no instance id: they look like inst_01K...", {
+    field: "instance_id",
+  });
+}
+
+/** What stands after /files/, decoded once. */
+function pathOf(request: Request): string {
+  const { pathname } = new URL(request.url);
+  const encoded = pathname.slice(pathname.indexOf("/files/") + "/files/".length);
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    throw new MadroxError("invalid_input", "The path is not percent-encoded UTF-8.", { field: "path" });
+  }
+}
+
+const etagOf = (version: string) => `"${version}"`;
+
+/** If-Match names the version to change, If-None-Match: * says that there must be none. */
+function expectedOf(request: Request): string | undefined {
+  const match = request.headers.get("if-match");
+  if (request.headers.get("if-none-match")?.trim() === "*") return "new";
+  if (match === null || match.trim() === "*") return undefined;
+  return match.trim().replace(/^"(.*)"$/, "$1");
+}
+
+/** One range of bytes; null for none, and for what is not understood, which may be ignored (RFC 9110, 14.2). */
+function rangeOf(header: string | undefined, size: number): { offset: number; length: number } | null {
+  const [, from = "", to = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? "") ?? [];
+  if (from === "" && to === "") return null;
+  const offset = from === "" ? Math.max(0, size - Number(to)) : Number(from);
+  const end = from === "" || to === "" ? size : Math.min(size, Number(to) + 1);
+  if (offset < end) return { offset, length: end - offset };
+  throw new MadroxError("invalid_input", `The range is outside the file, which has ${size} bytes.`, { size });
+}
+
+function changed(path: string): MadroxError {
+  return new MadroxError("conflict", `${path} was changed while it was read. Ask again.`, { path });
+}
+
+function fileHeaders(path: string, mediaType: string, version: string) {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const plain = name.replace(/[^A-Za-z0-9._-]/g, "_");
+  const encoded = encodeURIComponent(name).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+  return {
+    "content-type": mediaType.startsWith("text/") ? `${mediaType}; charset=utf-8` : mediaType,
+    "content-disposition": `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`,
+    "content-security-policy": "sandbox; default-src 'none'",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "private, no-cache",
+    etag: etagOf(version),
+  };
+}

@@ -1,0 +1,618 @@
+/**
+ * An instance's files: from inside with its tools, from outside over both doors, and kept apart from everyone else's.
+ */
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { unzipSync } from "fflate";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { WorkspaceLimits } from "../src/workspace/quota.ts";
+import { FILE_TOOLS } from "../src/workspace/tools.ts";
+import { Workspace } from "../src/workspace/workspace.ts";
+import { type Json, output, request, send, spawn, tool } from "./support/door.ts";
+import { installModel, scriptModel } from "./support/model.ts";
+
+const model = installModel();
+beforeEach(() => scriptModel(() => undefined));
+
+const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+const LIMITS: WorkspaceLimits = { bytes: 200 * 1024 * 1024, files: 10_000, fileBytes: 60 * 1024 * 1024 };
+
+interface File {
+  path: string;
+  type: string;
+  size: number;
+  version: string;
+}
+
+/** A model that makes these calls, one after the other, and then says what they gave. Returns the results. */
+async function use(id: string, ...calls: { name: string; input: Record<string, unknown> }[]) {
+  const results: { text: string; isError: boolean }[] = [];
+  const marker = crypto.randomUUID();
+  scriptModel((call) => {
+    if (!JSON.stringify(call.body.messages).includes(marker)) return undefined;
+    results.push(...call.toolResults.map(({ text, isError }) => ({ text, isError })));
+    const next = calls[results.length];
+    return { blocks: next ? [{ type: "tool_use", ...next }] : [{ type: "text", text: "Done." }] };
+  });
+  const answer = await send(id, `Work on ${marker}.`, { timeout_seconds: 50 });
+  expect(answer).toMatchObject({ success: true, status: "completed" });
+  return results;
+}
+
+async function files(id: string): Promise<File[]> {
+  const answer = await tool("list_instance_files", { instance_id: id, limit: 1000 });
+  expect(answer).toMatchObject({ success: true });
+  return (answer.files as File[]).filter((file) => file.type === "file");
+}
+
+const write = (id: string, path: string, content: string, more: Record<string, unknown> = {}): Promise<Json> =>
+  tool("write_instance_file", { instance_id: id, path, content, ...more });
+const read = (id: string, path: string, more: Record<string, unknown> = {}): Promise<Json> =>
+  tool("retrieve_instance_file", { instance_id: id, path, ...more });
+
+/** Runs against a workspace in a real object's storage, without the doors. */
+async function inObject<T>(id: string, work: (files: Workspace, state: DurableObjectState) => Promise<T>): Promise<T> {
+  return runInDurableObject(objectOf(id), (_instance, state) => work(new Workspace(state.storage, LIMITS), state));
+}
+
+/** The code of a failure, and its message. */
+async function failure(work: Promise<unknown>): Promise<{ code: string; message: string; details?: object }> {
+  return work.then(
+    () => expect.fail("It did not fail."),
+    (error) => error as { code: string; message: string },
+  );
+}
+
+describe("an instance's own files", () => {
+  it("are written, read, edited (wrong, then right), found, searched, moved and deleted by its tools", async () => {
+    const id = await spawn();
+    const source = "export function add(a: number, b: number) {\n  return a - b;\n}\n";
+    const results = await use(
+      id,
+      { name: "write_file", input: { path: "src/add.ts", content: source } },
+      { name: "write_file", input: { path: "notes/todo.md", content: "# To do\n\n- fix add\n" } },
+      { name: "list_files", input: { recursive: true } },
+      { name: "edit_file", input: { path: "src/add.ts", old_text: "  return a  - b;", new_text: "  return a + b;" } },
+      { name: "edit_file", input: { path: "src/add.ts", old_text: "  return a - b;", new_text: "  return a + b;" } },
+      { name: "read_file", input: { path: "src/add.ts", start_line: 2, max_lines: 1 } },
+      { name: "search_files", input: { pattern: "A + B", ignore_case: true, context: 1 } },
+      { name: "search_files", input: { pattern: "^- \\w+ add$", regex: true, include: "*.md" } },
+      { name: "find_files", input: { pattern: "**/*.ts" } },
+      { name: "move_file", input: { from: "notes", to: "docs/notes" } },
+      { name: "delete_file", input: { path: "docs" } },
+      { name: "delete_file", input: { path: "docs", recursive: true } },
+      { name: "list_files", input: { recursive: true } },
+    );
+    expect(results.map(({ isError }) => isError)).toEqual(results.map((_, i) => i === 3 || i === 10));
+    expect(results[2]?.text).toBe(`notes/\nnotes/todo.md (19 bytes)\nsrc/\nsrc/add.ts (${source.length} bytes)`);
+    expect(results[3]?.text).toContain("Line 2 comes near (its white space differs");
+    expect(results[4]?.text).toMatch(/^Replaced at line 2 of src\/add\.ts: \d+ bytes, version \d+\.$/);
+    expect(results[5]?.text).toMatch(/^src\/add\.ts, lines 2 to 2, .* Go on with start_line=3\.\n {2}return a \+ b;$/);
+    expect(results[6]?.text).toContain("src/add.ts:2:   return a + b;");
+    expect(results[6]?.text).toContain("src/add.ts-3- }");
+    expect(results[7]?.text).toContain("notes/todo.md:3: - fix add");
+    expect(results[8]?.text).toBe(`src/add.ts (${source.length} bytes)`);
+    expect(results[12]?.text).toBe(`src/\nsrc/add.ts (${source.length} bytes)`);
+    expect((await output(id)).filter((row) => row.type === "tool_result")).toHaveLength(13);
+  });
+
+  it("survive the eviction of its object, and are there from outside", async () => {
+    const id = await spawn();
+    await use(id, { name: "write_file", input: { path: "a.txt", content: "kept" } });
+    await evictDurableObject(objectOf(id));
+    expect(await read(id, "a.txt")).toMatchObject({
+      success: true,
+      content: "kept",
+      encoding: "utf-8",
+      size: 4,
+      media_type: "text/plain",
+      next_offset: null,
+    });
+  });
+
+  it("cost an instance nothing that has none", async () => {
+    const id = await spawn();
+    await send(id, "hello");
+    const tables = await runInDurableObject(objectOf(id), (_instance, { storage }) =>
+      storage.sql.exec("SELECT name FROM sqlite_master WHERE name LIKE '%vfs%'").toArray(),
+    );
+    expect(tables).toEqual([]);
+  });
+
+  it("are apart from those of another with the same paths", async () => {
+    const ids = await Promise.all([spawn(), spawn()]);
+    await Promise.all(
+      ids.map(async (id) => {
+        for (let i = 0; i < 20; i++) await write(id, `same/${i % 5}.txt`, `${id} ${i}`);
+      }),
+    );
+    for (const id of ids) {
+      expect((await files(id)).map((file) => file.path)).toEqual([0, 1, 2, 3, 4].map((i) => `same/${i}.txt`));
+      for (let i = 0; i < 5; i++) expect((await read(id, `same/${i}.txt`)).content).toBe(`${id} ${15 + i}`);
+    }
+  });
+
+  it("are changed once by a call that runs again after a crash", async () => {
+    const id = await spawn();
+    await inObject(id, async (workspace, { storage }) => {
+      storage.sql.exec(
+        "CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, body_hash TEXT NOT NULL, answer TEXT NOT NULL, created_at INTEGER NOT NULL)",
+      );
+      const edit = FILE_TOOLS.find((known) => known.name === "edit_file") ?? expect.fail("no edit_file");
+      await workspace.write("a.txt", bytesOf("x"), {});
+      const context = {
+        tenant: "default",
+        instanceId: id,
+        key: "call-1",
+        signal: AbortSignal.timeout(1000),
+        workspace,
+      };
+      const run = () => edit.run({ path: "a.txt", old_text: "x", new_text: "xx" }, context);
+      expect(await run()).toEqual(await run());
+      expect((await workspace.lines("a.txt", { start: 1, max: 9, column: 0 })).text).toBe("xx");
+    });
+  });
+});
+
+describe("from outside", () => {
+  it("binary content goes in and out whole, and in pieces", async () => {
+    const id = await spawn();
+    const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
+    const content = btoa(String.fromCharCode(...bytes));
+    expect(await write(id, "b.bin", content, { encoding: "base64" })).toMatchObject({
+      success: true,
+      size: 256,
+      created: true,
+    });
+    expect(await read(id, "b.bin")).toMatchObject({
+      content,
+      encoding: "base64",
+      media_type: "application/octet-stream",
+    });
+    expect(await read(id, "b.bin", { encoding: "utf-8" })).toMatchObject({ success: false, error: "invalid_input" });
+    expect(await read(id, "b.bin", { offset: 65, length: 2 })).toMatchObject({ content: "AB", next_offset: 67 });
+    await write(id, "ü.txt", "aüb");
+    expect(await read(id, "ü.txt", { length: 2 })).toMatchObject({ content: "a", next_offset: 1, size: 4 });
+    expect(await read(id, "u\u0308.txt", { offset: 1 })).toMatchObject({ content: "üb", path: "ü.txt" });
+  });
+
+  it("a stale overwrite is a conflict that names the version, and loses nothing", async () => {
+    const id = await spawn();
+    const first = await write(id, "a.txt", "one", { expected_version: "new" });
+    const second = await write(id, "a.txt", "two", { expected_version: first.version });
+    expect(second).toMatchObject({ success: true, created: false });
+    for (const expected_version of [first.version, "new"]) {
+      const stale = await write(id, "a.txt", "three", { expected_version });
+      expect(stale).toMatchObject({ success: false, error: "conflict", details: { version: second.version } });
+    }
+    expect((await read(id, "a.txt")).content).toBe("two");
+    await tool("write_instance_file", { instance_id: id, path: "k", content: "1", idempotency_key: "k1" });
+    const again = await tool("write_instance_file", {
+      instance_id: id,
+      path: "k",
+      content: "1",
+      idempotency_key: "k1",
+    });
+    expect(again).toMatchObject({ success: true, created: true });
+  });
+
+  it("REST takes and gives files as they are, and no browser runs them", async () => {
+    const id = await spawn();
+    const page = "<script>alert(1)</script>";
+    const url = `/instances/${id}/files/site/${encodeURIComponent('in "dex ü.html')}`;
+    const put = await request(url, { method: "PUT", body: page, headers: { "if-none-match": "*" } });
+    expect(put.status).toBe(201);
+    const etag = put.headers.get("etag") ?? "";
+    expect(await put.json()).toMatchObject({ success: true, path: 'site/in "dex ü.html', size: page.length });
+    const got = await request(url);
+    expect(await got.text()).toBe(page);
+    expect(Object.fromEntries(got.headers)).toMatchObject({
+      "content-type": "text/html; charset=utf-8",
+      "content-length": String(page.length),
+      "x-content-type-options": "nosniff",
+      "content-security-policy": "sandbox; default-src 'none'",
+      "content-disposition": "attachment; filename=\"in__dex__.html\"; filename*=UTF-8''in%20%22dex%20%C3%BC.html",
+      etag,
+    });
+    const part = await request(url, { headers: { range: "bytes=1-6" } });
+    expect([part.status, part.headers.get("content-range"), await part.text()]).toEqual([
+      206,
+      `bytes 1-6/${page.length}`,
+      "script",
+    ]);
+    expect((await request(url, { headers: { "if-none-match": etag } })).status).toBe(304);
+    expect((await request(url, { method: "PUT", body: "x", headers: { "if-match": '"0"' } })).status).toBe(409);
+    expect((await request(`/instances/${id}/files?recursive=false`).then((r) => r.json())) as Json).toMatchObject({
+      files: [{ path: "site", type: "folder" }],
+    });
+    expect((await request(url, { method: "DELETE", headers: { "if-match": etag } })).status).toBe(200);
+    expect((await request(url)).status).toBe(404);
+    expect((await request(url, { method: "POST" })).status).toBe(405);
+    expect((await request(`/instances/${id}/files/empty`, { method: "PUT" })).status).toBe(201);
+  });
+
+  it("the whole workspace is a zip, byte for byte", async () => {
+    const id = await spawn();
+    const big = new Uint8Array(1_500_000).map((_, i) => (i * 7) % 251);
+    const expected: Record<string, Uint8Array> = {
+      "a/ü.txt": bytesOf("Grüße"),
+      "a/b/empty": new Uint8Array(),
+      "big.bin": big,
+    };
+    for (const [path, body] of Object.entries(expected)) {
+      const url = `/instances/${id}/files/${path.split("/").map(encodeURIComponent).join("/")}`;
+      expect((await request(url, { method: "PUT", body })).status).toBe(201);
+    }
+    const zip = await request(`/instances/${id}/workspace.zip`);
+    expect(zip.headers.get("content-type")).toBe("application/zip");
+    const found = unzipSync(new Uint8Array(await zip.arrayBuffer()));
+    expect(
+      Object.keys(found)
+        .filter((name) => !name.endsWith("/"))
+        .sort(),
+    ).toEqual(Object.keys(expected).sort());
+    for (const [path, body] of Object.entries(expected)) expect(found[path]).toEqual(body);
+  });
+});
+
+/** Paths that lead nowhere, and never out. */
+const BAD_PATHS: [string, string][] = [
+  ["a parent folder", "../secret"],
+  ["parents in the middle", "a/../../secret"],
+  ["two dots at the end", "a/.."],
+  ["three dots", "..."],
+  ["an absolute path", "/etc/passwd"],
+  ["two slashes", "//etc/passwd"],
+  ["an empty segment", "a//b"],
+  ["a slash at the end", "a/"],
+  ["a backslash", "..\\secret"],
+  ["a drive", "C:\\windows"],
+  ["a NUL", "a\0b"],
+  ["a line feed", "a\nb"],
+  ["an escape character", "a\u001b[0m"],
+  ["a line separator", "a\u2028b"],
+  ["fullwidth dots", "．．/secret"],
+  ["a two dot leader", "\u2025/secret"],
+  ["a fullwidth slash", "a／b"],
+  ["a fullwidth backslash", "a＼b"],
+  ["a lone surrogate", "a\ud800"],
+  ["4 KB", `${"x/".repeat(2_048)}x`],
+  ["a name of 300 bytes", "x".repeat(300)],
+  ["100 levels", `${"x/".repeat(99)}x`],
+  ["nothing", ""],
+  ["a dot", "."],
+];
+
+describe("a path that is none", () => {
+  it("is refused at every door that takes one, and changes nothing", async () => {
+    const id = await spawn();
+    await write(id, "a.txt", "safe");
+    const before = await files(id);
+    for (const [what, path] of BAD_PATHS) {
+      const context = `${what} (${JSON.stringify(path).slice(0, 60)})`;
+      for (const answer of [await write(id, path, "evil"), await read(id, path)]) {
+        expect(answer, context).toMatchObject({ success: false, error: "invalid_input" });
+        expect(answer.message.length, context).toBeLessThan(500);
+      }
+      // Below /files/ the URL's own rules come first: they never lead anywhere else than to a refusal.
+      const url = `/instances/${id}/files/${encodeURIComponent(path.toWellFormed())}`;
+      if (path.isWellFormed() && path !== "" && path !== ".") {
+        for (const method of ["GET", "PUT", "DELETE"]) {
+          const response = await request(url, { method, ...(method === "PUT" ? { body: "evil" } : {}) });
+          expect(response.status, `${method} ${context}`).toBeGreaterThanOrEqual(400);
+          expect(response.status, `${method} ${context}`).toBeLessThan(500);
+          expect(await response.json()).toMatchObject({ success: false });
+        }
+      }
+    }
+    const paths = BAD_PATHS.map(([, path]) => path).filter((path) => path.isWellFormed());
+    const results = await use(
+      id,
+      ...paths.flatMap((path) => [
+        { name: "write_file", input: { path, content: "evil" } },
+        { name: "move_file", input: { from: "a.txt", to: path } },
+        { name: "delete_file", input: { path, recursive: true } },
+      ]),
+    );
+    for (const result of results) expect(result).toMatchObject({ isError: true });
+    expect(await files(id)).toEqual(before);
+  });
+
+  it("names a folder to look in: the same, but the workspace itself may be named", async () => {
+    const id = await spawn();
+    await write(id, "a/b.txt", "x");
+    const list = (path: string) => tool("list_instance_files", { instance_id: id, path });
+    for (const path of ["", ".", "a", "a/", "./a"]) expect(await list(path)).toMatchObject({ success: true });
+    for (const path of ["..", "../a", "/a", "a\\b", "a//"])
+      expect(await list(path)).toMatchObject({ error: "invalid_input" });
+    const cursor = await tool("list_instance_files", { instance_id: id, cursor: "../x" });
+    expect(cursor).toMatchObject({ success: false, error: "invalid_input" });
+  });
+
+  it("only looks like one: it is just a name", async () => {
+    const id = await spawn();
+    const names = ["%2e%2e%2fsecret", "CON", "aux.txt", "..a", "a..b", ".hidden", "~", "a b", "ﷺ", "$(x)", "-rf", "*"];
+    for (const name of names) expect(await write(id, name, name), name).toMatchObject({ success: true, path: name });
+    expect((await files(id)).map((file) => file.path).sort()).toEqual(names.sort());
+    for (const name of names) expect((await read(id, name)).content).toBe(name);
+  });
+});
+
+describe("quotas", () => {
+  const small: WorkspaceLimits = { bytes: 1_000, files: 5, fileBytes: 600 };
+  const tight = <T>(id: string, work: (files: Workspace) => Promise<T>) =>
+    runInDurableObject(objectOf(id), (_instance, { storage }) => work(new Workspace(storage, small)));
+
+  it("refuse what is over, with the numbers, and change nothing", async () => {
+    const id = await spawn();
+    await tight(id, async (workspace) => {
+      const file = (size: number) => new Uint8Array(size);
+      await workspace.write("a", file(600), {});
+      expect(await failure(workspace.write("b", file(601), {}))).toMatchObject({
+        code: "too_large",
+        message: expect.stringContaining("601 bytes, and a file has at most 600"),
+      });
+      expect(await failure(workspace.write("b", file(401), {}))).toMatchObject({
+        code: "limit_reached",
+        details: { used_bytes: 600, limit_bytes: 1_000, needed_bytes: 401 },
+      });
+      await workspace.write("a", file(500), {});
+      await workspace.write("b", file(500), {});
+      expect(await failure(workspace.write("c/d/e/f", file(0), {}))).toMatchObject({
+        details: { used_files: 2, limit_files: 5, needed_files: 4 },
+      });
+      expect(await workspace.usage()).toMatchObject({ bytes: 1_000, files: 2 });
+      expect(await failure(workspace.move("a", "x/y/z/w/a", { overwrite: false }))).toMatchObject({
+        code: "limit_reached",
+      });
+      const stream = new Blob([file(700)]).stream();
+      expect(await failure(workspace.upload("a", stream, {}))).toMatchObject({ code: "too_large" });
+      const grown = new Blob([file(501)]).stream();
+      expect(await failure(workspace.upload("a", grown, {}))).toMatchObject({ code: "limit_reached" });
+      await workspace.upload("a", new Blob([file(500)]).stream(), {});
+      expect(await workspace.usage()).toMatchObject({ bytes: 1_000, files: 2 });
+      await workspace.delete("b", { recursive: false });
+      await workspace.write("c/d", file(500), {});
+    });
+  });
+
+  it("hold for what is stored: a file that is written again and again leaves nothing behind", async () => {
+    const id = await spawn();
+    await inObject(id, async (workspace, { storage }) => {
+      await workspace.write("a", crypto.getRandomValues(new Uint8Array(50_000)), {});
+      const before = storage.sql.databaseSize;
+      for (let i = 0; i < 100; i++) await workspace.write("a", crypto.getRandomValues(new Uint8Array(50_000)), {});
+      const body = new Blob([crypto.getRandomValues(new Uint8Array(50_000))]).stream();
+      await workspace.upload("a", body, {});
+      await workspace.write("b", bytesOf("b"), {});
+      await workspace.move("b", "a", { overwrite: true });
+      expect(storage.sql.databaseSize - before).toBeLessThan(200_000);
+      const counted = storage.sql.exec("SELECT COUNT(*) AS n FROM vfs_blob_bytes").one();
+      expect(counted).toEqual({ n: 1 });
+    });
+  });
+});
+
+describe("size", () => {
+  it("5,000 small files are listed in pages, and a folder of 1,200 is moved whole", async () => {
+    const id = await spawn();
+    await inObject(id, async (workspace) => {
+      for (let i = 0; i < 5_000; i++)
+        await workspace.write(`${i < 1_200 ? "old" : "many"}/${i}.txt`, bytesOf(`${i}`), {});
+      await workspace.move("old", "new/place", { overwrite: false });
+      const query = { folder: "", recursive: true, pattern: "*.txt", limit: 999 };
+      const paths: string[] = [];
+      for (let cursor: string | null = null, more = true; more; ) {
+        const page = await workspace.list({ ...query, cursor });
+        paths.push(...page.entries.map((entry) => entry.path));
+        cursor = page.next;
+        more = cursor !== null;
+      }
+      expect(paths).toHaveLength(5_000);
+      expect(new Set(paths).size).toBe(5_000);
+      expect(paths.filter((path) => path.startsWith("new/place/"))).toHaveLength(1_200);
+      expect((await workspace.read("new/place/1199.txt", { offset: 0, length: 9 })).bytes).toEqual(bytesOf("1199"));
+      expect(await workspace.delete("new", { recursive: true })).toEqual({ files: 1_200, bytes: 3_690 });
+      expect(await workspace.usage()).toMatchObject({ files: 3_801 });
+    });
+  });
+
+  it("a file of 50 MB goes in and out as a stream", async () => {
+    const id = await spawn();
+    const piece = crypto.getRandomValues(new Uint8Array(65_536));
+    const size = 50 * 1024 * 1024;
+    let sent = 0;
+    const body = new ReadableStream({
+      type: "bytes",
+      pull(controller) {
+        controller.enqueue(piece.slice());
+        sent += piece.length;
+        if (sent >= size) controller.close();
+      },
+    });
+    const url = `/instances/${id}/files/big.bin`;
+    const put = await request(url, { method: "PUT", body });
+    expect(await put.json()).toMatchObject({ success: true, size });
+    const got = await request(url);
+    let at = 0;
+    let wrong = 0;
+    for await (const chunk of got.body as unknown as AsyncIterable<Uint8Array>) {
+      for (let i = 0; i < chunk.length; i += 997) if (chunk[i] !== piece[(at + i) % piece.length]) wrong++;
+      at += chunk.length;
+    }
+    expect([at, wrong]).toEqual([size, 0]);
+    expect(await read(id, "big.bin", { offset: size - 3 })).toMatchObject({
+      length: 3,
+      next_offset: null,
+      encoding: "base64",
+    });
+    const over = await request(url, { method: "PUT", body: new Uint8Array(size + 1) });
+    expect([over.status, ((await over.json()) as Json).error]).toEqual([413, "too_large"]);
+    expect((await files(id)).map((file) => file.size)).toEqual([size]);
+  });
+});
+
+describe("a search", () => {
+  it("with a hostile pattern is bounded, and the instance goes on", async () => {
+    const id = await spawn();
+    await write(id, "evil.txt", `${"a".repeat(200_000)}!\n`.repeat(5));
+    const started = Date.now();
+    const patterns = ["(a+)+$", "(a|a)*b", "(.*a){25}b", "((a{1,30}){1,30})b", "(((a{10}){10}){10})b"];
+    const results = await use(
+      id,
+      ...patterns.map((pattern) => ({ name: "search_files", input: { pattern, regex: true } })),
+      { name: "search_files", input: { pattern: "((a{1,100}){1,9})b", regex: true } },
+      { name: "search_files", input: { pattern: "(a)\\1", regex: true } },
+      { name: "search_files", input: { pattern: "(?=a)", regex: true } },
+      { name: "list_files", input: {} },
+    );
+    expect(Date.now() - started).toBeLessThan(20_000);
+    for (const result of results.slice(0, 5)) expect(result.text).toMatch(/^0 matches/);
+    expect(results[6]).toMatchObject({ isError: true, text: expect.stringContaining("RE2's syntax") });
+    expect(results[7]).toMatchObject({ isError: true });
+    expect(results[8]).toMatchObject({ isError: false });
+  });
+
+  it("goes on where it stopped, and finds everything once", async () => {
+    const id = await spawn();
+    await inObject(id, async (workspace) => {
+      for (let i = 0; i < 30; i++) await workspace.write(`f${i}/a.txt`, bytesOf("hit\nmiss\nhit\n"), {});
+      await workspace.write("binary", Uint8Array.of(104, 105, 116, 0xff), {});
+      const query = {
+        pattern: "hit",
+        regex: false,
+        ignoreCase: false,
+        folder: "",
+        include: null,
+        context: 0,
+        limit: 7,
+      };
+      const found: string[] = [];
+      for (let cursor: string | null = null, more = true; more; ) {
+        const page = await workspace.search({ ...query, cursor });
+        found.push(...page.matches.map((match) => `${match.path}:${match.line}`));
+        cursor = page.next;
+        more = cursor !== null;
+      }
+      expect(found).toHaveLength(60);
+      expect(new Set(found).size).toBe(60);
+    });
+  });
+});
+
+describe("a text that is read by lines", () => {
+  it("comes in answers that say how to get the rest, however long its lines are", async () => {
+    const id = await spawn();
+    await inObject(id, async (workspace) => {
+      const long = Array.from({ length: 150_000 }, (_, i) => String.fromCharCode(97 + (i % 26))).join("");
+      const text = `first\n${long}\nlast`;
+      await workspace.write("long.txt", bytesOf(text), {});
+      let got = "";
+      let range = { start: 1, max: 2_000, column: 0 };
+      for (let calls = 0; calls < 10; calls++) {
+        const page = await workspace.lines("long.txt", range);
+        got += page.text;
+        if (!page.next) break;
+        if (page.next.column === 0) got += "\n";
+        range = { ...range, start: page.next.line, column: page.next.column };
+      }
+      expect(got).toBe(text);
+    });
+  });
+});
+
+describe("an edit that does not fit", () => {
+  it("says what comes near, how often it is there, or that the line ends differ", async () => {
+    const id = await spawn();
+    await inObject(id, async (workspace) => {
+      await workspace.write("a.txt", bytesOf("one apple\ntwo pears\nthree apples\ntwo pears\n"), {});
+      const edit = (old: string, all = false) => workspace.edit("a.txt", { old, new: "$& plums", all }, {});
+      expect((await failure(edit("thre aples"))).message).toContain('line 3: "three apples"');
+      expect((await failure(edit("two pears"))).message).toContain("2 times (lines 2, 4)");
+      expect((await failure(edit("zzzzzz"))).message).toContain("Nothing in it comes near");
+      expect(await edit("two pears", true)).toMatchObject({ replacements: 2, line: 2 });
+      expect((await workspace.lines("a.txt", { start: 2, max: 1, column: 0 })).text).toBe("$& plums");
+      await workspace.write("w.txt", bytesOf("a\r\nb\r\n"), {});
+      const windows = workspace.edit("w.txt", { old: "a\nb", new: "c", all: false }, {});
+      expect((await failure(windows)).message).toContain("\\r\\n");
+    });
+  });
+});
+
+describe("the tools of an instance", () => {
+  const given = async (input: Record<string, unknown>) =>
+    ((await tool("spawn_claude", { name: "Ada", ...input })).tools as string[]).filter(
+      (name) => name.endsWith("_file") || name.endsWith("_files"),
+    );
+  const READING = ["read_file", "list_files", "find_files", "search_files"];
+  const ALL = FILE_TOOLS.map((known) => known.name);
+
+  it("are chosen at spawn: a preset, a list, or what the role needs", async () => {
+    expect(await given({ tools: "none" })).toEqual([]);
+    expect(await given({ tools: "read_only" })).toEqual(READING);
+    expect(await given({ tools: "standard" })).toEqual(ALL);
+    expect(await given({ tools: "full" })).toEqual(ALL);
+    expect(await given({ tools: ["write_file", "read_file"] })).toEqual(["read_file", "write_file"]);
+    expect(await given({ tools: [] })).toEqual([]);
+    expect(await given({ role: "code_reviewer" })).toEqual(READING);
+    expect(await given({ role: "backend_developer" })).toEqual(ALL);
+  });
+
+  it("that there are not are named, with those there are", async () => {
+    const answer = await tool("spawn_claude", { name: "Ada", tools: ["read_file", "fly"] });
+    expect(answer).toMatchObject({ success: false, error: "invalid_input", details: { issues: [{ field: "tools" }] } });
+    expect(answer.message).toContain('no "fly"');
+    expect(answer.message).toContain("read_file, write_file");
+  });
+
+  it("are what its model is offered, and no other runs", async () => {
+    const id = await spawn({ tools: "read_only" });
+    const marker = crypto.randomUUID();
+    await send(id, marker);
+    const [call = {}] = model.callsAbout(marker);
+    expect((call.tools as { name: string }[]).map(({ name }) => name)).toEqual(expect.arrayContaining(READING));
+    expect((call.tools as { name: string }[]).map(({ name }) => name)).not.toContain("write_file");
+    const [refused] = await use(id, { name: "write_file", input: { path: "a", content: "b" } });
+    expect(refused).toMatchObject({ isError: true, text: "There is no tool named write_file." });
+    expect(await files(id)).toEqual([]);
+  });
+});
+
+describe("a workspace that is shared", () => {
+  it("is the parent's, down to grandchildren; own ones are apart", async () => {
+    const parent = await spawn();
+    const child = await spawn({ parent_instance_id: parent, workspace: "parent" });
+    const grandchild = await spawn({ parent_instance_id: child, workspace: "parent" });
+    const apart = await spawn({ parent_instance_id: parent });
+    await use(grandchild, { name: "write_file", input: { path: "plan.md", content: "from below" } });
+    await use(apart, { name: "write_file", input: { path: "plan.md", content: "mine" } });
+    for (const id of [parent, child, grandchild]) expect((await read(id, "plan.md")).content).toBe("from below");
+    expect((await read(apart, "plan.md")).content).toBe("mine");
+    expect(await tool("spawn_claude", { name: "x", workspace: "parent" })).toMatchObject({ error: "invalid_input" });
+    await tool("terminate_instance", { instance_id: child });
+    expect((await read(child, "plan.md")).content).toBe("from below");
+    expect(await write(child, "plan.md", "late")).toMatchObject({ success: false, error: "conflict" });
+    expect(await write(parent, "plan.md", "on")).toMatchObject({ success: true });
+  });
+
+  it("refuses the stale one of two edits, and loses neither", async () => {
+    const parent = await spawn();
+    const child = await spawn({ parent_instance_id: parent, workspace: "parent" });
+    const { version } = await write(parent, "list.txt", "a\nb\n");
+    const edit = (old_text: string, expected_version?: unknown) => ({
+      name: "edit_file",
+      input: {
+        path: "list.txt",
+        old_text,
+        new_text: old_text.toUpperCase(),
+        ...(expected_version ? { expected_version } : {}),
+      },
+    });
+    expect((await use(child, edit("a", version)))[0]).toMatchObject({ isError: false });
+    const [stale, again] = await use(parent, edit("b", version), edit("b"));
+    expect(stale).toMatchObject({ isError: true, text: expect.stringContaining("somebody changed it") });
+    expect(again).toMatchObject({ isError: false });
+    expect((await read(child, "list.txt")).content).toBe("A\nB\n");
+  });
+});
