@@ -631,6 +631,7 @@ describe("runTool", () => {
     description: "For this test.",
     input_schema: { type: "object" },
     repeatable: true,
+    preset: "read_only",
     run: async () => ({ content: "fine" }),
     ...fields,
   });
@@ -638,6 +639,7 @@ describe("runTool", () => {
     tenant: "default",
     instanceId: "inst_1",
     key: "inst_1:t1",
+    workspace: {} as ToolContext["workspace"],
     signal,
   });
 
