@@ -24,7 +24,7 @@ export class Alarm {
   set(time: number): void {
     if (this.#at === time) return;
     this.#at = time;
-    void this.#storage.setAlarm(time);
+    this.#write(this.#storage.setAlarm(time));
   }
 
   /** Sets it to `time`, unless it is set for an earlier one. */
@@ -35,7 +35,12 @@ export class Alarm {
   clear(): void {
     if (this.#at === null) return;
     this.#at = null;
-    void this.#storage.deleteAlarm();
+    this.#write(this.#storage.deleteAlarm());
+  }
+
+  /** A write that fails breaks the object: nothing that came after it gets out, and the next object reads what is stored. */
+  #write(write: Promise<void>): void {
+    write.catch(() => undefined);
   }
 
   /** The alarm has gone off, and is no longer set. Call first in the handler. */

@@ -74,7 +74,7 @@ const METHODS: Record<string, readonly string[]> = {
   "/tools": ["GET"],
   "/tools/execute": ["POST"],
   "/instances": ["GET"],
-  "/instances/:id": ["GET"],
+  "/instances/:id": ["GET", "DELETE"],
   "/instances/:id/health": ["POST"],
   "/instances/:id/events": ["GET"],
   "/instances/:id/files": ["GET"],

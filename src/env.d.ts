@@ -5,6 +5,8 @@ import type { Orchestrator } from "./orchestrator/orchestrator.ts";
 interface Bindings {
   ORCHESTRATOR: DurableObjectNamespace<Orchestrator>;
   INSTANCE: DurableObjectNamespace<Instance>;
+  /** Where files are kept when their instance has ended. Without it they stay in its object. */
+  FILES?: R2Bucket;
   ANTHROPIC_API_KEY?: string;
   ANTHROPIC_BASE_URL?: string;
   AI_GATEWAY_TOKEN?: string;

@@ -702,7 +702,7 @@ describe("what reaches no tool", () => {
     ["GET", "/tools/execute", "POST"],
     ["PUT", "/tools/execute", "POST"],
     ["POST", "/instances", "GET"],
-    ["DELETE", "/instances/inst_01", "GET"],
+    ["PUT", "/instances/inst_01", "GET, DELETE"],
     ["GET", "/instances/inst_01/health", "POST"],
     ["DELETE", "/", "POST"],
   ])("%s %s is refused, and %s allowed", async (method, path, allowed) => {

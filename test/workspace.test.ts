@@ -5,10 +5,12 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { unzipSync } from "fflate";
 import { beforeEach, describe, expect, it } from "vitest";
+import { Keeper } from "../src/workspace/keep.ts";
+import { keyOf, prefixOf } from "../src/workspace/keys.ts";
 import type { WorkspaceLimits } from "../src/workspace/quota.ts";
 import { FILE_TOOLS } from "../src/workspace/tools.ts";
 import { Workspace } from "../src/workspace/workspace.ts";
-import { type Json, output, request, send, spawn, tool } from "./support/door.ts";
+import { type Json, output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 
 const model = installModel();
@@ -614,5 +616,170 @@ describe("a workspace that is shared", () => {
     expect(stale).toMatchObject({ isError: true, text: expect.stringContaining("somebody changed it") });
     expect(again).toMatchObject({ isError: false });
     expect((await read(child, "list.txt")).content).toBe("A\nB\n");
+  });
+});
+
+const BUCKET = env.FILES ?? expect.fail("The tests have a bucket.");
+const PREFIX = "claude_orchestrator/default/";
+const keysOf = async (id: string) => {
+  const { objects } = await BUCKET.list({ prefix: `${PREFIX}${id}/` });
+  return objects.map(({ key }) => key.slice(PREFIX.length + id.length + 1)).sort();
+};
+const terminate = (id: string) => tool("terminate_instance", { instance_id: id });
+
+describe("the files of an instance that has ended", () => {
+  it("are kept under its prefix, and read through the same calls", async () => {
+    const id = await spawn();
+    const big = new Uint8Array(1_200_000).map((_, i) => (i * 7) % 251);
+    await use(id, { name: "write_file", input: { path: "a/ü.txt", content: "Grüße" } });
+    await request(`/instances/${id}/files/big.bin`, { method: "PUT", body: big });
+    await request(`/instances/${id}/files/empty`, { method: "PUT" });
+    const before = await files(id);
+    const zip = async () => new Uint8Array(await (await request(`/instances/${id}/workspace.zip`)).arrayBuffer());
+    const zipped = unzipSync(await zip());
+    await terminate(id);
+    await until(async () => (await keysOf(id)).length === 3);
+    await until(() =>
+      runInDurableObject(objectOf(id), (_instance, { storage }) => {
+        const { n } = storage.sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM vfs_blob_bytes").one();
+        return n === 0;
+      }),
+    );
+    expect(await keysOf(id)).toEqual(["a/ü.txt", "big.bin", "empty"]);
+    expect((await status(id)).workspace_prefix).toBe(`${PREFIX}${id}/`);
+    await evictDurableObject(objectOf(id));
+    expect(await files(id)).toEqual(before);
+    expect((await read(id, "a/ü.txt")).content).toBe("Grüße");
+    expect(await read(id, "big.bin", { offset: 1_199_998 })).toMatchObject({ length: 2, size: 1_200_000 });
+    const got = await request(`/instances/${id}/files/big.bin`, { headers: { range: "bytes=600000-1100000" } });
+    expect(new Uint8Array(await got.arrayBuffer())).toEqual(big.subarray(600_000, 1_100_001));
+    expect(unzipSync(await zip())).toEqual(zipped);
+    expect(await write(id, "late.txt", "x")).toMatchObject({ success: false, error: "conflict" });
+    expect((await request(`/instances/${id}/files/big.bin`, { method: "DELETE" })).status).toBe(409);
+  });
+
+  it("are all there, once, wherever keeping them broke off", async () => {
+    const contents = { "a.txt": "one", "b/c.bin": "x".repeat(600_000), "d/e/f": "" };
+    for (const when of ["before", "after"] as const) {
+      for (let step = 1; step <= 4; step++) {
+        const id = await spawn();
+        await send(id, "hello");
+        await inObject(id, async (workspace) => {
+          for (const [path, text] of Object.entries(contents)) await workspace.write(path, bytesOf(text), {});
+        });
+        let puts = 0;
+        const breaking = new Proxy(BUCKET, {
+          get: (bucket, name: keyof R2Bucket) =>
+            name !== "put"
+              ? bucket[name].bind(bucket as never)
+              : async (key: string, body: ReadableStream, options: R2PutOptions) => {
+                  const strike = ++puts === step;
+                  if (strike && when === "before") {
+                    await body.cancel();
+                    throw new Error("The object dies.");
+                  }
+                  const put = await bucket.put(key, body, options);
+                  if (strike) throw new Error("The object dies.");
+                  return put;
+                },
+        });
+        const prefix = prefixOf("claude_orchestrator", "default", id);
+        await runInDurableObject(objectOf(id), async (_instance, { storage }) => {
+          const keep = (bucket: R2Bucket) => {
+            const keeper = new Keeper(storage, bucket, prefix);
+            return { keeper, workspace: new Workspace(storage, LIMITS, keeper) };
+          };
+          const first = keep(breaking);
+          const broke = await first.workspace.keep().then(
+            () => false,
+            () => true,
+          );
+          expect(broke).toBe(step <= 3);
+          expect(first.keeper.pending).toBe(step <= 3);
+          for (const again of [keep(breaking), keep(BUCKET)]) {
+            for (const [path, text] of Object.entries(contents)) {
+              const piece = await again.workspace.read(path, { offset: 0, length: 1_000_000 });
+              expect(piece.bytes).toEqual(bytesOf(text));
+            }
+            await again.workspace.keep().catch(() => undefined);
+          }
+          expect(keep(BUCKET).keeper.pending).toBe(false);
+        });
+        expect(await keysOf(id)).toEqual(Object.keys(contents).sort());
+        for (const [path, text] of Object.entries(contents)) {
+          expect(await (await BUCKET.get(keyOf(prefix, path)))?.text()).toBe(text);
+        }
+      }
+    }
+  });
+});
+
+describe("deleting an instance", () => {
+  it("removes conversation, files and record for good, says so, and touches nobody else's", async () => {
+    const [id, other] = [await spawn(), await spawn()];
+    for (const one of [id, other]) {
+      await use(one, { name: "write_file", input: { path: "a.txt", content: one } });
+      await terminate(one);
+      await until(async () => (await keysOf(one)).length === 1);
+    }
+    const deleted = await request(`/instances/${id}`, { method: "DELETE" });
+    expect([deleted.status, await deleted.json()]).toMatchObject([
+      200,
+      { success: true, instance_id: id, removed: { messages: 1, files: 1, bytes: id.length, kept_objects: 1 } },
+    ]);
+    expect(await keysOf(id)).toEqual([]);
+    for (const path of [`/instances/${id}`, `/instances/${id}/files`, `/instances/${id}/files/a.txt`]) {
+      expect((await request(path)).status).toBe(404);
+    }
+    expect((await request(`/instances/${id}`, { method: "DELETE" })).status).toBe(404);
+    const left = await runInDurableObject(objectOf(id), (_instance, { storage }) =>
+      storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'message' OR name LIKE 'vfs%'").toArray(),
+    );
+    expect(left).toEqual([]);
+    expect(await keysOf(other)).toEqual(["a.txt"]);
+    expect((await read(other, "a.txt")).content).toBe(other);
+  });
+
+  it("is refused while it is not terminated, or holds files of others", async () => {
+    const parent = await spawn();
+    const child = await spawn({ parent_instance_id: parent, workspace: "parent" });
+    const remove = async (id: string) => (await request(`/instances/${id}`, { method: "DELETE" })).status;
+    await write(parent, "a.txt", "x");
+    expect(await remove(parent)).toBe(409);
+    await terminate(parent);
+    expect(await remove(parent)).toBe(409);
+    expect(await remove(child)).toBe(200);
+    expect(await remove(parent)).toBe(200);
+    expect(await remove("inst_nonsense")).toBe(400);
+  });
+
+  it("goes on by itself when its caller has gone", async () => {
+    const id = await spawn();
+    await write(id, "a.txt", "x");
+    await terminate(id);
+    await until(async () => (await keysOf(id)).length === 1);
+    const orchestrator = env.ORCHESTRATOR.getByName("default");
+    await runInDurableObject(orchestrator, (_instance, { storage }) => {
+      storage.sql.exec(
+        "INSERT INTO outbox (id, instance_id, call, due_at) VALUES (?, ?, 'erase', 0)",
+        `erase:${id}`,
+        id,
+      );
+    });
+    await runInDurableObject(orchestrator, (instance) => instance.alarm());
+    expect((await request(`/instances/${id}`)).status).toBe(404);
+    expect(await keysOf(id)).toEqual([]);
+  });
+});
+
+describe("a storage key", () => {
+  it("is made from a tenant, an instance and a path of a workspace, and from nothing else", () => {
+    const id = `inst_${"A".repeat(26)}`;
+    const prefix = prefixOf("p", "acme", id);
+    expect(keyOf(prefix, "a/b.txt")).toBe(`p/acme/${id}/a/b.txt`);
+    for (const [, path] of BAD_PATHS) expect(() => keyOf(prefix, path)).toThrow();
+    for (const tenant of ["", "a/b", "..", "a b", "x".repeat(31)]) expect(() => prefixOf("p", tenant, id)).toThrow();
+    for (const wrong of ["", "../x", `${id}/..`, id.toLowerCase()])
+      expect(() => prefixOf("p", "acme", wrong)).toThrow();
   });
 });

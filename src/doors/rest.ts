@@ -97,6 +97,18 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
     json(await execute(c.get("call"), "get_instance_status", { instance_id: c.req.param("id") })),
   );
 
+  app.delete("/instances/:id", async (c) => {
+    const id = c.req.param("id");
+    if (!isInstanceId(id)) throw new MadroxError("invalid_input", "That is no instance id.", { field: "instance_id" });
+    const removed = unwrap(await c.get("call").orchestrator.erase(id));
+    return json({
+      success: true,
+      message: `Deleted for good: ${removed.messages} messages with their answers, and ${removed.files} files.`,
+      instance_id: id,
+      removed,
+    });
+  });
+
   app.post("/instances/:id/health", async (c) => {
     const id = c.req.param("id");
     const call = c.get("call");

@@ -101,6 +101,14 @@ export interface Checkup {
   next_alarm_at: string | null;
 }
 
+/** What was deleted with an instance. `kept_objects`: of its files, those that were in R2. */
+export interface Erased {
+  messages: number;
+  files: number;
+  bytes: number;
+  kept_objects: number;
+}
+
 /** Whether an instance is at rest: nothing runs, nothing is queued. */
 export interface Rest {
   resting: boolean;
@@ -130,4 +138,6 @@ export interface InstanceApi extends WorkspaceHost {
   follow(cursor: string, waitMs: number): Promise<Answer<Followed & { resting: boolean }>>;
   output(query: OutputQuery): Promise<Answer<OutputPage>>;
   checkup(): Promise<Answer<Checkup>>;
+  /** Deletes everything of an instance that has ended, for good; else `conflict`. Repeatable: then there is less left. */
+  erase(): Promise<Answer<Erased>>;
 }

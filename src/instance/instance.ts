@@ -12,6 +12,9 @@ import type { CallAsk } from "../orchestrator/ledger.ts";
 import { migrate } from "../sqlite.ts";
 import { Waiters, within } from "../waiters.ts";
 import type { WorkspaceApi } from "../workspace/api.ts";
+import { Keeper } from "../workspace/keep.ts";
+import { prefixOf } from "../workspace/keys.ts";
+import { heldBy } from "../workspace/nodes.ts";
 import {
   changesFiles,
   type FileArguments,
@@ -23,7 +26,7 @@ import {
 } from "../workspace/remote.ts";
 import { FILE_TOOLS } from "../workspace/tools.ts";
 import { Workspace } from "../workspace/workspace.ts";
-import type { Checkup, InstanceApi, MessageView, OutputPage, OutputQuery, Rest, SendRequest } from "./api.ts";
+import type { Checkup, Erased, InstanceApi, MessageView, OutputPage, OutputQuery, Rest, SendRequest } from "./api.ts";
 import { isFinal } from "./api.ts";
 import { resume } from "./attempts.ts";
 import { Engine } from "./engine.ts";
@@ -44,6 +47,8 @@ import { deadlineOf, openTurn } from "./turn-store.ts";
 const HEARTBEAT_MS = 10_000;
 /** A report that the registry did not take is tried again after this time. */
 const REPORT_RETRY_MS = 5_000;
+/** Files that could not be kept are tried again after this time. */
+const KEEP_RETRY_MS = 30_000;
 /** How long an answer waits for the registry to have heard of it. */
 const REPORT_PATIENCE_MS = 1_000;
 /** How long a caller that interrupts is kept until the turn has stopped; it stops in any case. */
@@ -72,6 +77,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   /** How the last model call went, until the gate knows. */
   #outcome: CallOutcome | undefined;
   #ownFiles: Workspace | undefined;
+  /** Absent without a bucket: then files stay here. */
+  readonly #keeper: Keeper | null;
+  #keeping: Promise<void> | undefined;
+  #erasing = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -83,6 +92,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.#tenant = tenant;
     this.#transcript = new Transcript(ctx.storage.sql);
     this.#alarm = new Alarm(ctx.storage);
+    const prefix = () => prefixOf(this.#config.workspacePrefix, tenant, instanceId);
+    this.#keeper = env.FILES ? new Keeper(ctx.storage, env.FILES, prefix()) : null;
   }
 
   /** The tools that the instances of this Worker may have. A spec names which of them an instance has. */
@@ -126,6 +137,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (force) engine.value.interrupt();
     this.#waiters.wake();
     this.#work(engine.value);
+    if (this.#hasFilesToKeep) this.#alarm.notAfter(Date.now());
     this.ctx.waitUntil(this.#report());
   }
 
@@ -263,8 +275,6 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const engine = await this.#born();
     if (!engine.ok) return engine.error.code === "conflict" ? noFiles(call, this.#id) : engine;
     const { sql } = this.ctx.storage;
-    // Whoever is used for the first time by its files has an idle time as well.
-    if ((await this.ctx.storage.getAlarm()) === null) await this.#rest();
     if (changesFiles(call) && selfOf(sql)?.ended === 2) return filesClosed(this.#id);
     return serveFiles(this.#workspace(storedSpec(sql)?.workspace_owner ?? null), call, args);
   }
@@ -272,8 +282,63 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   /** The instance's own files, or those of the instance that it shares them with. */
   #workspace(owner: string | null): WorkspaceApi {
     if (owner !== null) return workspaceOf(instanceOf(this.env, this.#tenant, owner));
-    this.#ownFiles ??= new Workspace(this.ctx.storage, this.#config.workspace);
+    this.#ownFiles ??= new Workspace(this.ctx.storage, this.#config.workspace, this.#keeper);
     return this.#ownFiles;
+  }
+
+  /** Whether the instance has ended and some of its files are still only here. */
+  get #hasFilesToKeep(): boolean {
+    return this.#keeper?.pending === true && selfOf(this.ctx.storage.sql)?.ended === 2;
+  }
+
+  /** Brings the files of an instance that has ended to where they outlive it. Returns whether none is left. */
+  async #keepFiles(): Promise<boolean> {
+    this.#workspace(null);
+    this.#keeping ??= this.#ownFiles?.keep().finally(() => {
+      this.#keeping = undefined;
+    });
+    try {
+      await this.#keeping;
+    } catch (error) {
+      this.#log.warning("keep.failed", { error: describe(error) });
+    }
+    // After a failure, or while an upload that began before the end is under way.
+    if (!this.#erasing && this.#hasFilesToKeep) this.#alarm.set(Date.now() + KEEP_RETRY_MS);
+    return !this.#hasFilesToKeep;
+  }
+
+  async erase(): Promise<Answer<Erased>> {
+    const engine = await this.#born();
+    // Never used: there can't be anything but what an earlier, interrupted call left.
+    if (!engine.ok && engine.error.code !== "conflict") return engine;
+    const { storage } = this.ctx;
+    const { sql } = storage;
+    const erased: Erased = { messages: 0, files: 0, bytes: 0, kept_objects: 0 };
+    if (engine.ok) {
+      if (selfOf(sql)?.ended !== 2) {
+        return err(
+          "conflict",
+          `${this.#id} has not ended yet. Wait until its running turn is over, or end it with force.`,
+        );
+      }
+      erased.messages = sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM message").one().n;
+      Object.assign(erased, heldBy(sql));
+    }
+    this.#erasing = true;
+    try {
+      // What is just being kept would come after what is deleted.
+      await this.#keeping?.catch(() => undefined);
+      erased.kept_objects = (await this.#keeper?.erase()) ?? 0;
+      await storage.deleteAlarm();
+      await storage.deleteAll();
+    } finally {
+      this.#erasing = false;
+    }
+    // Whatever is asked next begins with an empty object.
+    this.#engine = undefined;
+    this.#ownFiles = undefined;
+    this.#transcript.forget();
+    return ok(erased);
   }
 
   async checkup(): Promise<Answer<Checkup>> {
@@ -305,6 +370,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.#work(engine.value);
     if (engine.value.running) return;
     if (await this.#expire()) return;
+    if (this.#erasing || (this.#hasFilesToKeep && !(await this.#keepFiles()))) return;
     await this.#rest();
   }
 
@@ -358,6 +424,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (hasUnreported(this.ctx.storage.sql)) return;
     const deadline = this.#idleDeadline();
     if (deadline !== null) this.#alarm.set(deadline);
+    else if (this.#hasFilesToKeep) this.#alarm.notAfter(Date.now());
     else if (selfOf(this.ctx.storage.sql)?.ended === 2) this.#alarm.clear();
   }
 
@@ -440,6 +507,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       },
       rested: () => this.#rest(),
     });
+    // Whoever is used for the first time without work, by a look at its output or its files, has an idle time as well.
+    const deadline = this.#idleDeadline();
+    if (deadline !== null && this.#alarm.at === null) this.#alarm.set(deadline);
     return ok(this.#engine);
   }
 

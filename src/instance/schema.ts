@@ -20,6 +20,7 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * output       What a reader of the conversation sees, in order. Content stands in the transcript, except `text`.
  * event        What happened, append-only: what a live reader follows, and what the registry gets (`self.reported_seq` is how
  *              far it has it). `output_index`: the last output row of its time, so that the two interleave.
+ * kept_file    Written by workspace/keep.ts: files (by their inode) whose bytes are in R2, no longer here.
  * idempotency  Answers to calls with an idempotency key that are no messages; a message keeps its own key.
  */
 export const INSTANCE_SCHEMA: readonly string[] = [
@@ -161,5 +162,11 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     output_index INTEGER NOT NULL
   );
   ${IDEMPOTENCY_TABLE}
+  `,
+  `
+  CREATE TABLE kept_file (
+    inode INTEGER PRIMARY KEY,
+    kept_at INTEGER NOT NULL
+  );
   `,
 ];

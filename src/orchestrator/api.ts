@@ -4,6 +4,7 @@
 import type { Effort } from "../claude/models.ts";
 import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
+import type { Erased } from "../instance/api.ts";
 import type { InstanceSpec, Report, ToolDefinition } from "../instance/spec.ts";
 import type { RoleId } from "../roles/index.ts";
 import type { CallAsk, Funds } from "./ledger.ts";
@@ -139,6 +140,8 @@ export interface OrchestratorApi {
   status(instanceId: string): Promise<StatusRecord | null>;
   list(query: ListQuery): Promise<InstancePage>;
   terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>>;
+  /** Deletes a terminated instance for good: conversation, files, record. `not_found`, `conflict` while it is not terminated. */
+  erase(instanceId: string): Promise<Answer<Erased>>;
   /** Before a model call: leave to make it, now or at a time. `report` is what the registry does not know yet. */
   admit(instanceId: string, report: Report | null, ask: CallAsk): Promise<Admission>;
   /** Gives back the leave that an instance asked for and does not need. */

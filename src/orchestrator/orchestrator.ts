@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import { type Config, configOf } from "../config.ts";
 import { type Answer, ok } from "../errors.ts";
 import { type Idempotency, recall, remember } from "../idempotency.ts";
+import type { Erased } from "../instance/api.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { Report } from "../instance/spec.ts";
 import { createLog, type Log } from "../log.ts";
@@ -30,7 +31,7 @@ import { Gate } from "./gate.ts";
 import { type CallAsk, fundsOf, releaseAll, reserve } from "./ledger.ts";
 import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
-import { deliver, nextDue, owe } from "./outbox.ts";
+import { deliver, forgive, nextDue, owe } from "./outbox.ts";
 import { purseOf } from "./purse.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
@@ -41,6 +42,8 @@ import { cancelTask, saveTask, taskOf } from "./tasks.ts";
 const BUDGET_RETRY_MS = 5_000;
 /** The reason in the record of an instance that nobody used for too long. */
 const IDLE_TIMEOUT = "idle timeout";
+/** A deletion that its caller's request did not finish goes on after this time. */
+const ERASE_RETRY_MS = 60_000;
 /** How long a call waits for instances to take the word of its change; the outbox goes on by alarm after it. */
 const DELIVERY_PATIENCE_MS = 2_000;
 
@@ -120,6 +123,24 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       await within(this.#deliver(), DELIVERY_PATIENCE_MS);
     }
     return answer;
+  }
+
+  async erase(instanceId: string): Promise<Answer<Erased>> {
+    const { storage } = this.ctx;
+    const refusal = registry.eraseRefusal(storage.sql, instanceId);
+    if (refusal) return refusal;
+    // Owed before it is tried: what this call leaves undone, the alarm does.
+    owe(storage.sql, instanceId, "erase", Date.now() + ERASE_RETRY_MS);
+    await this.#arm();
+    const erased = await instanceOf(this.env, this.#tenant, instanceId).erase();
+    if (!erased.ok) {
+      forgive(storage.sql, instanceId, "erase");
+      return erased;
+    }
+    registry.remove(storage, instanceId, Date.now());
+    this.#watchers.wake();
+    this.#log.info("instance.deleted", { instance_id: instanceId });
+    return erased;
   }
 
   async admit(instanceId: string, report: Report | null, ask: CallAsk): Promise<Admission> {
@@ -286,6 +307,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       this.ctx.storage.sql,
       (id) => instanceOf(this.env, this.#tenant, id),
       () => Date.now(),
+      (id) => registry.remove(this.ctx.storage, id, Date.now()),
     );
     await this.#arm();
   }

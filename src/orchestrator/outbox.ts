@@ -2,11 +2,12 @@
  * What the Orchestrator owes to its instances: rows written with the change that caused them, delivered afterwards,
  * tried again by alarm until the instance has answered. A delivery may be repeated; the instance makes that harmless.
  */
+import { unwrap } from "../errors.ts";
 import type { InstanceApi } from "../instance/api.ts";
 import { first } from "../sqlite.ts";
 
-/** `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. */
-export type OutboxCall = "wake" | "stop" | "stop_now";
+/** `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`: delete everything. */
+export type OutboxCall = "wake" | "stop" | "stop_now" | "erase";
 
 /** First retry after this time, doubled with each further one, up to the ceiling. */
 const RETRY_MS = 2_000;
@@ -17,11 +18,16 @@ const BATCH = 32;
 export function owe(sql: SqlStorage, instanceId: string, call: OutboxCall, now: number): void {
   sql.exec(
     "INSERT OR REPLACE INTO outbox (id, instance_id, call, due_at) VALUES (?, ?, ?, ?)",
-    `${call === "wake" ? "wake" : "stop"}:${instanceId}`,
+    `${call.replace("_now", "")}:${instanceId}`,
     instanceId,
     call,
     now,
   );
+}
+
+/** Takes back what was owed. */
+export function forgive(sql: SqlStorage, instanceId: string, call: OutboxCall): void {
+  sql.exec("DELETE FROM outbox WHERE instance_id = ? AND call = ?", instanceId, call);
 }
 
 /** When the next delivery is due, in ms since the epoch, or null. */
@@ -34,6 +40,8 @@ export async function deliver(
   sql: SqlStorage,
   instance: (id: string) => InstanceApi,
   now: () => number,
+  /** An instance has deleted everything of its own. */
+  erased: (id: string) => void,
 ): Promise<void> {
   for (;;) {
     const rows = sql
@@ -52,7 +60,10 @@ export async function deliver(
       rows.map(async (row) => {
         const stub = instance(row.instance_id);
         if (row.call === "wake") await stub.wake();
-        else await stub.stop({ force: row.call === "stop_now" });
+        else if (row.call === "erase") {
+          unwrap(await stub.erase());
+          erased(row.instance_id);
+        } else await stub.stop({ force: row.call === "stop_now" });
         sql.exec("DELETE FROM outbox WHERE id = ? AND call = ?", row.id, row.call);
       }),
     );

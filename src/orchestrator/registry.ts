@@ -407,6 +407,46 @@ function countForTenant(sql: SqlStorage, events: readonly InstanceEvent[]): void
   sql.exec("UPDATE tenant SET figures = ?", JSON.stringify(events.reduce(figuresAfter, known)));
 }
 
+/** Why an instance can't be deleted, or null. */
+export function eraseRefusal(sql: SqlStorage, instanceId: string): Answer<never> | null {
+  const row = rowOf(sql, instanceId);
+  if (!row) return unknownInstance(instanceId);
+  if (row.active) {
+    return err(
+      "conflict",
+      `The instance ${instanceId} is not terminated. Terminate it first: deleting can't be undone.`,
+      {
+        instance_id: instanceId,
+        state: row.state,
+      },
+    );
+  }
+  const sharing = first<{ instance_id: string }>(
+    sql,
+    "SELECT instance_id FROM instance WHERE json_extract(spec, '$.workspace_owner') = ? LIMIT 1",
+    instanceId,
+  );
+  if (!sharing) return null;
+  return err(
+    "conflict",
+    `The instance ${instanceId} holds the files that ${sharing.instance_id} works in. Delete the instances that share them first.`,
+    { instance_id: instanceId, shared_with: sharing.instance_id },
+  );
+}
+
+/** Takes an instance whose object is empty out of the registry. What it spent stays in the ledger and in the totals. */
+export function remove(storage: DurableObjectStorage, instanceId: string, now: number): void {
+  const { sql } = storage;
+  storage.transactionSync(() => {
+    if (!rowOf(sql, instanceId)) return;
+    sql.exec("DELETE FROM instance WHERE instance_id = ? AND active = 0", instanceId);
+    sql.exec("DELETE FROM outbox WHERE instance_id = ?", instanceId);
+    sql.exec("DELETE FROM limits WHERE scope = ?", instanceId);
+    sql.exec("UPDATE tenant SET total_instances = total_instances - 1");
+    logEvent(sql, instanceId, 0, now, "instance.deleted", {});
+  });
+}
+
 /** How a model call ended, from the event that tells of it; null for every other event. */
 function endingOf({ kind, data }: InstanceEvent): Ending | null {
   if (!kind.startsWith("model_call.")) return null;

@@ -71,3 +71,25 @@ export function forget(sql: SqlStorage, pieces: readonly ArrayBuffer[]): void {
   sql.exec("DELETE FROM vfs_manifests");
   sql.exec("DELETE FROM vfs_changes");
 }
+
+/** Whether there ever was a file here: the tables are made on first use. */
+export function hasFiles(sql: SqlStorage): boolean {
+  return first(sql, "SELECT 1 AS one FROM sqlite_master WHERE type = 'table' AND name = 'vfs_nodes'") !== undefined;
+}
+
+/** Files and bytes of an object, for an account of what is deleted. */
+export function heldBy(sql: SqlStorage): { files: number; bytes: number } {
+  if (!hasFiles(sql)) return { files: 0, bytes: 0 };
+  return sql
+    .exec<{ files: number; bytes: number }>(
+      "SELECT COUNT(*) AS files, COALESCE(SUM(size), 0) AS bytes FROM vfs_nodes WHERE type = 'file'",
+    )
+    .one();
+}
+
+/** Lets go of a file's bytes, and keeps its entry. Only for a file whose bytes are elsewhere. */
+export function dropBytes(sql: SqlStorage, inode: number): void {
+  const pieces = piecesOf(sql, inode);
+  sql.exec("DELETE FROM vfs_chunks WHERE inode = ?", inode);
+  forget(sql, pieces);
+}

@@ -31,15 +31,22 @@ import { filePath, folderPath } from "./path.ts";
 import { type Growth, quotaRefusal, type WorkspaceLimits } from "./quota.ts";
 import { search } from "./search.ts";
 import { CHUNK_BYTES, inChunks, streamOf } from "./streams.ts";
-import { listing, type Tree } from "./tree.ts";
+import { listing, type Tree, walk } from "./tree.ts";
 import { zipOf } from "./zip.ts";
 
 /** The user's files are below this folder; an upload is below the other until it is whole. */
 const FILES = "/workspace";
 const INCOMING = "/incoming";
 
+/** An object has 6 connections, and its alarm is not the only one who wants some. */
+const PARALLEL_PUTS = 4;
+
 /** Where the bytes of a file are that the database no longer has; see keep.ts. */
 export interface KeptBytes {
+  has(inode: number): boolean;
+  /** Puts a file where it outlives this object, and lets go of its bytes here. */
+  store(path: string, node: Node, body: ReadableStream<Uint8Array>): Promise<void>;
+  /** Null for a file whose bytes are here. */
   read(inode: number, path: string, offset: number, length: number): Promise<Uint8Array> | null;
 }
 
@@ -202,6 +209,22 @@ export class Workspace implements WorkspaceApi {
 
   async zip(): Promise<{ body: ReadableStream<Uint8Array> }> {
     return { body: zipOf(this.#tree, this.#existing("")) };
+  }
+
+  /** Brings every file to where it outlives this object. Throws when that fails; what is there then stays there. */
+  async keep(): Promise<void> {
+    const kept = this.#kept;
+    if (!kept) return;
+    const left = [...walk(this.#tree, "", this.#existing("").inode, null)].filter(
+      ({ node }) => node.type === "file" && !kept.has(node.inode),
+    );
+    const worker = async () => {
+      for (let next = left.shift(); next; next = left.shift()) {
+        await kept.store(next.path, next.node, streamOf(this.#chunks(next.path, next.node)));
+      }
+    };
+    const ends = await Promise.allSettled(Array.from({ length: PARALLEL_PUTS }, worker));
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
 
   get #sql(): SqlStorage {
