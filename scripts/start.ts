@@ -3,6 +3,7 @@
  * environment. It is `wrangler dev` from inside: the command line could take neither from the environment, and a key given
  * on it could be read by every user of the machine.
  */
+import { createServer } from "node:net";
 import { unstable_startWorker } from "wrangler";
 
 const LOOPBACK: Record<string, string> = { localhost: "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1" };
@@ -20,6 +21,20 @@ if (!Number.isInteger(port) || port < 1 || port > 65535) {
   console.error(`ORCHESTRATOR_PORT is ${process.env.ORCHESTRATOR_PORT}, but a port is a number from 1 to 65535.`);
   process.exit(2);
 }
+
+/** Wrangler waits for ever on a port that somebody else has. */
+await new Promise<void>((free) => {
+  const probe = createServer();
+  probe.once("error", (error: NodeJS.ErrnoException) => {
+    console.error(
+      error.code === "EADDRINUSE"
+        ? `Port ${port} is taken, perhaps by another Madrox. Stop that one, or set ORCHESTRATOR_PORT to another port.`
+        : `The server can't listen on ${host}:${port}: ${error.message}`,
+    );
+    process.exit(2);
+  });
+  probe.listen(port, ip, () => probe.close(() => free()));
+});
 
 /** What is taken from the environment. Whatever .dev.vars says of the same name gives way. */
 const SECRETS = ["ANTHROPIC_API_KEY", "AI_GATEWAY_TOKEN"];
@@ -63,7 +78,11 @@ const health = (await fetch(`${url}/health`).then((response) => response.json())
   simulated?: boolean;
   message?: string;
 };
-if (health.message) console.error(health.message);
+if (health.message) {
+  console.error(health.message);
+  await worker.dispose();
+  process.exit(2);
+}
 console.log(`
 Madrox is ready.
   MCP    ${url}/mcp

@@ -2,6 +2,7 @@
  * The one place that reads bindings and vars. Everything else takes a `Config`.
  */
 import * as z from "zod";
+import { resolveModel } from "./claude/models.ts";
 import { MadroxError } from "./errors.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import type { WorkspaceLimits } from "./workspace/quota.ts";
@@ -78,6 +79,11 @@ const flag = (fallback: boolean) =>
       return z.NEVER;
     });
 
+function modelProblem(name: string): string {
+  const found = resolveModel(name);
+  return found.ok ? "" : `is no model that can be used: ${found.message}`;
+}
+
 const list = z
   .string()
   .optional()
@@ -96,7 +102,8 @@ const Vars = z.object({
   DEFAULT_MODEL: z
     .string()
     .optional()
-    .transform((text) => orNull(text) ?? "sonnet"),
+    .transform((text) => orNull(text) ?? "sonnet")
+    .refine((name) => resolveModel(name).ok, { error: (issue) => modelProblem(String(issue.input)) }),
   MAX_INSTANCES: count(10, 1),
   MAX_TOKENS_PER_INSTANCE: count(100_000, 1),
   MAX_TOTAL_COST: amount(100),

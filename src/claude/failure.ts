@@ -160,11 +160,22 @@ function messageOf(error: APIError): string {
   return error.status === undefined ? error.message.slice(0, 200) : `HTTP ${error.status} without an explanation.`;
 }
 
+/** Nobody was there to take the request: it was not billed. A connection that broke may have delivered it before. */
+const UNREACHED = /refused|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|DNS|resolve host|not resolve/i;
+
+/** The innermost message of an exception: the SDK's own says nothing but "Connection error". */
+function causeOf(error: unknown): string {
+  let inner = error;
+  while (inner instanceof Error && inner.cause instanceof Error) inner = inner.cause;
+  return inner instanceof Error ? inner.message.slice(0, 200) : "";
+}
+
 function upstream(message: string, details: Record<string, unknown>): Failure {
   return { code: "upstream_error", message, details };
 }
 
 function retry(reason: RetryReason, message: string, error: unknown): CallFailure {
-  const cause = error instanceof Error ? error.message.slice(0, 200) : "";
-  return { kind: "retry", reason, afterMs: null, error: upstream(message, cause ? { cause } : {}) };
+  const cause = causeOf(error);
+  const details = { ...(cause ? { cause } : {}), ...(UNREACHED.test(cause) ? { unreached: true } : {}) };
+  return { kind: "retry", reason, afterMs: null, error: upstream(message, details) };
 }

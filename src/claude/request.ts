@@ -9,6 +9,8 @@ import type { Block, Entry } from "../instance/transcript.ts";
 export interface RequestOptions {
   /** JSON Schema that the answer has to follow; null for free text. */
   responseSchema: Record<string, unknown> | null;
+  /** The simulator is to answer. */
+  simulated: boolean;
 }
 
 export function requestOf(
@@ -25,12 +27,23 @@ export function requestOf(
     max_tokens: spec.max_tokens,
     system: spec.system,
     ...(spec.tools.length > 0 ? { tools: spec.tools as MessageCreateParamsStreaming["tools"] } : {}),
-    messages: messagesOf(entries),
+    messages: messagesOf(
+      entries.map((entry) => (entry.simulated === options.simulated ? entry : withoutThinking(entry))),
+    ),
     // Automatic caching: the breakpoint is the last block, and moves on with the conversation.
     cache_control: { type: "ephemeral" },
     ...(Object.keys(outputConfig).length > 0 ? { output_config: outputConfig } : {}),
     stream: true,
   } as MessageCreateParamsStreaming;
+}
+
+/**
+ * Thinking is signed by whoever wrote it. When a key was added to a server that ran on the simulator, or taken away, what the
+ * other one thought can't be shown to this one; what it said can.
+ */
+function withoutThinking(entry: Entry): Entry {
+  if (entry.role !== "assistant") return entry;
+  return { ...entry, blocks: entry.blocks.filter(({ type }) => type !== "thinking" && type !== "redacted_thinking") };
 }
 
 /**
@@ -40,6 +53,7 @@ export function requestOf(
 export function messagesOf(entries: readonly Entry[]): MessageParam[] {
   const messages: { role: Entry["role"]; content: Block[] }[] = [];
   for (const { role, blocks } of entries) {
+    if (blocks.length === 0) continue;
     const last = messages.at(-1);
     if (last?.role === role) last.content = [...last.content, ...blocks];
     else messages.push({ role, content: blocks });

@@ -79,7 +79,7 @@ export function commitAnswer(
     }
 
     const blocks = sendable(reply.blocks);
-    const seq = blocks.length > 0 ? store.transcript.append(turn.n, "assistant", blocks, now) : null;
+    const seq = blocks.length > 0 ? store.transcript.append(turn.n, "assistant", blocks, now, answer.simulated) : null;
     if (verdict.kind === "completed") {
       const where = seq === null ? { text: "" } : { seq };
       const spent = takeUnshown(sql, turn.n);

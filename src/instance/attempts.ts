@@ -168,9 +168,12 @@ export function closeAttempt(
   return { fresh, costNano, event: { kind: `model_call.${outcome}`, data } };
 }
 
-/** An HTTP error before any answer: the API bills nothing for it. Whatever else broke off may have been billed. */
+/**
+ * An HTTP error before any answer, or nobody there to ask: the API bills nothing for that. Whatever else broke off may have
+ * been billed.
+ */
 function wasRefused(error: Failure | null, reply: Reply | null): boolean {
-  return reply === null && typeof error?.details?.status === "number";
+  return reply === null && (typeof error?.details?.status === "number" || error?.details?.unreached === true);
 }
 
 /** `answer`: the transcript row that the attempt's text went into. */

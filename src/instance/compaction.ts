@@ -19,8 +19,12 @@ export function compactable(store: TurnStore, turn: TurnRow): readonly Entry[] {
   return store.transcript.entries().filter((entry) => entry.n !== turn.n);
 }
 
-export function compactionRequest(store: TurnStore, before: readonly Entry[]): MessageCreateParamsStreaming {
-  const body = requestOf(store.spec, before, { responseSchema: null });
+export function compactionRequest(
+  store: TurnStore,
+  before: readonly Entry[],
+  simulated: boolean,
+): MessageCreateParamsStreaming {
+  const body = requestOf(store.spec, before, { responseSchema: null, simulated });
   return { ...body, compaction: { type: "summarize" } } as MessageCreateParamsStreaming;
 }
 
@@ -41,7 +45,7 @@ export function commitCompaction(store: TurnStore, attempt: number, turn: TurnRo
     const own = store.transcript.entries().filter((entry) => entry.n === turn.n);
     store.transcript.omitAll();
     store.transcript.append(turn.n, "assistant", [summary], now);
-    for (const entry of own) store.transcript.append(turn.n, entry.role, entry.blocks, now);
+    for (const entry of own) store.transcript.append(turn.n, entry.role, entry.blocks, now, entry.simulated);
     sql.exec("UPDATE turn SET phase = 'ready', compactions = compactions + 1, failures = 0 WHERE n = ?", turn.n);
     show(
       sql,

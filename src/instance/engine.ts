@@ -174,7 +174,10 @@ export class Engine {
     const { store, claude, now, committed } = this.#parts;
     const schema = this.#schemaOf(turn.n);
     const entries = store.transcript.entries();
-    const body = requestOf(store.spec, entries, { responseSchema: schema ? apiSchema(schema) : null });
+    const body = requestOf(store.spec, entries, {
+      responseSchema: schema ? apiSchema(schema) : null,
+      simulated: claude.simulated,
+    });
     const outcome = await this.#attempt(turn, body, entries, betasOf(entries));
     if (!outcome) return;
     if (!outcome.ok) return this.#failed(turn, outcome);
@@ -192,7 +195,12 @@ export class Engine {
     if (turn.compactions > 0) fail("it was summarized once already in this turn.");
     else if (before.length === 0) fail("the message alone is too long.");
     else {
-      const outcome = await this.#attempt(turn, compactionRequest(store, before), before, [COMPACTION_BETA]);
+      const outcome = await this.#attempt(
+        turn,
+        compactionRequest(store, before, this.#parts.claude.simulated),
+        before,
+        [COMPACTION_BETA],
+      );
       if (!outcome) return;
       if (!outcome.ok) return this.#failed(turn, outcome);
       if (!commitCompaction(store, outcome.attempt, turn, outcome.reply, now())) {
@@ -302,7 +310,11 @@ export class Engine {
       breakOff(store, attempt, turn, reply, now());
       return committed({ kind: "failed" });
     }
-    log.warning("model_call.failed", { kind: failure.kind, error: failure.error.message });
+    log.warning("model_call.failed", {
+      kind: failure.kind,
+      error: failure.error.message,
+      cause: String(failure.error.details?.cause ?? ""),
+    });
     if (failure.kind === "retry" && turn.failures + 1 < MAX_TRIES[failure.reason]) {
       return this.#postpone(turn, attempt, reply, failure);
     }

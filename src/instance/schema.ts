@@ -96,6 +96,7 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     seq INTEGER PRIMARY KEY,
     n INTEGER NOT NULL,
     role TEXT NOT NULL,
+    simulated INTEGER NOT NULL DEFAULT 0,
     omitted INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL
   );

@@ -13,6 +13,8 @@ export interface Entry {
   seq: number;
   n: number;
   role: "user" | "assistant";
+  /** The simulator wrote it. */
+  simulated: boolean;
   blocks: Block[];
 }
 
@@ -57,19 +59,20 @@ export class Transcript {
   }
 
   /** Appends one row and returns its seq. Call inside the transaction of the change that it belongs to. */
-  append(n: number, role: Entry["role"], blocks: Block[], now: number): number {
+  append(n: number, role: Entry["role"], blocks: Block[], now: number, simulated = false): number {
     const { seq } = this.#sql
       .exec<{ seq: number }>(
-        "INSERT INTO transcript (n, role, created_at) VALUES (?, ?, ?) RETURNING seq",
+        "INSERT INTO transcript (n, role, simulated, created_at) VALUES (?, ?, ?, ?) RETURNING seq",
         n,
         role,
+        simulated ? 1 : 0,
         now,
       )
       .one();
     partsOf(JSON.stringify(blocks)).forEach((text, part) => {
       this.#sql.exec("INSERT INTO transcript_part (seq, part, text) VALUES (?, ?, ?)", seq, part, text);
     });
-    this.#entries?.push({ seq, n, role, blocks });
+    this.#entries?.push({ seq, n, role, simulated, blocks });
     return seq;
   }
 
@@ -102,20 +105,21 @@ interface PartRow extends Row {
   seq: number;
   n: number;
   role: Entry["role"];
+  simulated: number;
   text: string;
 }
 
 function read(sql: SqlStorage, where: string, ...values: SqlStorageValue[]): Entry[] {
-  const entries: { seq: number; n: number; role: Entry["role"]; text: string }[] = [];
+  const entries: (Omit<Entry, "blocks"> & { text: string })[] = [];
   const rows = sql.exec<PartRow>(
-    `SELECT t.seq, t.n, t.role, p.text FROM transcript t JOIN transcript_part p ON p.seq = t.seq
+    `SELECT t.seq, t.n, t.role, t.simulated, p.text FROM transcript t JOIN transcript_part p ON p.seq = t.seq
      WHERE ${where} ORDER BY t.seq, p.part`,
     ...values,
   );
   for (const row of rows) {
     const last = entries.at(-1);
     if (last?.seq === row.seq) last.text += row.text;
-    else entries.push({ seq: row.seq, n: row.n, role: row.role, text: row.text });
+    else entries.push({ seq: row.seq, n: row.n, role: row.role, simulated: row.simulated === 1, text: row.text });
   }
   return entries.map(({ text, ...entry }) => ({ ...entry, blocks: JSON.parse(text) as Block[] }));
 }
