@@ -22,6 +22,8 @@ export interface Config {
   maxTotalCost: number;
   /** After so long without work an instance ends. */
   instanceTimeoutMinutes: number;
+  /** How long a terminated instance's conversation is kept. */
+  retentionDays: number;
   /** How far below a top-level instance its descendants may go. */
   maxDepth: number;
   /** Active children of one instance; null: only `maxInstances` bounds them. */
@@ -108,6 +110,7 @@ const Vars = z.object({
   MAX_TOKENS_PER_INSTANCE: count(100_000, 1),
   MAX_TOTAL_COST: amount(100),
   INSTANCE_TIMEOUT_MINUTES: amount(60),
+  RETENTION_DAYS: amount(30),
   MAX_DEPTH: count(5, 0),
   MAX_CHILDREN: count(Number.POSITIVE_INFINITY, 0),
   MAX_STEPS: count(200, 1),
@@ -156,6 +159,7 @@ export function configOf(env: Env): Config {
     maxTokensPerInstance: vars.MAX_TOKENS_PER_INSTANCE,
     maxTotalCost: vars.MAX_TOTAL_COST,
     instanceTimeoutMinutes: vars.INSTANCE_TIMEOUT_MINUTES,
+    retentionDays: vars.RETENTION_DAYS,
     maxDepth: vars.MAX_DEPTH,
     maxChildren: Number.isFinite(vars.MAX_CHILDREN) ? vars.MAX_CHILDREN : null,
     maxSteps: vars.MAX_STEPS,

@@ -15,6 +15,7 @@ interface Bindings {
   MAX_TOKENS_PER_INSTANCE?: string;
   MAX_TOTAL_COST?: string;
   INSTANCE_TIMEOUT_MINUTES?: string;
+  RETENTION_DAYS?: string;
   MAX_DEPTH?: string;
   MAX_CHILDREN?: string;
   MAX_STEPS?: string;

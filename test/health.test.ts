@@ -113,6 +113,31 @@ describe("a turn", () => {
   });
 });
 
+describe("a terminated instance", () => {
+  it("keeps its conversation for the retention time, and its record beyond it", async () => {
+    const id = await spawn();
+    await send(id, "Remember me.");
+    await tool("terminate_instance", { instance_id: id });
+    advance(29 * 24 * 60 * MINUTE);
+    await runDurableObjectAlarm(env.ORCHESTRATOR.getByName("default"));
+    expect(await output(id)).toHaveLength(2);
+    advance(2 * 24 * 60 * MINUTE);
+    await runDurableObjectAlarm(env.ORCHESTRATOR.getByName("default"));
+    await until(async () => (await output(id)).length === 0);
+    expect(await status(id)).toMatchObject({ state: "terminated", name: "Ada" });
+  });
+});
+
+describe("a message that was just accepted", () => {
+  it("can be stopped before its turn has begun", async () => {
+    const id = await spawn();
+    scriptModel(() => ({ delayMs: 60_000 }));
+    await send(id, "Begin.", { wait_for_response: false });
+    const stopped = await tool("interrupt_instance", { instance_id: id });
+    expect(stopped.interrupted).toHaveLength(1);
+  });
+});
+
 describe("the number of instances", () => {
   it("is exact, however many are spawned at once", async () => {
     const config = { ...configOf(env), maxInstances: 7 };

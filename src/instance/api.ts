@@ -128,6 +128,8 @@ export interface InstanceApi extends WorkspaceHost {
   send(request: SendRequest): Promise<Answer<MessageView>>;
   /** Where message `n` stands, as soon as that is final, at the latest after `waitMs`. `not_found`. */
   message(n: number, waitMs: number): Promise<Answer<MessageView>>;
+  /** Deletes the conversation of an instance that has ended. Its kept files stay; `conflict` while they are on their way. */
+  forget(): Promise<Answer<null>>;
   /** Whether the instance is at rest, as soon as it is, at the latest after `waitMs`. */
   rest(waitMs: number): Promise<Answer<Rest>>;
   /** Stops the running turn and waits until it has stopped. Returns the messages that this cancelled. */

@@ -189,6 +189,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!engine.ok) return engine;
     const { storage } = this.ctx;
     const { sql } = storage;
+    // A message that was accepted a moment ago may not have begun: beginning it now makes it one that can be stopped.
+    this.#work(engine.value);
     const open = selfOf(sql)?.open_n ?? null;
     const stopped = storage.transactionSync((): Answer<string[]> => {
       const known = recall<string[]>(sql, idempotency);
@@ -339,6 +341,23 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.#ownFiles = undefined;
     this.#transcript.forget();
     return ok(erased);
+  }
+
+  async forget(): Promise<Answer<null>> {
+    const engine = await this.#born();
+    if (!engine.ok) return engine.error.code === "conflict" ? ok(null) : engine;
+    const { storage } = this.ctx;
+    if (selfOf(storage.sql)?.ended !== 2 || this.#hasFilesToKeep || this.#keeping) {
+      return err("conflict", `${this.#id} has not ended yet, or its files are still being kept.`);
+    }
+    // Files that nothing else keeps are not deleted behind anybody's back.
+    if (!this.#keeper && heldBy(storage.sql).files > 0) return ok(null);
+    await storage.deleteAlarm();
+    await storage.deleteAll();
+    this.#engine = undefined;
+    this.#ownFiles = undefined;
+    this.#transcript.forget();
+    return ok(null);
   }
 
   async checkup(): Promise<Answer<Checkup>> {

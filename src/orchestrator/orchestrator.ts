@@ -111,7 +111,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>> {
-    const answer = registry.terminate(this.ctx.storage, request, Date.now());
+    const answer = registry.terminate(this.ctx.storage, request, this.#config.retentionDays, Date.now());
     if (answer.ok && answer.value.terminated.length > 0) {
       this.#watchers.wake();
       for (const id of answer.value.terminated) {
@@ -292,8 +292,14 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   override async alarm(): Promise<void> {
     const now = Date.now();
     for (const id of registry.unusedSince(this.ctx.storage.sql, now)) {
-      registry.terminate(this.ctx.storage, { instance_id: id, force: false, reason: IDLE_TIMEOUT }, now);
+      registry.terminate(
+        this.ctx.storage,
+        { instance_id: id, force: false, reason: IDLE_TIMEOUT },
+        this.#config.retentionDays,
+        now,
+      );
     }
+    for (const id of registry.outlived(this.ctx.storage.sql, now)) registry.forget(this.ctx.storage.sql, id, now);
     await this.#deliver();
   }
 
@@ -314,7 +320,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async #arm(): Promise<void> {
     const { sql } = this.ctx.storage;
-    const times = [nextDue(sql), registry.nextUnused(sql)].filter((time) => time !== null);
+    const times = [nextDue(sql), registry.nextUnused(sql), registry.nextOutlived(sql)].filter((time) => time !== null);
     if (times.length === 0) return;
     const due = Math.min(...times);
     const armed = await this.ctx.storage.getAlarm();

@@ -6,8 +6,9 @@ import { unwrap } from "../errors.ts";
 import type { InstanceApi } from "../instance/api.ts";
 import { first } from "../sqlite.ts";
 
-/** `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`: delete everything. */
-export type OutboxCall = "wake" | "stop" | "stop_now" | "erase";
+/** `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`: delete everything. `forget`: delete the conversation, once
+ * the files are where they outlive it. */
+export type OutboxCall = "wake" | "stop" | "stop_now" | "erase" | "forget";
 
 /** First retry after this time, doubled with each further one, up to the ceiling. */
 const RETRY_MS = 2_000;
@@ -60,6 +61,7 @@ export async function deliver(
       rows.map(async (row) => {
         const stub = instance(row.instance_id);
         if (row.call === "wake") await stub.wake();
+        else if (row.call === "forget") unwrap(await stub.forget());
         else if (row.call === "erase") {
           unwrap(await stub.erase());
           erased(row.instance_id);

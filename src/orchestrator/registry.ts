@@ -300,6 +300,30 @@ export function nextUnused(sql: SqlStorage): number | null {
   );
 }
 
+/** Terminated instances whose retention is over. */
+export function outlived(sql: SqlStorage, now: number): string[] {
+  return ids(sql, "SELECT instance_id FROM instance WHERE kept_until <= ? LIMIT 100", now);
+}
+
+/** The end of the next retention, in ms since the epoch, or null. */
+export function nextOutlived(sql: SqlStorage): number | null {
+  return (
+    first<{ at: number }>(
+      sql,
+      "SELECT kept_until AS at FROM instance WHERE kept_until IS NOT NULL ORDER BY kept_until LIMIT 1",
+    )?.at ?? null
+  );
+}
+
+/** The instance's conversation is about to be deleted; its record stays. */
+export function forget(sql: SqlStorage, instanceId: string, now: number): void {
+  sql.exec("UPDATE instance SET kept_until = NULL WHERE instance_id = ?", instanceId);
+  owe(sql, instanceId, "forget", now);
+  logEvent(sql, instanceId, 0, now, "instance.forgotten", {});
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
 /** When to look at an instance below which somebody is at work again. */
 const LOOK_AGAIN_MS = 60_000;
 
@@ -371,6 +395,7 @@ export function list(sql: SqlStorage, query: ListQuery, prefix: string, now: num
 export function terminate(
   storage: DurableObjectStorage,
   request: TerminateRequest,
+  retentionDays: number,
   now: number,
 ): Answer<TerminateReceipt> {
   const { sql } = storage;
@@ -387,8 +412,9 @@ export function terminate(
     for (const id of ended) {
       const reason = id === request.instance_id ? request.reason : `parent ${request.instance_id} terminated`;
       sql.exec(
-        `UPDATE instance SET state = 'terminated', active = 0, unused_until = NULL, terminated_at = ?, termination_reason = ?, last_activity = ?,
+        `UPDATE instance SET state = 'terminated', active = 0, unused_until = NULL, kept_until = ?, terminated_at = ?, termination_reason = ?, last_activity = ?,
            queue_depth = 0 WHERE instance_id = ?`,
+        now + retentionDays * DAY_MS,
         now,
         reason,
         now,

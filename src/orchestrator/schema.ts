@@ -8,7 +8,8 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  *               Times are ms since the epoch, money nano-USD. `active` is 0 once the instance is terminated.
  * tenant        One row: totals over all instances, kept with every change so that no list is ever summed. `figures`, here
  *               and in an instance's row: as in figures.ts.
- *               `path` is the JSON list of its ancestors, topmost first; `unused_until` its idle deadline while it was never used.
+ *               `path` is the JSON list of its ancestors, topmost first; `unused_until` its idle deadline while it was never used,
+ *               `kept_until` the end of its retention once it is terminated and until its conversation is deleted.
  * limits        Limits that were set: of the scope 'tenant', or of an instance and its subtree. Null: none of its own.
  * balance       What each scope has settled, unsettled and reserved: sums of the ledger, changed in the same transactions.
  * reservation   Calls that may be under way, at their upper bound; deleted when they end.
@@ -32,6 +33,7 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     depth INTEGER NOT NULL,
     path TEXT NOT NULL,
     unused_until INTEGER,
+    kept_until INTEGER,
     state TEXT NOT NULL,
     active INTEGER NOT NULL,
     spec TEXT NOT NULL,
@@ -61,6 +63,7 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX instance_by_state ON instance (state, instance_id);
   CREATE INDEX instance_by_role ON instance (role, instance_id);
+  CREATE INDEX instance_kept ON instance (kept_until) WHERE kept_until IS NOT NULL;
   CREATE INDEX instance_unused ON instance (unused_until) WHERE unused_until IS NOT NULL;
   CREATE INDEX instance_by_parent ON instance (parent_id, instance_id);
   CREATE TABLE tenant (
