@@ -3,6 +3,7 @@
  * beside them so that nobody adds up. An instance, its ancestors and the tenant are changed in one transaction.
  */
 import { costOf, priceOf } from "../claude/prices.ts";
+import type { Usage } from "../claude/reply.ts";
 import { type Failure, MadroxError } from "../errors.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
@@ -167,18 +168,9 @@ export function reserve(storage: DurableObjectStorage, instanceId: string, ask: 
 
 /** How a reserved call ended. `settled`: at its usage. `unsettled`: it may have been billed. `release`: it was not. */
 export type Ending =
-  | { kind: "settled"; usage: CallUsage; requestId: string | null }
-  | { kind: "unsettled"; usage?: CallUsage; requestId?: string | null }
+  | { kind: "settled"; usage: Usage; requestId: string | null }
+  | { kind: "unsettled"; usage?: Usage; requestId?: string | null }
   | { kind: "release" };
-
-export interface CallUsage {
-  input: number;
-  output: number;
-  cacheRead: number;
-  cacheWrite5m: number;
-  cacheWrite1h: number;
-  webSearches: number;
-}
 
 interface ReservationRow extends Row {
   attempt: number;

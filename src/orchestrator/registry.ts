@@ -1,6 +1,7 @@
 /**
  * The registry: one row an instance, and the tenant's totals beside them. Every change of both is one transaction.
  */
+import type { Usage } from "../claude/reply.ts";
 import type { Answer } from "../errors.ts";
 import { err, ok } from "../errors.ts";
 import { recall, remember } from "../idempotency.ts";
@@ -19,7 +20,7 @@ import type {
 } from "./api.ts";
 import { logEvent, logEvents } from "./events.ts";
 import { figuresAfter, parseFigures } from "./figures.ts";
-import { type CallUsage, close, type Ending, openBalance, scopesOf } from "./ledger.ts";
+import { close, type Ending, openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits, type LimitDefaults } from "./limits.ts";
 import { owe } from "./outbox.ts";
 import { purseOf } from "./purse.ts";
@@ -477,7 +478,7 @@ export function remove(storage: DurableObjectStorage, instanceId: string, now: n
 function endingOf({ kind, data }: InstanceEvent): Ending | null {
   if (!kind.startsWith("model_call.")) return null;
   const tokens = (field: string) => Number(data[field] ?? 0);
-  const usage: CallUsage = {
+  const usage: Usage = {
     input: tokens("input"),
     output: tokens("output"),
     cacheRead: tokens("cache_read"),
