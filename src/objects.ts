@@ -3,6 +3,7 @@
  * id of another tenant names an object that does not exist. The one place that casts RPC stubs to their interfaces.
  */
 import type { InstanceApi } from "./instance/api.ts";
+import type { Watcher } from "./instance/watch.ts";
 import type { OrchestratorApi } from "./orchestrator/api.ts";
 
 export function orchestratorOf(env: Env, tenant: string): OrchestratorApi {
@@ -11,6 +12,11 @@ export function orchestratorOf(env: Env, tenant: string): OrchestratorApi {
 
 export function instanceOf(env: Env, tenant: string, instanceId: string): InstanceApi {
   return env.INSTANCE.getByName(`${tenant}/${instanceId}`) as unknown as InstanceApi;
+}
+
+/** Whoever waits for a message: an instance so far. */
+export function watcherOf(env: Env, tenant: string, id: string): Watcher {
+  return env.INSTANCE.getByName(`${tenant}/${id}`) as unknown as Watcher;
 }
 
 /** Tenant and id of an instance's object from the object's name. Throws when the object was not made by `instanceOf`. */

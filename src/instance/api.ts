@@ -32,6 +32,10 @@ export interface SendRequest {
   when_busy: WhenBusy;
   /** A JSON Schema for the answer; null for free text. */
   response_schema: Record<string, unknown> | null;
+  /** An object that hears of the message: its id. As with `watch`. */
+  watcher?: string;
+  /** The coordinated task that the message belongs to: its turn counts against that one's cap too. */
+  job?: string | null;
   idempotency?: Idempotency;
 }
 
@@ -128,6 +132,10 @@ export interface InstanceApi extends WorkspaceHost {
   send(request: SendRequest): Promise<Answer<MessageView>>;
   /** Where message `n` stands, as soon as that is final, at the latest after `waitMs`. `not_found`. */
   message(n: number, waitMs: number): Promise<Answer<MessageView>>;
+  /** Where message `n` stands now; `watcher` (an instance or a job) is told once it is final or paused by a cap. `not_found`. */
+  watch(n: number, watcher: string): Promise<Answer<MessageView>>;
+  /** Whether the instance is at rest; if not, `watcher` is told once it is. */
+  watchRest(watcher: string): Promise<Answer<Rest>>;
   /** Deletes the conversation of an instance that has ended. Its kept files stay; `conflict` while they are on their way. */
   forget(): Promise<Answer<null>>;
   /** Whether the instance is at rest, as soon as it is, at the latest after `waitMs`. */

@@ -10,6 +10,7 @@ import { first } from "../sqlite.ts";
 import { emit } from "./self.ts";
 import type { InstanceEvent } from "./spec.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
+import { ring } from "./watch.ts";
 
 /** Writes down that a model call is about to be made. Returns the attempt's id. */
 export function beginCall(store: TurnStore, turn: TurnRow, maxTokens: number, now: number): number {
@@ -221,6 +222,10 @@ export function pause(store: TurnStore, turn: TurnRow, error: Failure, now: numb
       reason: error.code,
       until: null,
     });
+    for (const { n } of sql
+      .exec<{ n: number }>("SELECT n FROM message WHERE n = ? OR joined_n = ?", turn.n, turn.n)
+      .toArray())
+      ring(sql, n, now);
   });
 }
 

@@ -23,6 +23,7 @@ import {
   compactionRequest,
   contextFull,
 } from "./compaction.ts";
+import { jobOf } from "./inbox.ts";
 import type { LiveAnswer } from "./live.ts";
 import { promptBound } from "./prompt-bound.ts";
 import { apiSchema, checkStructured } from "./structured.ts";
@@ -229,6 +230,7 @@ export class Engine {
         promptTokens: promptBound(store.storage.sql, body, entries),
         maxTokens: store.spec.max_tokens,
         at: now(),
+        job: jobOf(store.storage.sql, turn.n),
       };
       const admission = await unlessAborted(this.#parts.admit(ask, abort.signal), abort.signal);
       if (admission === null) {

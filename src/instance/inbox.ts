@@ -10,6 +10,7 @@ import type { MessageResponse, MessageState, MessageView, SendRequest } from "./
 import { terminated } from "./refusals.ts";
 import { emit, selfOf } from "./self.ts";
 import { type Transcript, textOf } from "./transcript.ts";
+import { ring, ringAtRest, watch } from "./watch.ts";
 
 /** Messages that wait for their turn, at most: a caller that outruns an instance this far has lost count. */
 const MAX_QUEUED = 10_000;
@@ -65,8 +66,8 @@ export function accept(
     }
     const n = self.next_n;
     sql.exec(
-      `INSERT INTO message (n, sender, content, response_schema, state, priority, steer, key, body_hash, created_at)
-       VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?)`,
+      `INSERT INTO message (n, sender, content, response_schema, state, priority, steer, key, body_hash, created_at, job)
+       VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)`,
       n,
       request.sender,
       request.message,
@@ -76,7 +77,9 @@ export function accept(
       idempotency?.key ?? null,
       idempotency?.body_hash ?? null,
       now,
+      request.job ?? null,
     );
+    if (request.watcher) watch(sql, n, request.watcher);
     sql.exec("UPDATE self SET next_n = ?, queued = queued + 1, last_activity = ?", n + 1, now);
     if (request.when_busy === "interrupt") cancelOpenTurn(sql, "another message interrupted it");
     emit(sql, now, "message.queued", { message_id: messageIdOf(instanceId, n), sender: request.sender });
@@ -118,6 +121,8 @@ export function cancelQueued(
     if (taken.length === 0) return false;
     sql.exec("UPDATE self SET queued = queued - 1, last_activity = ?", now);
     emit(sql, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
+    ring(sql, n, now);
+    ringAtRest(sql, now);
     return true;
   });
 }
@@ -128,6 +133,11 @@ export function nextQueued(sql: SqlStorage): number | null {
     first<{ n: number }>(sql, "SELECT n FROM message WHERE state = 'queued' ORDER BY priority DESC, n LIMIT 1")?.n ??
     null
   );
+}
+
+/** The coordinated task that message `n` belongs to, or null. */
+export function jobOf(sql: SqlStorage, n: number): string | null {
+  return first<{ job: string | null }>(sql, "SELECT job FROM message WHERE n = ?", n)?.job ?? null;
 }
 
 interface MessageRow extends Row {

@@ -2,13 +2,12 @@ import { DurableObject } from "cloudflare:workers";
 import { Alarm } from "../alarm.ts";
 import { createClaude } from "../claude/client.ts";
 import { type Config, configOf } from "../config.ts";
-import { type Answer, err, ok } from "../errors.ts";
+import { type Answer, err, ok, unwrap } from "../errors.ts";
 import { type Idempotency, recall, remember } from "../idempotency.ts";
 import { messageIdOf } from "../ids.ts";
 import { createLog, describe, type Log } from "../log.ts";
-import { instanceNameOf, instanceOf, orchestratorOf } from "../objects.ts";
-import type { Admission, CallOutcome, OrchestratorApi } from "../orchestrator/api.ts";
-import type { CallAsk } from "../orchestrator/ledger.ts";
+import { instanceNameOf, instanceOf, orchestratorOf, watcherOf } from "../objects.ts";
+import type { CallOutcome } from "../orchestrator/api.ts";
 import { migrate } from "../sqlite.ts";
 import { Waiters, within } from "../waiters.ts";
 import type { WorkspaceApi } from "../workspace/api.ts";
@@ -34,11 +33,13 @@ import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, viewOf } from "./
 import { type Followed, follow, parseCursor } from "./live.ts";
 import { pageOf } from "./output.ts";
 import { filesClosed, terminated, unknownInstance } from "./refusals.ts";
+import { Reporter } from "./reporter.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
-import { confirm, emit, hasUnreported, reportOf, selfOf, standingOf, storedSpec } from "./self.ts";
+import { confirm, emit, hasUnreported, selfOf, standingOf, storedSpec } from "./self.ts";
 import type { InstanceTool } from "./tool.ts";
 import { Transcript } from "./transcript.ts";
 import { deadlineOf, openTurn } from "./turn-store.ts";
+import { AT_REST, type News, nextNews, ring, ringAtRest, tell, watch } from "./watch.ts";
 
 /**
  * While a turn is open the alarm beats this often: it keeps the object awake, and after a crash it is what starts the
@@ -63,8 +64,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #id: string;
   readonly #config: Config;
   readonly #log: Log;
-  /** A stub that has thrown may be broken for good: the next call takes a new one. */
-  #orchestrator: OrchestratorApi | undefined;
+  readonly #reporter: Reporter;
   readonly #transcript: Transcript;
   readonly #alarm: Alarm;
   readonly #waiters = new Waiters();
@@ -73,9 +73,6 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   /** Present from the first use on. */
   #engine: Engine | undefined;
   #birth: Promise<Answer<Engine>> | undefined;
-  #reporting: Promise<void> | undefined;
-  /** How the last model call went, until the gate knows. */
-  #outcome: CallOutcome | undefined;
   #ownFiles: Workspace | undefined;
   /** Absent without a bucket: then files stay here. */
   readonly #keeper: Keeper | null;
@@ -89,9 +86,15 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.#id = instanceId;
     this.#config = configOf(env);
     this.#log = createLog(this.#config.logLevel, { tenant, instance_id: instanceId });
-    this.#tenant = tenant;
     this.#transcript = new Transcript(ctx.storage.sql);
     this.#alarm = new Alarm(ctx.storage);
+    this.#reporter = new Reporter({
+      sql: ctx.storage.sql,
+      instanceId,
+      connect: () => orchestratorOf(env, tenant),
+      log: this.#log,
+      failed: () => this.#alarm.notAfter(Date.now() + REPORT_RETRY_MS),
+    });
     const prefix = () => prefixOf(this.#config.workspacePrefix, tenant, instanceId);
     this.#keeper = env.FILES ? new Keeper(ctx.storage, env.FILES, prefix()) : null;
   }
@@ -104,7 +107,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   async wake(): Promise<void> {
     const engine = await this.#born();
     if (!engine.ok) return;
-    const standing = await this.#ask((orchestrator) => orchestrator.standing(this.#id));
+    const standing = await this.#reporter.ask((orchestrator) => orchestrator.standing(this.#id));
     confirm(this.ctx.storage.sql, 0, standing);
     resume(this.ctx.storage, Date.now());
     this.#work(engine.value);
@@ -128,17 +131,21 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       });
       const queued = sql.exec<{ n: number }>("SELECT n FROM message WHERE state = 'queued'").toArray();
       sql.exec("UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE state = 'queued'", now, error);
-      for (const { n } of queued) emit(sql, now, "message.cancelled", { message_id: messageIdOf(this.#id, n) });
+      for (const { n } of queued) {
+        emit(sql, now, "message.cancelled", { message_id: messageIdOf(this.#id, n) });
+        ring(sql, n, now);
+      }
       const finishing = !force && self.open_n !== null;
       sql.exec("UPDATE self SET ended = ?, queued = 0, last_activity = ?", finishing ? 1 : 2, now);
       if (force) cancelOpenTurn(sql, "the instance was terminated");
       emit(sql, now, "instance.stopped", { force, finishing });
+      ringAtRest(sql, now);
     });
     if (force) engine.value.interrupt();
     this.#waiters.wake();
     this.#work(engine.value);
     if (this.#hasFilesToKeep) this.#alarm.notAfter(Date.now());
-    this.ctx.waitUntil(this.#report());
+    this.ctx.waitUntil(this.#committed());
   }
 
   async send(request: SendRequest): Promise<Answer<MessageView>> {
@@ -147,17 +154,31 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const accepted = accept(this.ctx.storage, this.#id, request, Date.now());
     if (!accepted.ok) return accepted;
     const { n, repeated } = accepted.value;
-    if (repeated) return this.#view(n);
+    if (repeated) return request.watcher ? this.watch(n, request.watcher) : this.#view(n);
     if (request.when_busy === "interrupt") engine.value.interrupt();
     this.#followers.wake();
     this.#work(engine.value, "behind the answer");
     return this.#view(n);
   }
 
+  async watch(n: number, watcher: string): Promise<Answer<MessageView>> {
+    const engine = await this.#born();
+    if (!engine.ok) return engine;
+    const view = this.#view(n);
+    if (view.ok && !isFinal(view.value.state)) watch(this.ctx.storage.sql, n, watcher);
+    return view;
+  }
+
+  async watchRest(watcher: string): Promise<Answer<Rest>> {
+    const rest = await this.rest(0);
+    if (rest.ok && !rest.value.resting) watch(this.ctx.storage.sql, AT_REST, watcher);
+    return rest;
+  }
+
   /** The view with the money as it stands after it: a report that is on its way is waited for a moment. */
   async #reported(n: number, view: Answer<MessageView>): Promise<Answer<MessageView>> {
     if (!view.ok || !hasUnreported(this.ctx.storage.sql)) return view;
-    await within(this.#report(), REPORT_PATIENCE_MS);
+    await within(this.#reporter.report(), REPORT_PATIENCE_MS);
     return this.#view(n);
   }
 
@@ -212,9 +233,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { storage } = this.ctx;
     const open = selfOf(storage.sql)?.open_n ?? null;
     if (cancelQueued(storage, this.#id, n, reason, Date.now())) {
-      this.#followers.wake();
-      this.#waiters.wake();
-      this.ctx.waitUntil(this.#report());
+      this.ctx.waitUntil(this.#committed());
     } else if (open !== null && messagesOfTurn(storage.sql, open).includes(n)) {
       const stopped = await this.interrupt(reason);
       if (!stopped.ok) return stopped;
@@ -324,6 +343,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         );
       }
       erased.messages = sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM message").one().n;
+      await this.#tell();
+      if (nextNews(sql) !== null) {
+        return err(
+          "conflict",
+          `The last answers of ${this.#id} are still on their way to who waits for them. Try again.`,
+        );
+      }
       Object.assign(erased, heldBy(sql));
     }
     this.#erasing = true;
@@ -408,8 +434,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const deadline = this.#idleDeadline();
     if (deadline === null || deadline > Date.now()) return false;
     try {
-      await this.#report();
-      const answer = await this.#ask((orchestrator) => orchestrator.expire(this.#id));
+      await this.#reporter.report();
+      const answer = await this.#reporter.ask((orchestrator) => orchestrator.expire(this.#id));
       if (!answer.expired) this.#alarm.set(answer.again);
     } catch (error) {
       this.#log.warning("expire.failed", { error: describe(error) });
@@ -432,15 +458,15 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const self = selfOf(this.ctx.storage.sql);
     if (!self || (self.open_n === null && (self.queued === 0 || self.ended !== 0))) return;
     this.#alarm.notAfter(Date.now() + HEARTBEAT_MS);
-    if (engine.running) this.ctx.waitUntil(this.#report());
+    if (engine.running) this.ctx.waitUntil(this.#reporter.report());
     // The first steps of a turn take about as long as accepting its message: the caller does not wait for them.
     this.ctx.waitUntil(start === "now" ? engine.ensure() : nextTask().then(() => engine.ensure()));
   }
 
   /** Nothing is left to do: an idle instance is woken by nothing but its deadline. */
   async #rest(): Promise<void> {
-    await this.#report();
-    if (hasUnreported(this.ctx.storage.sql)) return;
+    await Promise.all([this.#reporter.report(), this.#tell()]);
+    if (hasUnreported(this.ctx.storage.sql) || nextNews(this.ctx.storage.sql) !== null) return;
     const deadline = this.#idleDeadline();
     if (deadline !== null) this.#alarm.set(deadline);
     else if (this.#hasFilesToKeep) this.#alarm.notAfter(Date.now());
@@ -474,7 +500,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { storage } = this.ctx;
     await this.#alarm.load();
     if (!hasTables(storage.sql)) {
-      const birth = await this.#ask((orchestrator) => orchestrator.birthOf(this.#id));
+      const birth = await this.#reporter.ask((orchestrator) => orchestrator.birthOf(this.#id));
       if (!birth) return unknownInstance(this.#id);
       if (birth.ended) return terminated(this.#id);
       storage.transactionSync(() => {
@@ -516,13 +542,16 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       workspace: this.#workspace(spec.workspace_owner ?? null),
       log: this.#log,
       now: () => Date.now(),
-      admit: (ask, signal) => this.#admit(ask, signal),
-      withdraw: () => this.#ask((orchestrator) => orchestrator.withdraw(this.#id)),
+      admit: (ask, signal) => {
+        this.#followers.wake();
+        return this.#reporter.admit(ask, signal);
+      },
+      withdraw: () => this.#reporter.ask((orchestrator) => orchestrator.withdraw(this.#id)),
       committed: (call) => this.#committed(call),
       streamed: () => this.#followers.wake(),
       wakeAt: async (time) => {
         this.#alarm.set(time);
-        await this.#report();
+        await this.#reporter.report();
       },
       rested: () => this.#rest(),
     });
@@ -532,63 +561,30 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return ok(this.#engine);
   }
 
-  /** Asks for leave to call the model; what the registry doesn't know yet goes along. */
-  async #admit(ask: CallAsk, signal: AbortSignal): Promise<Admission> {
-    this.#followers.wake();
-    await this.#reporting;
-    // Whoever asked has gone meanwhile: leave that nobody uses would block a place.
-    signal.throwIfAborted();
-    const { sql } = this.ctx.storage;
-    const report = reportOf(sql, this.#id);
-    const admission = await this.#ask((orchestrator) => orchestrator.admit(this.#id, report, ask));
-    if (report) confirm(sql, report.seq, null);
-    return admission;
-  }
-
-  async #ask<T>(call: (orchestrator: OrchestratorApi) => Promise<T>): Promise<T> {
-    this.#orchestrator ??= orchestratorOf(this.env, this.#tenant);
-    try {
-      return await call(this.#orchestrator);
-    } catch (error) {
-      this.#orchestrator = undefined;
-      throw error;
-    }
-  }
-
   async #committed(call?: CallOutcome): Promise<void> {
     this.#followers.wake();
-    this.#outcome = call ?? this.#outcome;
-    await this.#report();
+    this.ctx.waitUntil(this.#tell());
+    await this.#reporter.report(call);
     this.#waiters.wake();
   }
 
-  /** Brings the registry up to date. Never throws: what it couldn't deliver, the alarm delivers. */
-  #report(): Promise<void> {
-    this.#reporting ??= this.#deliverReports().finally(() => {
-      this.#reporting = undefined;
-    });
-    return this.#reporting;
+  /** Tells whoever watches. What they did not take, the alarm brings again. */
+  async #tell(): Promise<void> {
+    const { sql } = this.ctx.storage;
+    await tell(
+      sql,
+      (n) => this.#newsOf(n),
+      (id) => watcherOf(this.env, this.#tenant, id),
+      () => Date.now(),
+    );
+    const due = nextNews(sql);
+    if (due !== null) this.#alarm.notAfter(due);
   }
 
-  async #deliverReports(): Promise<void> {
-    const { sql } = this.ctx.storage;
-    try {
-      while (this.#outcome || hasUnreported(sql)) {
-        const report = reportOf(sql, this.#id);
-        const outcome = this.#outcome;
-        if (report) {
-          const standing = await this.#ask((orchestrator) => orchestrator.report(report, outcome));
-          confirm(sql, report.seq, standing);
-        } else if (outcome) {
-          // Another report took the events along; the gate still has to hear how the call went.
-          await this.#ask((orchestrator) => orchestrator.leave(this.#id, outcome));
-        }
-        if (this.#outcome === outcome) this.#outcome = undefined;
-      }
-    } catch (error) {
-      this.#log.warning("report.failed", { error: describe(error) });
-      this.#alarm.notAfter(Date.now() + REPORT_RETRY_MS);
-    }
+  #newsOf(n: number): { news: News; last: boolean } {
+    if (n === AT_REST) return { news: { id: this.#id }, last: true };
+    const message = unwrap(this.#view(n));
+    return { news: { id: message.message_id, message }, last: isFinal(message.state) };
   }
 }
 

@@ -20,6 +20,7 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * output       What a reader of the conversation sees, in order. Content stands in the transcript, except `text`.
  * event        What happened, append-only: what a live reader follows, and what the registry gets (`self.reported_seq` is how
  *              far it has it). `output_index`: the last output row of its time, so that the two interleave.
+ * watch        Objects that wait for message `n` (-1: for the instance's rest); `due_at` once there is something to tell them.
  * kept_file    Written by workspace/keep.ts: files (by their inode) whose bytes are in R2, no longer here.
  * idempotency  Answers to calls with an idempotency key that are no messages; a message keeps its own key.
  */
@@ -169,5 +170,16 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     inode INTEGER PRIMARY KEY,
     kept_at INTEGER NOT NULL
   );
+  `,
+  `
+  CREATE TABLE watch (
+    n INTEGER NOT NULL,
+    watcher TEXT NOT NULL,
+    due_at INTEGER,
+    tries INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (n, watcher)
+  ) WITHOUT ROWID;
+  CREATE INDEX watch_due ON watch (due_at) WHERE due_at IS NOT NULL;
+  ALTER TABLE message ADD COLUMN job TEXT;
   `,
 ];

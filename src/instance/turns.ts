@@ -12,6 +12,7 @@ import { show } from "./output.ts";
 import { emit } from "./self.ts";
 import { callsOf, writeResults } from "./tool-calls.ts";
 import { fenced, openTurn, type TurnRow, type TurnStore, transaction } from "./turn-store.ts";
+import { ring, ringAtRest } from "./watch.ts";
 
 /** Starts the turn on message `n`: its text goes into the transcript. */
 export function start(store: TurnStore, n: number, now: number): void {
@@ -141,7 +142,9 @@ export function finish(
     failed ? (error?.message ?? null) : null,
     now,
   );
+  ringAtRest(sql, now);
   for (const message of [{ n }, ...joined]) {
+    ring(sql, message.n, now);
     emit(sql, now, `message.${state}`, {
       message_id: messageIdOf(store.spec.instance_id, message.n),
       duration_ms: now - (started_at ?? now),

@@ -20,6 +20,8 @@ export interface CallAsk {
   maxTokens: number;
   /** ms since the epoch; prices change with time */
   at: number;
+  /** The coordinated task that the call's message belongs to, or null. */
+  job?: string | null;
 }
 
 export type Leave =
