@@ -10,9 +10,9 @@ import { createRest, errorResponse, type RestEnv } from "./doors/rest.ts";
 import { MadroxError } from "./errors.ts";
 import type { InstanceTool } from "./instance/tool.ts";
 import { createLog, describe } from "./log.ts";
-import { FILE_TOOLS } from "./workspace/tools.ts";
+import { INSTANCE_TOOLS } from "./tools/own/index.ts";
 
-export function createApp(instanceTools: readonly InstanceTool[] = FILE_TOOLS): ExportedHandler<Env> {
+export function createApp(instanceTools: readonly InstanceTool[] = INSTANCE_TOOLS): ExportedHandler<Env> {
   const app = new Hono<RestEnv>();
 
   app.use(async (c, next) => {
@@ -34,7 +34,10 @@ export function createApp(instanceTools: readonly InstanceTool[] = FILE_TOOLS): 
   app.route("/", createRest(instanceTools));
 
   app.notFound((c) => {
-    const route = c.req.path.replace(/^(\/instances\/)[^/]+/, "$1:id").replace(/(\/files\/).+/, "$1:path");
+    const route = c.req.path
+      .replace(/^(\/instances\/)[^/]+/, "$1:id")
+      .replace(/(\/files\/).+/, "$1:path")
+      .replace(/^(\/questions\/)[^/]+/, "$1:id");
     const allowed = METHODS[route];
     if (allowed && !allowed.includes(c.req.method)) {
       const error = new MadroxError("method_not_allowed", `${c.req.path} takes ${allowed.join(", ")}.`, {
@@ -81,4 +84,7 @@ const METHODS: Record<string, readonly string[]> = {
   "/instances/:id/files/:path": ["GET", "PUT", "DELETE"],
   "/instances/:id/workspace.zip": ["GET"],
   "/events": ["GET"],
+  "/questions": ["GET"],
+  "/questions/:id": ["POST"],
+  "/tree": ["GET"],
 };

@@ -3,6 +3,7 @@
  *
  *   inst_<ULID>          an instance
  *   msg_<ULID>_<n>       message n of the instance with that ULID
+ *   q_<ULID>_<n>         question n of the instance with that ULID
  *
  * A ULID sorts by its time of making and carries 80 random bits, so ids can't be guessed and pages of them keep
  * their order. Within one isolate ids of the same millisecond still ascend.
@@ -11,6 +12,7 @@
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"; // Crockford's base 32, as in the ULID specification
 const ULID = "[0-9A-HJKMNP-TV-Z]{26}";
 const INSTANCE_ID = new RegExp(`^inst_${ULID}$`);
+const QUESTION_ID = new RegExp(`^q_(${ULID})_(\\d{1,12})$`);
 const MESSAGE_ID = new RegExp(`^msg_(${ULID})_(\\d{1,12})$`);
 
 let lastTime = 0;
@@ -63,6 +65,17 @@ export function isInstanceId(text: string): boolean {
 /** The id of message `n` (from 0; 0 is the initial prompt) of an instance. */
 export function messageIdOf(instanceId: string, n: number): string {
   return `msg_${instanceId.slice("inst_".length)}_${n}`;
+}
+
+/** The id of question `n` of an instance. */
+export function questionIdOf(instanceId: string, n: number): string {
+  return `q_${instanceId.slice("inst_".length)}_${n}`;
+}
+
+/** Where a question lives, or null when the text is no question id. */
+export function parseQuestionId(text: string): { instanceId: string; n: number } | null {
+  const match = QUESTION_ID.exec(text);
+  return match ? { instanceId: `inst_${match[1]}`, n: Number(match[2]) } : null;
 }
 
 /** Where a message lives, or null when the text is no message id. */

@@ -10,7 +10,7 @@ import { ROLE_IDS, ROLES, type Role } from "../src/roles/index.ts";
 import { CATALOGUE, toolByName } from "../src/tools/catalogue.ts";
 import { jsonSchemaOf } from "../src/tools/tool.ts";
 import { VERSION } from "../src/version.ts";
-import { type Json, output, request, send, spawn, tool } from "./support/door.ts";
+import { type Json, output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 
 const model = installModel();
@@ -161,6 +161,38 @@ const ANSWERS: Record<string, () => Promise<Json[]>> = {
     await send(id, "Never mind.", { wait_for_response: false });
     const busy = await tool("interrupt_instance", { instance_id: id, reason: "changed my mind" });
     return [idle, busy];
+  },
+  broadcast_to_children: async () => {
+    const id = await spawn();
+    for (const name of ["a", "b"]) await spawn({ name, parent_instance_id: id });
+    return [
+      await tool("broadcast_to_children", { parent_id: id, message: "Hello." }),
+      await tool("broadcast_to_children", { parent_id: id, message: "Hello.", wait_for_responses: true }),
+    ];
+  },
+  get_instance_tree: async () => {
+    const id = await spawn();
+    await spawn({ parent_instance_id: id });
+    return [
+      await tool("get_instance_tree", {}),
+      await tool("get_instance_tree", { root_id: id, depth: 0 }),
+      await tool("get_instance_tree", { root_id: id, terminated: true }),
+    ];
+  },
+  answer_question: async () => {
+    const id = await spawn();
+    scriptModel((call) => ({
+      blocks:
+        call.toolResults.length === 0
+          ? [{ type: "tool_use", name: "ask", input: { question: "Which?" } }]
+          : [{ type: "text", text: "Thanks." }],
+    }));
+    await send(id, "Ask.", { wait_for_response: false });
+    const record = await until(async () => {
+      const { questions } = await status(id);
+      return (questions as { question_id: string }[] | undefined)?.[0];
+    });
+    return [await tool("answer_question", { question_id: record.question_id, answer: "This one." })];
   },
   terminate_instance: async () => {
     const id = await spawn();

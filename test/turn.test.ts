@@ -22,6 +22,7 @@ import {
   type TurnRows,
   type TurnView,
 } from "../src/instance/turn.ts";
+import { toolContext } from "./support/context.ts";
 import { output, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, type Script, scriptModel } from "./support/model.ts";
 
@@ -42,7 +43,13 @@ describe("nextAction", () => {
     deadline: null,
     ...fields,
   });
-  const call = (id: number, state: ToolCallView["state"]): ToolCallView => ({ id, name: "lookup", state });
+  const call = (id: number, state: ToolCallView["state"], wakeAt: number | null = null): ToolCallView => ({
+    id,
+    name: "lookup",
+    state,
+    wakeAt,
+    parkReason: state === "parked" ? "an answer" : null,
+  });
   const after = (fields: Partial<TurnRows>): TurnAction =>
     nextAction({
       generation: "mine",
@@ -145,6 +152,31 @@ describe("nextAction", () => {
       "tools that its own drive broke off",
       { turn: turn({ phase: "tools" }), calls: [call(1, "running")] },
       { kind: "append_results" },
+    ],
+    [
+      "one call is parked, another done",
+      { turn: turn({ phase: "tools" }), calls: [call(1, "done"), call(2, "parked")] },
+      { kind: "park", until: null, reason: "an answer" },
+    ],
+    [
+      "calls are parked for different times",
+      { turn: turn({ phase: "tools" }), calls: [call(1, "parked", NOW + 9), call(2, "parked", NOW + 5)] },
+      { kind: "park", until: NOW + 5, reason: "an answer" },
+    ],
+    [
+      "the turn has to be over before the parked call's time",
+      { turn: turn({ phase: "tools", deadline: NOW + 2 }), calls: [call(1, "parked", NOW + 9)] },
+      { kind: "park", until: NOW + 2, reason: "an answer" },
+    ],
+    [
+      "a parked call's time is over",
+      { turn: turn({ phase: "tools" }), calls: [call(1, "parked", NOW), call(2, "parked")] },
+      { kind: "run_tools", ids: [1] },
+    ],
+    [
+      "a turn with parked calls is stopped",
+      { turn: turn({ phase: "tools", cancelReason: "enough" }), calls: [call(1, "parked")] },
+      { kind: "cancel", reason: "enough" },
     ],
     ["tools without a call", { turn: turn({ phase: "tools" }) }, { kind: "append_results" }],
     [
@@ -635,13 +667,11 @@ describe("runTool", () => {
     run: async () => ({ content: "fine" }),
     ...fields,
   });
-  const context = (signal: AbortSignal = new AbortController().signal): ToolContext => ({
-    tenant: "default",
-    instanceId: "inst_1",
-    key: "inst_1:t1",
-    workspace: {} as ToolContext["workspace"],
-    signal,
-  });
+  const context = (signal: AbortSignal = new AbortController().signal) => toolContext({ signal });
+  const resultOf = async (...call: Parameters<typeof runTool>) => {
+    const result = await runTool(...call);
+    return "park" in result ? expect.fail("It parked.") : result;
+  };
 
   it.each<[string, InstanceTool | undefined, { content: string; isError: boolean }]>([
     ["a result", made({}), { content: "fine", isError: false }],
@@ -721,7 +751,7 @@ describe("runTool", () => {
     ["a result that just fits", 200_000, 200_000, null],
     ["one that is too long", 200_007, 200_000, "[7 more characters were cut off"],
   ])("bounds %s", async (_name, length, kept, note) => {
-    const { content, isError } = await runTool(
+    const { content, isError } = await resultOf(
       made({ run: async () => ({ content: "z".repeat(length) }) }),
       "made",
       {},
@@ -735,13 +765,13 @@ describe("runTool", () => {
 
   it("does not leave half a character at the cut", async () => {
     const run = async () => ({ content: `${"z".repeat(199_999)}😀😀` });
-    const { content } = await runTool(made({ run }), "made", {}, context());
+    const { content } = await resultOf(made({ run }), "made", {}, context());
     expect(content.isWellFormed()).toBe(true);
   });
 
   it("bounds the message of an exception too", async () => {
     const run = () => Promise.reject(new Error("e".repeat(300_000)));
-    const { content, isError } = await runTool(made({ run }), "made", {}, context());
+    const { content, isError } = await resultOf(made({ run }), "made", {}, context());
     expect(isError).toBe(true);
     expect(content.length).toBeLessThan(200_200);
   });

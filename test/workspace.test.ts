@@ -10,6 +10,7 @@ import { keyOf, prefixOf } from "../src/workspace/keys.ts";
 import type { WorkspaceLimits } from "../src/workspace/quota.ts";
 import { FILE_TOOLS } from "../src/workspace/tools.ts";
 import { Workspace } from "../src/workspace/workspace.ts";
+import { toolContext } from "./support/context.ts";
 import { type Json, output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 
@@ -143,13 +144,7 @@ describe("an instance's own files", () => {
       );
       const edit = FILE_TOOLS.find((known) => known.name === "edit_file") ?? expect.fail("no edit_file");
       await workspace.write("a.txt", bytesOf("x"), {});
-      const context = {
-        tenant: "default",
-        instanceId: id,
-        key: "call-1",
-        signal: AbortSignal.timeout(1000),
-        workspace,
-      };
+      const context = toolContext({ instanceId: id, key: "call-1", workspace });
       const run = () => edit.run({ path: "a.txt", old_text: "x", new_text: "xx" }, context);
       expect(await run()).toEqual(await run());
       expect((await workspace.lines("a.txt", { start: 1, max: 9, column: 0 })).text).toBe("xx");
@@ -546,8 +541,8 @@ describe("an edit that does not fit", () => {
 
 describe("the tools of an instance", () => {
   const given = async (input: Record<string, unknown>) =>
-    ((await tool("spawn_claude", { name: "Ada", ...input })).tools as string[]).filter(
-      (name) => name.endsWith("_file") || name.endsWith("_files"),
+    ((await tool("spawn_claude", { name: "Ada", ...input })).tools as string[]).filter((name) =>
+      FILE_TOOLS.some((known) => known.name === name),
     );
   const READING = ["read_file", "list_files", "find_files", "search_files"];
   const ALL = FILE_TOOLS.map((known) => known.name);

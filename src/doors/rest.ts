@@ -149,14 +149,32 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
       ...query,
       instance_id: c.req.param("id"),
       ...(limit === undefined ? {} : { limit: wholeNumber(limit) }),
-      ...(recursive === undefined
-        ? {}
-        : { recursive: recursive === "false" ? false : recursive === "true" || recursive }),
+      ...(recursive === undefined ? {} : { recursive: flag(recursive) }),
     };
     return json(await execute(c.get("call"), "list_instance_files", input));
   });
 
   app.route("/", createFiles());
+
+  app.get("/tree", async (c) => {
+    const { depth, terminated, ...query } = c.req.query();
+    const input = {
+      ...query,
+      ...(depth === undefined ? {} : { depth: wholeNumber(depth) }),
+      ...(terminated === undefined ? {} : { terminated: flag(terminated) }),
+    };
+    return json(await execute(c.get("call"), "get_instance_tree", input));
+  });
+
+  app.get("/questions", async (c) => {
+    const questions = await c.get("call").orchestrator.questions({ limit: MAX_QUESTIONS });
+    return json({ success: true, message: `${questions.length} open questions.`, questions });
+  });
+
+  app.post("/questions/:id", limited, async (c) => {
+    const input = { ...(await bodyOf(c.req.raw)), question_id: c.req.param("id") };
+    return json(await execute(c.get("call"), "answer_question", input));
+  });
 
   app.get("/events", async (c) => {
     const { orchestrator } = c.get("call");
@@ -185,6 +203,9 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
 
   return app;
 }
+
+/** Open questions in one answer, at most: the oldest. */
+const MAX_QUESTIONS = 500;
 
 const limited = bodyLimit({
   maxSize: MAX_BODY_BYTES,
@@ -222,6 +243,11 @@ async function bodyOf(request: Request): Promise<Record<string, unknown>> {
 /** A number for the schema to judge; what is none stays text, and the schema says so. */
 function wholeNumber(text: string): number | string {
   return /^\d{1,9}$/.test(text) ? Number(text) : text;
+}
+
+/** The same for true and false. */
+function flag(text: string): boolean | string {
+  return text === "true" ? true : text === "false" ? false : text;
 }
 
 /** An exception of any door as the JSON of the public contract. */

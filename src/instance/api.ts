@@ -6,6 +6,7 @@ import type { Idempotency } from "../idempotency.ts";
 import type { Funds } from "../orchestrator/ledger.ts";
 import type { WorkspaceHost } from "../workspace/remote.ts";
 import type { Followed } from "./live.ts";
+import type { Watcher } from "./watch.ts";
 
 /** `waiting` is not final: the turn is open and waits for something (`waiting_for`). The last four are final. */
 export const MESSAGE_STATES = ["queued", "running", "waiting", "completed", "failed", "cancelled", "refused"] as const;
@@ -32,6 +33,10 @@ export interface SendRequest {
   when_busy: WhenBusy;
   /** A JSON Schema for the answer; null for free text. */
   response_schema: Record<string, unknown> | null;
+  /** Who sends, as the model is told, when that is an instance. */
+  sender_title?: string;
+  /** Starts no turn of its own: it is read with the running or the next one. `when_busy` does not matter. */
+  note?: boolean;
   /** An object that hears of the message: its id. As with `watch`. */
   watcher?: string;
   /** The coordinated task that the message belongs to: its turn counts against that one's cap too. */
@@ -93,6 +98,13 @@ export interface OutputPage {
   next: number | null;
 }
 
+/** An answer to a question. `by`: `user`, or the instance that answers. */
+export interface GivenAnswer {
+  answer: string;
+  by: string;
+  idempotency?: Idempotency;
+}
+
 /** What an instance finds when it looks at itself. Times ISO 8601. */
 export interface Checkup {
   reachable: true;
@@ -123,7 +135,7 @@ export interface Rest {
 }
 
 /** `files`: a call to the instance's workspace; what changes something is a `conflict` once the instance has ended. */
-export interface InstanceApi extends WorkspaceHost {
+export interface InstanceApi extends WorkspaceHost, Watcher {
   /** Takes over spec and initial prompt. */
   wake(): Promise<void>;
   /** Ends the instance. Queued messages are cancelled; `force` stops the running turn too. Repeatable. */
@@ -146,6 +158,8 @@ export interface InstanceApi extends WorkspaceHost {
   cancel(n: number, reason: string): Promise<Answer<MessageView>>;
   /** What comes after a cursor (see live.ts), as soon as there is anything, at the latest after `waitMs`. */
   follow(cursor: string, waitMs: number): Promise<Answer<Followed & { resting: boolean }>>;
+  /** Answers question `n` of the instance. `not_found`, `conflict` when it is no longer open, `invalid_input` for none of its options. */
+  answer(n: number, given: GivenAnswer): Promise<Answer<{ question_id: string; answer: string }>>;
   output(query: OutputQuery): Promise<Answer<OutputPage>>;
   checkup(): Promise<Answer<Checkup>>;
   /** Deletes everything of an instance that has ended, for good; else `conflict`. Repeatable: then there is less left. */

@@ -7,6 +7,7 @@ import type { Claude } from "../claude/client.ts";
 import { type CallFailure, classify, MAX_TRIES, retryDelay } from "../claude/failure.ts";
 import type { Reply } from "../claude/reply.ts";
 import { requestOf } from "../claude/request.ts";
+import type { Config } from "../config.ts";
 import type { Failure } from "../errors.ts";
 import { describe, type Log } from "../log.ts";
 import type { Admission, CallOutcome } from "../orchestrator/api.ts";
@@ -25,13 +26,16 @@ import {
 } from "./compaction.ts";
 import { jobOf } from "./inbox.ts";
 import type { LiveAnswer } from "./live.ts";
+import { parkCall, showParked } from "./parked.ts";
 import { promptBound } from "./prompt-bound.ts";
+import * as questions from "./questions.ts";
+import { newestEvent } from "./self.ts";
 import { apiSchema, checkStructured } from "./structured.ts";
-import { type InstanceTool, runTool } from "./tool.ts";
-import { appendResults, beginTool, callsOf, endTool } from "./tool-calls.ts";
+import { type Asked, type InstanceTool, runTool } from "./tool.ts";
+import { appendResults, beginTool, type CallRow, callsOf, denyTool, endTool } from "./tool-calls.ts";
 import { type Entry, textOf } from "./transcript.ts";
 import { nextAction, type TurnAction } from "./turn.ts";
-import { openTurn, Superseded, type TurnRow, type TurnStore, turnRows } from "./turn-store.ts";
+import { fenced, openTurn, Superseded, type TurnRow, type TurnStore, turnRows } from "./turn-store.ts";
 import * as turns from "./turns.ts";
 
 /** Tool calls of one answer that run at once: an object gets 6 connections, and the model call may hold one. */
@@ -44,6 +48,8 @@ export interface EngineParts {
   store: TurnStore;
   claude: Claude;
   tools: ReadonlyMap<string, InstanceTool>;
+  /** All tools that instances of this Worker can have. */
+  allTools: readonly InstanceTool[];
   log: Log;
   workspace: WorkspaceApi;
   now(): number;
@@ -55,8 +61,10 @@ export interface EngineParts {
   committed(call?: CallOutcome): Promise<void>;
   /** There is more of the live answer. */
   streamed(): void;
-  /** Wake this drive again at a time (ms since the epoch). */
-  wakeAt(time: number): Promise<void>;
+  /** Wake this drive again at a time (ms since the epoch); null: it is woken by what it waits for. */
+  wakeAt(time: number | null): Promise<void>;
+  env: Env;
+  config: Config;
   /** Nothing is left to do. */
   rested(): Promise<void>;
 }
@@ -66,6 +74,8 @@ export class Engine {
   #running: Promise<void> | undefined;
   #abort: AbortController | undefined;
   #live: LiveAnswer | null = null;
+  /** What the instance was told while tools run: one of them may be about to park on it. */
+  #heard: Set<string> | null = null;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -84,6 +94,11 @@ export class Engine {
   ensure(): Promise<void> {
     this.#running ??= this.#run();
     return this.#running;
+  }
+
+  /** Something that a tool may be about to wait for has happened. */
+  heard(id: string): void {
+    this.#heard?.add(id);
   }
 
   /** Breaks off what is under way, so that the drive looks at the rows again. */
@@ -113,6 +128,12 @@ export class Engine {
           if (nextAction(turnRows(store, now())).kind === "wait") return;
           continue;
         }
+        if (action.kind === "park") {
+          showParked(store, this.#turn(), action, now());
+          await this.#parts.wakeAt(action.until);
+          if (nextAction(turnRows(store, now())).kind === "park") return;
+          continue;
+        }
         await this.#do(action);
       }
     } catch (error) {
@@ -124,7 +145,7 @@ export class Engine {
     }
   }
 
-  async #do(action: Exclude<TurnAction, { kind: "rest" | "pause" | "wait" }>): Promise<void> {
+  async #do(action: Exclude<TurnAction, { kind: "rest" | "pause" | "wait" | "park" }>): Promise<void> {
     const { store, tools, now, committed } = this.#parts;
     switch (action.kind) {
       case "start":
@@ -351,30 +372,72 @@ export class Engine {
     return row?.response_schema ? (JSON.parse(row.response_schema) as Record<string, unknown>) : null;
   }
 
-  /** Runs the pending calls of the step, some at once; each result is kept as soon as it is there. */
+  /** Runs calls of the step, some at once; each result is kept as soon as it is there. */
   async #runTools(turn: TurnRow, ids: readonly number[]): Promise<void> {
-    const { store, tools, now } = this.#parts;
+    const { sql } = this.#parts.store.storage;
     const abort = new AbortController();
     this.#abort = abort;
-    const queue = callsOf(store.storage.sql, turn).filter((call) => ids.includes(call.id));
+    this.#heard = new Set();
+    const queue = callsOf(sql, turn).filter((call) => ids.includes(call.id));
     const worker = async () => {
       for (let call = queue.shift(); call && !abort.signal.aborted; call = queue.shift()) {
-        beginTool(store, call.id, now());
-        const result = await runTool(tools.get(call.name), call.name, JSON.parse(call.input), {
-          tenant: store.spec.tenant,
-          instanceId: store.spec.instance_id,
-          key: `${store.spec.instance_id}:${call.tool_use_id}`,
-          signal: abort.signal,
-          workspace: this.#parts.workspace,
-        });
-        if (!abort.signal.aborted) endTool(store, turn, call, result, now());
+        await this.#runCall(turn, call, abort.signal);
       }
     };
     try {
       await Promise.all(Array.from({ length: Math.min(PARALLEL_TOOLS, queue.length) }, worker));
     } finally {
       this.#abort = undefined;
+      this.#heard = null;
     }
+  }
+
+  async #runCall(turn: TurnRow, call: CallRow, signal: AbortSignal): Promise<void> {
+    const { store, tools, now } = this.#parts;
+    const { spec } = store;
+    const { sql } = store.storage;
+    const heard = this.#heard ?? new Set();
+    const ask = (asked: Asked) => {
+      const state = fenced(store, () => questions.ask(sql, spec.instance_id, call.id, asked, now()));
+      if (state.state !== "open") heard.add(state.id);
+      return state;
+    };
+    const startedAt = call.started_at ?? now();
+    beginTool(store, turn, call.id, now());
+    if (spec.require_approval?.includes(call.name)) {
+      const leave = questions.approvalOf(sql, call.id);
+      if (!leave) {
+        const { id } = ask(questions.approvalFor(call));
+        return parkCall(
+          store,
+          call,
+          { reason: "approval", ids: [id], needed: 1, until: null, nudge: false },
+          heard,
+          now(),
+        );
+      }
+      if (!leave.given) return denyTool(store, turn, call, leave.note, now());
+    }
+    const result = await runTool(tools.get(call.name), call.name, JSON.parse(call.input), {
+      tenant: spec.tenant,
+      instanceId: spec.instance_id,
+      parentId: spec.parent_instance_id,
+      name: spec.name,
+      key: `${spec.instance_id}:${call.tool_use_id}`,
+      signal,
+      workspace: this.#parts.workspace,
+      env: this.#parts.env,
+      config: this.#parts.config,
+      instanceTools: this.#parts.allTools,
+      startedAt,
+      nudged: call.nudged === 1,
+      eventSeq: newestEvent(sql),
+      job: jobOf(sql, turn.n),
+      ask,
+    });
+    if (signal.aborted) return;
+    if ("park" in result) parkCall(store, call, result.park, heard, now());
+    else endTool(store, turn, call, result, now());
   }
 }
 

@@ -7,6 +7,7 @@ import { messageIdOf } from "../ids.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import type { MessageResponse, MessageState, MessageView, SendRequest } from "./api.ts";
+import { nudge, parkedUntil } from "./parked.ts";
 import { terminated } from "./refusals.ts";
 import { emit, selfOf } from "./self.ts";
 import { type Transcript, textOf } from "./transcript.ts";
@@ -14,6 +15,8 @@ import { ring, ringAtRest, watch } from "./watch.ts";
 
 /** Messages that wait for their turn, at most: a caller that outruns an instance this far has lost count. */
 const MAX_QUEUED = 10_000;
+/** Notes that wait for a turn to be read in, at most. */
+const MAX_NOTES = 1_000;
 
 /** Above every priority that a caller can give: the message that interrupted a turn comes right after it. */
 const NEXT_PRIORITY = 1_000_000;
@@ -48,26 +51,27 @@ export function accept(
     const self = selfOf(sql);
     if (self?.ended !== 0) return terminated(instanceId);
     const busy = self.open_n !== null || self.queued > 0;
-    if (busy && request.when_busy === "reject") {
+    const note = request.note === true;
+    if (!note && busy && request.when_busy === "reject") {
       return err(
         "conflict",
         `The instance ${instanceId} is at work and the message was not taken (when_busy is reject). Send it later, or with when_busy queue, steer or interrupt.`,
         { instance_id: instanceId, queue_depth: self.queued },
       );
     }
-    if (self.queued >= MAX_QUEUED) {
+    const waiting = note ? notesOf(sql) : self.queued;
+    if (waiting >= (note ? MAX_NOTES : MAX_QUEUED)) {
       return err(
         "limit_reached",
-        `${self.queued} messages are queued on ${instanceId}. Wait for some of them before sending more.`,
-        {
-          queue_depth: self.queued,
-        },
+        `${waiting} ${note ? "notes" : "messages"} are queued on ${instanceId}. Wait for some of them before sending more.`,
+        { queue_depth: waiting },
       );
     }
     const n = self.next_n;
     sql.exec(
-      `INSERT INTO message (n, sender, content, response_schema, state, priority, steer, key, body_hash, created_at, job)
-       VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO message (n, sender, content, response_schema, state, priority, steer, key, body_hash, created_at, job,
+         sender_title, note)
+       VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)`,
       n,
       request.sender,
       request.message,
@@ -78,13 +82,20 @@ export function accept(
       idempotency?.body_hash ?? null,
       now,
       request.job ?? null,
+      request.sender_title ?? null,
+      note ? 1 : 0,
     );
     if (request.watcher) watch(sql, n, request.watcher);
-    sql.exec("UPDATE self SET next_n = ?, queued = queued + 1, last_activity = ?", n + 1, now);
-    if (request.when_busy === "interrupt") cancelOpenTurn(sql, "another message interrupted it");
+    sql.exec("UPDATE self SET next_n = ?, queued = queued + ?, last_activity = ?", n + 1, note ? 0 : 1, now);
+    if (request.when_busy === "interrupt" && !note) cancelOpenTurn(sql, "another message interrupted it");
+    if (request.when_busy === "steer") nudge(sql, instanceId, now);
     emit(sql, now, "message.queued", { message_id: messageIdOf(instanceId, n), sender: request.sender });
     return ok({ n, repeated: false });
   });
+}
+
+function notesOf(sql: SqlStorage): number {
+  return sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM message WHERE state = 'queued' AND note = 1").one().n;
 }
 
 /** Asks the open turn to stop; its drive does it. Returns whether there was one. */
@@ -111,15 +122,16 @@ export function cancelQueued(
   return storage.transactionSync(() => {
     const error: Failure = { code: "cancelled", message: `The message was cancelled before its turn: ${reason}.` };
     const taken = sql
-      .exec(
-        "UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE n = ? AND state = 'queued' RETURNING n",
+      .exec<{ note: number }>(
+        "UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE n = ? AND state = 'queued' RETURNING note",
         now,
         JSON.stringify(error),
         n,
       )
       .toArray();
-    if (taken.length === 0) return false;
-    sql.exec("UPDATE self SET queued = queued - 1, last_activity = ?", now);
+    const [row] = taken;
+    if (!row) return false;
+    sql.exec("UPDATE self SET queued = queued - ?, last_activity = ?", row.note ? 0 : 1, now);
     emit(sql, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
     ring(sql, n, now);
     ringAtRest(sql, now);
@@ -130,8 +142,10 @@ export function cancelQueued(
 /** The message whose turn is next: highest priority first, then oldest. */
 export function nextQueued(sql: SqlStorage): number | null {
   return (
-    first<{ n: number }>(sql, "SELECT n FROM message WHERE state = 'queued' ORDER BY priority DESC, n LIMIT 1")?.n ??
-    null
+    first<{ n: number }>(
+      sql,
+      "SELECT n FROM message WHERE state = 'queued' AND note = 0 ORDER BY priority DESC, n LIMIT 1",
+    )?.n ?? null
   );
 }
 
@@ -155,14 +169,17 @@ interface MessageRow extends Row {
   truncated: number | null;
   structured: string | null;
   response_index: number | null;
+  turn_n: number | null;
 }
+
+const isoOrNull = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
 
 /** How message `n` looks from outside, or null when there is none. */
 export function viewOf(sql: SqlStorage, transcript: Transcript, instanceId: string, n: number): MessageView | null {
   const row = first<MessageRow>(
     sql,
     `SELECT m.n, m.state, m.created_at, m.finished_at, m.error, t.not_before, t.waiting_reason, t.paused, t.tokens_fresh, t.cost_nano, t.simulated,
-       t.truncated, t.structured, t.response_index
+       t.truncated, t.structured, t.response_index, t.n AS turn_n
      FROM message m LEFT JOIN turn t ON t.n = COALESCE(m.joined_n, m.n) WHERE m.n = ?`,
     n,
   );
@@ -175,7 +192,7 @@ export function viewOf(sql: SqlStorage, transcript: Transcript, instanceId: stri
   if (row.state === "waiting" && row.waiting_reason) {
     view.waiting_for = {
       reason: row.waiting_reason,
-      until: row.not_before === null ? null : new Date(row.not_before).toISOString(),
+      until: isoOrNull(row.not_before ?? parkedUntil(sql, row.turn_n ?? row.n)),
     };
   }
   if (row.paused) view.paused = JSON.parse(row.paused) as Failure;

@@ -25,13 +25,25 @@ import {
 } from "../workspace/remote.ts";
 import { FILE_TOOLS } from "../workspace/tools.ts";
 import { Workspace } from "../workspace/workspace.ts";
-import type { Checkup, Erased, InstanceApi, MessageView, OutputPage, OutputQuery, Rest, SendRequest } from "./api.ts";
+import type {
+  Checkup,
+  Erased,
+  GivenAnswer,
+  InstanceApi,
+  MessageView,
+  OutputPage,
+  OutputQuery,
+  Rest,
+  SendRequest,
+} from "./api.ts";
 import { isFinal } from "./api.ts";
 import { resume } from "./attempts.ts";
 import { Engine } from "./engine.ts";
 import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, viewOf } from "./inbox.ts";
 import { type Followed, follow, parseCursor } from "./live.ts";
 import { pageOf } from "./output.ts";
+import { hear } from "./parked.ts";
+import { answer } from "./questions.ts";
 import { filesClosed, terminated, unknownInstance } from "./refusals.ts";
 import { Reporter } from "./reporter.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
@@ -159,6 +171,25 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.#followers.wake();
     this.#work(engine.value, "behind the answer");
     return this.#view(n);
+  }
+
+  async knock(news: News): Promise<void> {
+    const engine = await this.#born();
+    if (!engine.ok) return;
+    engine.value.heard(news.id);
+    if (hear(this.ctx.storage, this.#id, news.id, Date.now())) this.#work(engine.value);
+  }
+
+  async answer(n: number, given: GivenAnswer): Promise<Answer<{ question_id: string; answer: string }>> {
+    const engine = await this.#born();
+    if (!engine.ok) return engine;
+    const answered = answer(this.ctx.storage, this.#id, n, given, Date.now());
+    if (answered.ok) {
+      engine.value.heard(answered.value.question_id);
+      this.#followers.wake();
+      this.#work(engine.value);
+    }
+    return answered;
   }
 
   async watch(n: number, watcher: string): Promise<Answer<MessageView>> {
@@ -539,6 +570,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       claude: createClaude(this.#config),
       // Only what it was given at its spawn.
       tools: new Map(this.tools().flatMap((tool) => (given.has(tool.name) ? [[tool.name, tool]] : []))),
+      allTools: this.tools(),
       workspace: this.#workspace(spec.workspace_owner ?? null),
       log: this.#log,
       now: () => Date.now(),
@@ -549,8 +581,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       withdraw: () => this.#reporter.ask((orchestrator) => orchestrator.withdraw(this.#id)),
       committed: (call) => this.#committed(call),
       streamed: () => this.#followers.wake(),
+      env: this.env,
+      config: this.#config,
       wakeAt: async (time) => {
-        this.#alarm.set(time);
+        // What a watcher did not take is brought again before that.
+        const due = [time, nextNews(storage.sql)].filter((at) => at !== null);
+        if (due.length > 0) this.#alarm.set(Math.min(...due));
+        else this.#alarm.clear();
         await this.#reporter.report();
       },
       rested: () => this.#rest(),

@@ -20,6 +20,8 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * output       What a reader of the conversation sees, in order. Content stands in the transcript, except `text`.
  * event        What happened, append-only: what a live reader follows, and what the registry gets (`self.reported_seq` is how
  *              far it has it). `output_index`: the last output row of its time, so that the two interleave.
+ * awaited      What a parked tool call waits for, until it has heard of it.
+ * question     One row a question that a parked call asks; open until it is answered, its time is over or the turn has ended.
  * watch        Objects that wait for message `n` (-1: for the instance's rest); `due_at` once there is something to tell them.
  * kept_file    Written by workspace/keep.ts: files (by their inode) whose bytes are in R2, no longer here.
  * idempotency  Answers to calls with an idempotency key that are no messages; a message keeps its own key.
@@ -181,5 +183,35 @@ export const INSTANCE_SCHEMA: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX watch_due ON watch (due_at) WHERE due_at IS NOT NULL;
   ALTER TABLE message ADD COLUMN job TEXT;
+  `,
+  `
+  ALTER TABLE message ADD COLUMN sender_title TEXT;
+  ALTER TABLE message ADD COLUMN note INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE tool_call ADD COLUMN wake_at INTEGER;
+  ALTER TABLE tool_call ADD COLUMN park_reason TEXT;
+  ALTER TABLE tool_call ADD COLUMN needed INTEGER;
+  ALTER TABLE tool_call ADD COLUMN nudged INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE awaited (
+    call_id INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (call_id, id)
+  ) WITHOUT ROWID;
+  CREATE INDEX awaited_by_id ON awaited (id);
+  CREATE TABLE question (
+    n INTEGER PRIMARY KEY,
+    call_id INTEGER NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    to_id TEXT,
+    text TEXT NOT NULL,
+    options TEXT NOT NULL,
+    default_answer TEXT,
+    asked_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    state TEXT NOT NULL,
+    answer TEXT,
+    answered_by TEXT,
+    answered_at INTEGER
+  );
+  CREATE INDEX question_open ON question (n) WHERE state = 'open';
   `,
 ];

@@ -3,6 +3,8 @@
  */
 import type { Standing } from "../orchestrator/api.ts";
 import { first, type Row } from "../sqlite.ts";
+import { parkedUntil } from "./parked.ts";
+import { openQuestions } from "./questions.ts";
 import type { InstanceEvent, InstanceSpec, Report, Snapshot } from "./spec.ts";
 
 /** The counters, without the spec, which can be large. */
@@ -65,7 +67,13 @@ export function reportOf(sql: SqlStorage, instanceId: string): Report | null {
   const last = events.at(-1);
   const self = selfOf(sql);
   if (!last || !self) return null;
-  return { instance_id: instanceId, seq: last.seq, snapshot: snapshotOf(sql, self), events };
+  return {
+    instance_id: instanceId,
+    seq: last.seq,
+    snapshot: snapshotOf(sql, self),
+    questions: openQuestions(sql, instanceId),
+    events,
+  };
 }
 
 /** The registry has everything up to `seq`, and said how the instance stands. Returns whether there is more to tell it. */
@@ -83,6 +91,11 @@ export function standingOf(self: SelfRow): Standing {
   return JSON.parse(self.standing) as Standing;
 }
 
+/** The number of the newest event, 0 before the first. */
+export function newestEvent(sql: SqlStorage): number {
+  return first<{ seq: number | null }>(sql, "SELECT MAX(seq) AS seq FROM event")?.seq ?? 0;
+}
+
 export function hasUnreported(sql: SqlStorage): boolean {
   return first(sql, "SELECT 1 AS one FROM event WHERE seq > (SELECT reported_seq FROM self) LIMIT 1") !== undefined;
 }
@@ -96,7 +109,10 @@ function snapshotOf(sql: SqlStorage, self: SelfRow): Snapshot {
           "SELECT not_before, waiting_reason, paused FROM turn WHERE n = ?",
           self.open_n,
         );
-  const waiting = turn?.waiting_reason ? { reason: turn.waiting_reason, until: turn.not_before } : null;
+  const waiting =
+    turn?.waiting_reason && self.open_n !== null
+      ? { reason: turn.waiting_reason, until: turn.not_before ?? parkedUntil(sql, self.open_n) }
+      : null;
   const resting = self.queued > 0 && self.ended === 0 ? "busy" : self.error_message === null ? "idle" : "error";
   return {
     state: turn ? (turn.paused ? "paused" : waiting ? "waiting" : "busy") : resting,

@@ -30,6 +30,8 @@ export interface InstanceSpec {
   /** The instance in whose object its files are; null or absent (before there were files): its own. */
   workspace_owner?: string | null;
   parent_instance_id: string | null;
+  /** Tools whose every call needs leave first; absent in specs from before there was this. */
+  require_approval?: string[];
   /** Whether message 0 is an initial prompt, which the instance takes over with its spec. */
   has_initial_prompt: boolean;
   /** 0 for an instance without a parent. */
@@ -71,6 +73,18 @@ export interface Snapshot {
   simulated: boolean;
 }
 
+/** A question that waits for its answer. `to`: an instance's id, or null for a person. Times in ms since the epoch. */
+export interface OpenQuestion {
+  question_id: string;
+  kind: "question" | "approval";
+  to: string | null;
+  text: string;
+  /** Empty: any answer. */
+  options: string[];
+  asked_at: number;
+  expires_at: number | null;
+}
+
 /** Something that happened to an instance, for the tenant's event log. Never content. */
 export interface InstanceEvent {
   /** Ascending in the instance, without gaps. */
@@ -88,5 +102,7 @@ export interface Report {
   instance_id: string;
   seq: number;
   snapshot: Snapshot;
+  /** What the instance has asked and not been told yet. */
+  questions: OpenQuestion[];
   events: InstanceEvent[];
 }

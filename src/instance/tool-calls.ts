@@ -4,9 +4,12 @@
  */
 import { messageIdOf } from "../ids.ts";
 import type { Row } from "../sqlite.ts";
+import { join } from "./joining.ts";
 import { show } from "./output.ts";
+import { showResumed } from "./parked.ts";
 import { emit } from "./self.ts";
 import type { Block } from "./transcript.ts";
+import type { ToolCallState } from "./turn.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 
 export const CUT_OFF_CALL =
@@ -20,25 +23,30 @@ export interface CallRow extends Row {
   tool_use_id: string;
   name: string;
   input: string;
-  state: "pending" | "running" | "done" | "unknown";
+  state: ToolCallState;
   result: string | null;
   is_error: number;
+  started_at: number | null;
+  wake_at: number | null;
+  park_reason: string | null;
+  nudged: number;
 }
 
 export function callsOf(sql: SqlStorage, turn: { n: number; step: number }): CallRow[] {
   return sql
     .exec<CallRow>(
-      "SELECT id, tool_use_id, name, input, state, result, is_error FROM tool_call WHERE n = ? AND step = ? ORDER BY id",
+      "SELECT id, tool_use_id, name, input, state, result, is_error, started_at, wake_at, park_reason, nudged FROM tool_call WHERE n = ? AND step = ? ORDER BY id",
       turn.n,
       turn.step,
     )
     .toArray();
 }
 
-/** Marks a call as running, before it runs. */
-export function beginTool(store: TurnStore, id: number, now: number): void {
+/** Marks a call as running, before it runs. Its `started_at` is of the first time. */
+export function beginTool(store: TurnStore, turn: TurnRow, id: number, now: number): void {
+  showResumed(store.storage.sql, store.spec.instance_id, turn.n, now);
   store.storage.sql.exec(
-    "UPDATE tool_call SET state = 'running', tries = tries + 1, started_at = ? WHERE id = ?",
+    "UPDATE tool_call SET state = 'running', tries = tries + 1, started_at = COALESCE(started_at, ?) WHERE id = ?",
     now,
     id,
   );
@@ -69,11 +77,18 @@ export function endTool(
   });
 }
 
+/** A call that was not allowed is answered without having run. */
+export function denyTool(store: TurnStore, turn: TurnRow, call: CallRow, note: string, now: number): void {
+  const content = `This call was not approved, and was not run.${note ? ` The reason: ${note}` : ""}`;
+  store.storage.sql.exec("UPDATE tool_call SET state = 'running' WHERE id = ?", call.id);
+  endTool(store, turn, call, { content, isError: true }, now);
+}
+
 /** All calls of the step have ended: one user message with all results, in the model's order. */
 export function appendResults(store: TurnStore, turn: TurnRow, now: number): void {
   fenced(store, () => {
     writeResults(store, turn, now);
-    joinSteering(store, turn, now);
+    join(store, turn.n, "steering", now);
     store.storage.sql.exec("UPDATE turn SET phase = 'ready', last_step_at = ? WHERE n = ?", now, turn.n);
   });
 }
@@ -97,32 +112,4 @@ export function writeResults(store: TurnStore, turn: TurnRow, now: number): void
   emit(sql, now, "tools.answered", { message_id: messageIdOf(store.spec.instance_id, turn.n), results: blocks.length });
   // The transcript has it now.
   sql.exec("UPDATE tool_call SET state = 'done', result = NULL WHERE n = ? AND step = ?", turn.n, turn.step);
-}
-
-/**
- * Messages that were sent to steer the running turn join it here: results first, then their text. One that asks for an answer
- * in a form of its own can't share another's, and has a turn of its own.
- */
-function joinSteering(store: TurnStore, turn: TurnRow, now: number): void {
-  const { sql } = store.storage;
-  const waiting = sql
-    .exec<{ n: number; content: string }>(
-      "SELECT n, content FROM message WHERE state = 'queued' AND steer = 1 AND response_schema IS NULL ORDER BY n",
-    )
-    .toArray();
-  for (const { n, content } of waiting) {
-    const seq = store.transcript.append(turn.n, "user", [{ type: "text", text: content }], now);
-    sql.exec(
-      "UPDATE message SET state = 'running', content = NULL, started_at = ?, joined_n = ? WHERE n = ?",
-      now,
-      turn.n,
-      n,
-    );
-    sql.exec("UPDATE self SET queued = queued - 1, last_activity = ?", now);
-    show(sql, { n, type: "user", seq }, now);
-    emit(sql, now, "message.started", {
-      message_id: messageIdOf(store.spec.instance_id, n),
-      joined: messageIdOf(store.spec.instance_id, turn.n),
-    });
-  }
 }

@@ -1,6 +1,7 @@
 /**
  * A tool that an instance can use. The engine takes its tools as a list and knows nothing else of them.
  */
+import type { Config } from "../config.ts";
 import type { WorkspaceApi } from "../workspace/api.ts";
 import type { ToolDefinition } from "./spec.ts";
 
@@ -13,6 +14,55 @@ export interface ToolContext {
   signal: AbortSignal;
   /** The instance's files: its own, or those it shares with its parent. */
   workspace: WorkspaceApi;
+  env: Env;
+  config: Config;
+  /** All tools that instances of this Worker can have. */
+  instanceTools: readonly InstanceTool[];
+  /** The instance's parent, or null. */
+  parentId: string | null;
+  /** The instance's name, for those who hear from it. */
+  name: string;
+  /** When this call first ran, in ms since the epoch: a parked call runs again. */
+  startedAt: number;
+  /** A message has come in meanwhile that should not wait: the tool answers with what it has. */
+  nudged: boolean;
+  /** The instance's newest event when the call was taken up: orders what it says to the registry. */
+  eventSeq: number;
+  /** The coordinated task that the turn works for, or null: what is sent on counts there too. */
+  job: string | null;
+  /** Asks a question, once for this call, and says how it stands. While it is open the tool parks on its id. */
+  ask(question: Asked): QuestionState;
+}
+
+/** A question. `to`: an instance, or null for a person. `options` empty: any answer. Times in ms since the epoch. */
+export interface Asked {
+  kind: "question" | "approval";
+  to: string | null;
+  text: string;
+  options: string[];
+  defaultAnswer: string | null;
+  expiresAt: number | null;
+}
+
+export interface QuestionState {
+  id: string;
+  state: "open" | "answered" | "expired" | "closed";
+  answer: string | null;
+  /** Who answered: `user`, or an instance's id. */
+  by: string | null;
+}
+
+/**
+ * Instead of a result: the call waits for `needed` of `ids` (messages, instances, jobs, questions), until `until` (ms since the
+ * epoch) at most, and then runs again. Whoever parks has seen to it that the instance is told (`watch`).
+ */
+export interface Park {
+  reason: string;
+  ids: readonly string[];
+  needed: number;
+  until: number | null;
+  /** A message that should not wait brings the call back early. */
+  nudge: boolean;
 }
 
 /** Sets of tools that a spawn may name: each has all of the one before it, and what it adds. `none` has nothing. */
@@ -24,6 +74,8 @@ export interface ToolResult {
   isError?: boolean;
 }
 
+export type ToolOutcome = ToolResult | { park: Park };
+
 export interface InstanceTool extends ToolDefinition {
   /** Whether running it twice for one call does no harm. If not, a crash in its middle is reported to the model as such. */
   repeatable: boolean;
@@ -32,7 +84,7 @@ export interface InstanceTool extends ToolDefinition {
   /** ms after which it is stopped and reported as failed; 120,000 unless given. */
   timeoutMs?: number;
   /** Throwing is the same as an error result with the exception's message. */
-  run(input: Record<string, unknown>, context: ToolContext): Promise<ToolResult>;
+  run(input: Record<string, unknown>, context: ToolContext): Promise<ToolOutcome>;
 }
 
 /** The tools of a preset. */
@@ -60,7 +112,7 @@ export async function runTool(
   name: string,
   input: Record<string, unknown>,
   context: ToolContext,
-): Promise<{ content: string; isError: boolean }> {
+): Promise<{ content: string; isError: boolean } | { park: Park }> {
   if (!tool) return { content: `There is no tool named ${name}.`, isError: true };
   const limit = tool.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const controller = new AbortController();
@@ -74,6 +126,7 @@ export async function runTool(
   try {
     const signal = AbortSignal.any([context.signal, controller.signal]);
     const result = await Promise.race([tool.run(input, { ...context, signal }), stopped]);
+    if ("park" in result) return result;
     return { content: bounded(result.content), isError: result.isError ?? false };
   } catch (error) {
     return { content: bounded(error instanceof Error ? error.message : String(error)), isError: true };

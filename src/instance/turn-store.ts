@@ -68,7 +68,16 @@ export function turnRows(store: TurnStore, now: number): TurnRows {
     ended: self?.ended ?? 2,
     turn,
     nextQueued: turn ? null : nextQueued(sql),
-    calls: row?.phase === "tools" ? callsOf(sql, row) : [],
+    calls:
+      row?.phase === "tools"
+        ? callsOf(sql, row).map((call) => ({
+            id: call.id,
+            name: call.name,
+            state: call.state,
+            wakeAt: call.wake_at,
+            parkReason: call.park_reason,
+          }))
+        : [],
     maxSteps: store.maxSteps,
     now,
   };

@@ -29,13 +29,17 @@ export interface TurnView {
   deadline: number | null;
 }
 
-/** `unknown`: it was running when its process died, and it may not be repeated. */
-export type ToolCallState = "pending" | "running" | "done" | "unknown";
+/** `parked`: it waits for something elsewhere, and runs again then. `unknown`: it was running when its process died, and it may not be repeated. */
+export type ToolCallState = "pending" | "running" | "parked" | "done" | "unknown";
 
 export interface ToolCallView {
   id: number;
   name: string;
   state: ToolCallState;
+  /** When a parked call runs again at the latest, in ms since the epoch; null: when it is told. */
+  wakeAt: number | null;
+  /** What a parked call waits for. */
+  parkReason: string | null;
 }
 
 export interface TurnRows {
@@ -64,6 +68,8 @@ export type TurnAction =
   | { kind: "run_tools"; ids: number[] }
   | { kind: "append_results" }
   | { kind: "wait"; until: number; reason: string }
+  /** Nothing but parked calls is left: they go on when they are told, or at a time. */
+  | { kind: "park"; until: number | null; reason: string }
   | { kind: "cancel"; reason: string }
   | { kind: "fail"; error: Failure };
 
@@ -91,10 +97,22 @@ export function nextAction(rows: TurnRows): TurnAction {
       // The drive itself leaves this phase before it asks again; only a dead one left it behind, and that is `recover`.
       return { kind: "recover" };
     case "tools": {
-      const pending = rows.calls.filter((call) => call.state === "pending").map((call) => call.id);
-      return pending.length > 0 ? { kind: "run_tools", ids: pending } : { kind: "append_results" };
+      const ready = rows.calls.filter((call) => call.state === "pending" || isDue(call, rows.now)).map(({ id }) => id);
+      if (ready.length > 0) return { kind: "run_tools", ids: ready };
+      const parked = rows.calls.filter((call) => call.state === "parked");
+      if (parked.length === 0) return { kind: "append_results" };
+      const times = [...parked.map((call) => call.wakeAt), turn.deadline].filter((time) => time !== null);
+      return {
+        kind: "park",
+        until: times.length > 0 ? Math.min(...times) : null,
+        reason: parked[0]?.parkReason ?? "something elsewhere",
+      };
     }
   }
+}
+
+function isDue(call: ToolCallView, now: number): boolean {
+  return call.state === "parked" && call.wakeAt !== null && call.wakeAt <= now;
 }
 
 function tooLong(): Failure {

@@ -6,9 +6,12 @@ import type { Reply } from "../claude/reply.ts";
 import type { Failure } from "../errors.ts";
 import { messageIdOf } from "../ids.ts";
 import { first } from "../sqlite.ts";
+import { addressed } from "./address.ts";
 import type { MessageState } from "./api.ts";
 import { announce, closeAttempt, takeUnshown } from "./attempts.ts";
+import { join } from "./joining.ts";
 import { show } from "./output.ts";
+import { closeQuestions } from "./questions.ts";
 import { emit } from "./self.ts";
 import { callsOf, writeResults } from "./tool-calls.ts";
 import { fenced, openTurn, type TurnRow, type TurnStore, transaction } from "./turn-store.ts";
@@ -18,9 +21,14 @@ import { ring, ringAtRest } from "./watch.ts";
 export function start(store: TurnStore, n: number, now: number): void {
   const { sql } = store.storage;
   transaction(store, () => {
-    const message = first<{ content: string }>(sql, "SELECT content FROM message WHERE n = ? AND state = 'queued'", n);
+    const message = first<{ content: string; sender_title: string | null }>(
+      sql,
+      "SELECT content, sender_title FROM message WHERE n = ? AND state = 'queued'",
+      n,
+    );
     if (!message) return;
-    const seq = store.transcript.append(n, "user", [{ type: "text", text: message.content }], now);
+    const text = addressed(message.content, message.sender_title);
+    const seq = store.transcript.append(n, "user", [{ type: "text", text }], now);
     sql.exec("UPDATE message SET state = 'running', content = NULL, started_at = ? WHERE n = ?", now, n);
     sql.exec(
       "INSERT INTO turn (n, phase, generation, last_step_at) VALUES (?, 'ready', ?, ?)",
@@ -31,6 +39,7 @@ export function start(store: TurnStore, n: number, now: number): void {
     sql.exec("UPDATE self SET open_n = ?, queued = queued - 1, last_activity = ?", n, now);
     show(sql, { n, type: "user", seq }, now);
     emit(sql, now, "message.started", { message_id: messageIdOf(store.spec.instance_id, n) });
+    join(store, n, "notes", now);
   });
 }
 
@@ -52,9 +61,12 @@ export function recover(store: TurnStore, repeatable: (tool: string) => boolean,
       if (call.state !== "running") continue;
       sql.exec("UPDATE tool_call SET state = ? WHERE id = ?", repeatable(call.name) ? "pending" : "unknown", call.id);
     }
+    // A parked turn that its object left for a while has not crashed.
+    const parked = turn.phase === "tools" && callsOf(sql, turn).some((call) => call.state === "parked");
     sql.exec(
-      "UPDATE turn SET generation = ?, phase = CASE phase WHEN 'calling' THEN 'ready' ELSE phase END, crashes = crashes + 1, failures = failures + ? WHERE n = ?",
+      "UPDATE turn SET generation = ?, phase = CASE phase WHEN 'calling' THEN 'ready' ELSE phase END, crashes = crashes + ?, failures = failures + ? WHERE n = ?",
       store.generation,
+      parked ? 0 : 1,
       turn.phase === "calling" ? 1 : 0,
       turn.n,
     );
@@ -142,6 +154,7 @@ export function finish(
     failed ? (error?.message ?? null) : null,
     now,
   );
+  closeQuestions(sql, store.spec.instance_id, now);
   ringAtRest(sql, now);
   for (const message of [{ n }, ...joined]) {
     ring(sql, message.n, now);

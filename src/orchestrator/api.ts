@@ -27,6 +27,8 @@ export interface SpawnRequest {
   parent_instance_id: string | null;
   initial_prompt: string | null;
   limits: LimitChange;
+  /** Tools whose every call needs leave; those of its parent come on top. */
+  require_approval?: string[];
   idempotency?: Idempotency;
 }
 
@@ -109,6 +111,69 @@ export interface EventPage {
   last_seq: number;
 }
 
+/** What one instance is to another. `stranger`: nobody, or outside the family. */
+export type Kinship = "self" | "child" | "descendant" | "parent" | "ancestor" | "sibling" | "stranger";
+
+/** An instance's name and parent, and what others are to it, by their ids. */
+export interface Kin {
+  name: string;
+  parent_id: string | null;
+  kinships: Record<string, Kinship>;
+}
+
+export interface TreeQuery {
+  /** Null: all that have no parent. */
+  root_id: string | null;
+  /** Levels below the top. */
+  depth: number;
+  limit: number;
+  /** Whether terminated instances are shown below the top. */
+  terminated: boolean;
+}
+
+/** Money in USD; `subtree_cost` is of the instance and everything below it. */
+export interface TreeNode {
+  instance_id: string;
+  name: string;
+  role: string;
+  model: string;
+  state: string;
+  depth: number;
+  cost: number;
+  subtree_cost: number;
+  queue_depth: number;
+  waiting_for?: string;
+  open_questions?: number;
+  children: TreeNode[];
+}
+
+export interface TreeAnswer {
+  roots: TreeNode[];
+  count: number;
+  /** There are more, further down. */
+  truncated: boolean;
+}
+
+export interface QuestionQuery {
+  instance_id?: string;
+  /** `human`, or the instance that is asked. */
+  to?: string;
+  limit: number;
+}
+
+/** An open question. Times ISO 8601. */
+export interface QuestionRecord {
+  question_id: string;
+  instance_id: string;
+  name: string;
+  kind: string;
+  to: string;
+  question: string;
+  options: string[];
+  asked_at: string;
+  expires_at: string | null;
+}
+
 /** A `wait` that became a task. */
 export interface StoredTask {
   task_id: string;
@@ -156,6 +221,14 @@ export interface OrchestratorApi {
   /** Changes limits of an instance or (null) the tenant, and lets go on what was paused by them. */
   setLimits(instanceId: string | null, change: LimitChange, idempotency?: Idempotency): Promise<Answer<LimitsAnswer>>;
   metrics(): Promise<Metrics>;
+  /** What other instances are to an instance. `not_found`. */
+  kin(instanceId: string, others: readonly string[]): Promise<Answer<Kin>>;
+  tree(query: TreeQuery): Promise<Answer<TreeAnswer>>;
+  /** The active children of an instance; with a key, the same ones again. `not_found`. */
+  children(instanceId: string, idempotency?: Idempotency): Promise<Answer<string[]>>;
+  questions(query: QuestionQuery): Promise<QuestionRecord[]>;
+  /** Notes that an instance waits for others; `conflict` when that would close a circle. `seq`: its newest event. */
+  waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Answer<null>>;
   /** Events after `after`, oldest first, as soon as there are any, at the latest after `waitMs`. */
   events(query: EventQuery): Promise<EventPage>;
   /** Keeps what a task of the MCP extension waits for; `taskOf` finds it again, or null. */

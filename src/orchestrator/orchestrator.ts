@@ -16,23 +16,30 @@ import type {
   EventPage,
   EventQuery,
   InstancePage,
+  Kin,
   LimitsAnswer,
   ListQuery,
   OrchestratorApi,
+  QuestionQuery,
+  QuestionRecord,
   SpawnReceipt,
   SpawnRequest,
   Standing,
   StoredTask,
   TerminateReceipt,
   TerminateRequest,
+  TreeAnswer,
+  TreeQuery,
 } from "./api.ts";
 import { eventsAfter } from "./events.ts";
+import { childrenOf, idleDeadline, kinOf, pausedWithin, treeOf, waitFor } from "./family.ts";
 import { Gate } from "./gate.ts";
 import { type CallAsk, fundsOf, releaseAll, reserve } from "./ledger.ts";
 import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { deliver, forgive, nextDue, owe } from "./outbox.ts";
 import { purseOf } from "./purse.ts";
+import { questionsOf } from "./questions.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
 import { type StatusRecord, statusOf } from "./status.ts";
@@ -103,7 +110,9 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     const row = registry.rowOf(this.ctx.storage.sql, instanceId);
     if (!row) return null;
     const { limits, remaining } = this.#purse(instanceId);
-    return { ...statusOf(row, this.#prefix, Date.now()), limits, remaining };
+    const record = { ...statusOf(row, this.#prefix, Date.now()), limits, remaining };
+    if (row.open_questions === 0) return record;
+    return { ...record, questions: questionsOf(this.ctx.storage.sql, { instance_id: instanceId, limit: 100 }) };
   }
 
   async list(query: ListQuery): Promise<InstancePage> {
@@ -187,7 +196,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async expire(instanceId: string): Promise<{ expired: true } | { expired: false; again: number }> {
     const now = Date.now();
-    const due = registry.idleDeadline(this.ctx.storage.sql, instanceId, this.#idleTimeoutMs(instanceId), now);
+    const due = idleDeadline(this.ctx.storage.sql, instanceId, this.#idleTimeoutMs(instanceId), now);
     if (due === null) return { expired: true };
     if (due > now) return { expired: false, again: due };
     await this.terminate({ instance_id: instanceId, force: false, reason: IDLE_TIMEOUT });
@@ -207,7 +216,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       if (known) return known;
       if (instanceId !== null && !registry.rowOf(sql, instanceId)) return unknownInstance(instanceId);
       changeLimits(sql, instanceId ?? TENANT, change);
-      const resumed = registry.pausedWithin(sql, instanceId);
+      const resumed = pausedWithin(sql, instanceId);
       // Everyone whose limits changed has to hear of it; who is paused goes on.
       const heard = instanceId === null ? resumed : [...new Set([instanceId, ...resumed])];
       for (const id of heard) owe(sql, id, "wake", now);
@@ -223,6 +232,32 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async metrics(): Promise<Metrics> {
     return metricsOf(this.ctx.storage.sql, this.#gate.view);
+  }
+
+  async kin(instanceId: string, others: readonly string[]): Promise<Answer<Kin>> {
+    return kinOf(this.ctx.storage.sql, instanceId, others);
+  }
+
+  async tree(query: TreeQuery): Promise<Answer<TreeAnswer>> {
+    return treeOf(this.ctx.storage.sql, query);
+  }
+
+  async children(instanceId: string, idempotency?: Idempotency): Promise<Answer<string[]>> {
+    const { sql } = this.ctx.storage;
+    return this.ctx.storage.transactionSync((): Answer<string[]> => {
+      const known = recall<string[]>(sql, idempotency);
+      if (known) return known;
+      if (!registry.rowOf(sql, instanceId)) return unknownInstance(instanceId);
+      return remember(sql, idempotency, ok(childrenOf(sql, instanceId)), Date.now());
+    });
+  }
+
+  async questions(query: QuestionQuery): Promise<QuestionRecord[]> {
+    return questionsOf(this.ctx.storage.sql, query);
+  }
+
+  async waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Answer<null>> {
+    return waitFor(this.ctx.storage, waiter, targets, seq);
   }
 
   async events(query: EventQuery): Promise<EventPage> {

@@ -19,11 +19,13 @@ import type {
   TerminateRequest,
 } from "./api.ts";
 import { logEvent, logEvents } from "./events.ts";
+import { TREE, waitOver } from "./family.ts";
 import { figuresAfter, parseFigures } from "./figures.ts";
 import { close, type Ending, openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits, type LimitDefaults } from "./limits.ts";
 import { owe } from "./outbox.ts";
 import { purseOf } from "./purse.ts";
+import { keepQuestions } from "./questions.ts";
 import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
 
 interface TenantRow extends Row {
@@ -54,6 +56,7 @@ export function spawn(
     let depth = 0;
     let path: string[] = [];
     let workspaceOwner: string | null = null;
+    let approvals = request.require_approval ?? [];
     if (request.parent_instance_id !== null) {
       const parent = rowOf(sql, request.parent_instance_id);
       if (!parent) return unknownInstance(request.parent_instance_id, "The parent instance");
@@ -64,7 +67,10 @@ export function spawn(
       }
       depth = parent.depth + 1;
       path = [...scopesOf(sql, parent.instance_id).slice(1)];
-      if (request.workspace === "parent") workspaceOwner = workspaceOwnerOf(sql, parent.instance_id);
+      const family = specOf(sql, parent.instance_id);
+      if (request.workspace === "parent") workspaceOwner = family.workspace_owner ?? parent.instance_id;
+      // What a parent may not do without leave, it can't have done by a child.
+      approvals = [...new Set([...(family.require_approval ?? []), ...approvals])];
       const tooDeep = familyRefusal(sql, parent, depth, rules);
       if (tooDeep) return tooDeep;
     }
@@ -91,6 +97,7 @@ export function spawn(
       tools: request.tools,
       workspace_owner: workspaceOwner,
       parent_instance_id: request.parent_instance_id,
+      ...(approvals.length > 0 ? { require_approval: approvals } : {}),
       has_initial_prompt: hasPrompt,
       depth,
       created_at: now,
@@ -132,10 +139,9 @@ export function spawn(
   });
 }
 
-/** The instance in whose object the files of this one are. */
-function workspaceOwnerOf(sql: SqlStorage, instanceId: string): string {
+function specOf(sql: SqlStorage, instanceId: string): InstanceSpec {
   const { spec } = sql.exec<{ spec: string }>("SELECT spec FROM instance WHERE instance_id = ?", instanceId).one();
-  return (JSON.parse(spec) as InstanceSpec).workspace_owner ?? instanceId;
+  return JSON.parse(spec) as InstanceSpec;
 }
 
 /** What an instance copies on its first use; from then on it watches its idle time itself. */
@@ -217,6 +223,8 @@ export function apply(storage: DurableObjectStorage, report: Report): boolean {
       return freed;
     }
     const { snapshot } = report;
+    if (row.active) keepQuestions(sql, row.instance_id, row.open_questions, report.questions);
+    if (snapshot.state !== "waiting") waitOver(sql, row.instance_id, report.seq);
     sql.exec(
       `UPDATE instance SET report_seq = ?, event_seq = ?, state = CASE active WHEN 1 THEN ? ELSE state END,
          waiting_reason = ?, waiting_until = ?, last_activity = ?, queue_depth = ?, request_count = ?, completed_count = ?,
@@ -271,19 +279,9 @@ export function showWaiting(sql: SqlStorage, instanceId: string, reason: string 
   );
 }
 
-/** Instances that wait at a turn for this reason: enough of them to use what came free. */
+/** Instances that wait at a turn for this reason: enough of them to use what came free. Waking all would make each ask again. */
 export function waitingFor(sql: SqlStorage, reason: string): string[] {
-  return ids(sql, "SELECT instance_id FROM instance WHERE state = 'waiting' AND waiting_reason = ? LIMIT 100", reason);
-}
-
-/** Paused instances in the subtree of an instance, or (null) of the tenant. */
-export function pausedWithin(sql: SqlStorage, instanceId: string | null): string[] {
-  if (instanceId === null) return ids(sql, "SELECT instance_id FROM instance WHERE state = 'paused'");
-  return ids(
-    sql,
-    `${TREE} SELECT instance_id FROM instance JOIN tree ON instance_id = tree.id WHERE state = 'paused'`,
-    instanceId,
-  );
+  return ids(sql, "SELECT instance_id FROM instance WHERE state = 'waiting' AND waiting_reason = ? LIMIT 8", reason);
 }
 
 /** Instances that nobody has used up to their idle deadline. */
@@ -324,30 +322,6 @@ export function forget(sql: SqlStorage, instanceId: string, now: number): void {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-
-/** When to look at an instance below which somebody is at work again. */
-const LOOK_AGAIN_MS = 60_000;
-
-/**
- * When the idle time of an instance is over, in ms since the epoch: counted from the last activity of its whole subtree, and
- * never while anyone in it is at work. Null when it is terminated.
- */
-export function idleDeadline(sql: SqlStorage, instanceId: string, timeoutMs: number, now: number): number | null {
-  const row = rowOf(sql, instanceId);
-  if (!row?.active) return null;
-  const { busy, last } = sql
-    .exec<{ busy: number; last: number }>(
-      `${TREE} SELECT SUM(state IN ('busy', 'waiting', 'initializing')) AS busy, MAX(last_activity) AS last
-       FROM instance JOIN tree ON instance_id = tree.id WHERE active = 1`,
-      instanceId,
-    )
-    .one();
-  return busy > 0 ? now + LOOK_AGAIN_MS : last + timeoutMs;
-}
-
-/** An instance and everything below it; bind the id. */
-const TREE = `WITH RECURSIVE tree(id) AS (
-  SELECT ? UNION ALL SELECT instance_id FROM instance JOIN tree ON parent_id = tree.id)`;
 
 function ids(sql: SqlStorage, query: string, ...values: SqlStorageValue[]): string[] {
   return sql
@@ -414,13 +388,15 @@ export function terminate(
       const reason = id === request.instance_id ? request.reason : `parent ${request.instance_id} terminated`;
       sql.exec(
         `UPDATE instance SET state = 'terminated', active = 0, unused_until = NULL, kept_until = ?, terminated_at = ?, termination_reason = ?, last_activity = ?,
-           queue_depth = 0 WHERE instance_id = ?`,
+           queue_depth = 0, open_questions = 0 WHERE instance_id = ?`,
         now + retentionDays * DAY_MS,
         now,
         reason,
         now,
         id,
       );
+      sql.exec("DELETE FROM question WHERE instance_id = ?", id);
+      sql.exec("DELETE FROM wait_edge WHERE waiter = ?", id);
       owe(sql, id, request.force ? "stop_now" : "stop", now);
       logEvent(sql, id, 0, now, "instance.terminated", { reason, force: request.force });
     }

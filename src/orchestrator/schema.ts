@@ -19,6 +19,8 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * outbox        Calls that this object owes to instances; deleted when the call has answered. `id` makes it idempotent.
  * gate          One row: how many model calls may run at once, and until when none may start. Only written when the API
  *               pushes back and while it recovers; the calls under way are known in memory alone.
+ * wait_edge     Who waits for whom, so that no circle closes. `seq`: the waiter's newest event when it began.
+ * question      The open questions of instances, as they reported them last; `instance.open_questions` counts them.
  * task          What a task of the MCP extension waits for; forgotten after its time.
  * idempotency   The answers of calls that carried an idempotency key, for as long as keys are honoured.
  */
@@ -158,5 +160,26 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX task_by_age ON task (created_at);
   ${IDEMPOTENCY_TABLE}
+  `,
+  `
+  CREATE TABLE wait_edge (
+    waiter TEXT NOT NULL,
+    target TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (waiter, target)
+  ) WITHOUT ROWID;
+  CREATE TABLE question (
+    question_id TEXT PRIMARY KEY,
+    instance_id TEXT NOT NULL,
+    to_id TEXT,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL,
+    options TEXT NOT NULL,
+    asked_at INTEGER NOT NULL,
+    expires_at INTEGER
+  ) WITHOUT ROWID;
+  CREATE INDEX question_by_instance ON question (instance_id);
+  CREATE INDEX question_by_age ON question (asked_at, question_id);
+  ALTER TABLE instance ADD COLUMN open_questions INTEGER NOT NULL DEFAULT 0;
   `,
 ];

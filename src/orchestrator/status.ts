@@ -4,6 +4,7 @@
 import type { TokenCounts } from "../instance/spec.ts";
 import type { Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
+import type { QuestionRecord } from "./api.ts";
 import { parseFigures, responseTimes } from "./figures.ts";
 
 /** Times are ISO 8601, durations as named, money USD. */
@@ -33,6 +34,9 @@ export interface StatusRecord {
   queue_depth: number;
   workspace_prefix: string;
   simulated: boolean;
+  open_questions: number;
+  /** The open questions themselves, in the record of one instance. */
+  questions?: QuestionRecord[];
   limits?: Record<string, number | null>;
   remaining?: Record<string, number | string>;
   waiting_for?: { reason: string; until: string | null };
@@ -72,13 +76,15 @@ export interface InstanceRow extends Row {
   figures: string | null;
   error_message: string | null;
   simulated: number;
+  open_questions: number;
 }
 
 /** The columns of `InstanceRow`: everything but the spec, which can be large. */
 export const STATUS_COLUMNS = `instance_id, name, role, model, parent_id, depth, state, active, created_at, terminated_at,
   termination_reason, report_seq, event_seq, waiting_reason, waiting_until, last_activity, queue_depth, request_count,
   completed_count, error_count, response_ms_total, tokens_input, tokens_output, tokens_cache_read, tokens_cache_write,
-  cost_nano, unsettled_nano, figures, error_message, simulated`;
+  cost_nano, unsettled_nano, figures, error_message, simulated,
+  open_questions`;
 
 /** Fresh tokens: what the token totals and limits count. Cache reads are reported beside them. */
 export function freshTokens(tokens: TokenCounts): number {
@@ -137,6 +143,7 @@ export function statusOf(row: InstanceRow, prefix: string, now: number): StatusR
     queue_depth: row.queue_depth,
     workspace_prefix: `${prefix}/${row.instance_id}/`,
     simulated: row.simulated === 1,
+    open_questions: row.open_questions,
     ...(row.waiting_reason && row.active
       ? {
           waiting_for: {

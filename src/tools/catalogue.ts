@@ -1,8 +1,11 @@
 /**
  * The catalogue: every tool there is, in the order in which they are listed. All doors are made from it.
  */
+import { answerQuestion } from "./answer-question.ts";
+import { broadcastToChildren } from "./broadcast-to-children.ts";
 import { getInstanceOutput } from "./get-instance-output.ts";
 import { getInstanceStatus } from "./get-instance-status.ts";
+import { getInstanceTree } from "./get-instance-tree.ts";
 import { interruptInstance } from "./interrupt-instance.ts";
 import { listInstanceFiles } from "./list-instance-files.ts";
 import { retrieveInstanceFile } from "./retrieve-instance-file.ts";
@@ -17,9 +20,12 @@ import { writeInstanceFile } from "./write-instance-file.ts";
 export const CATALOGUE: readonly Tool[] = [
   spawnClaude,
   sendToInstance,
+  broadcastToChildren,
   wait,
   getInstanceOutput,
   getInstanceStatus,
+  getInstanceTree,
+  answerQuestion,
   interruptInstance,
   terminateInstance,
   setLimits,

@@ -5,11 +5,15 @@ import type * as z from "zod";
 import { type ErrorBody, errorBody, failureOf, MadroxError } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
 import { describe } from "../log.ts";
+import type { Kin } from "../orchestrator/api.ts";
 import { CATALOGUE, toolByName } from "./catalogue.ts";
+import { ParkSignal } from "./parking.ts";
+import { assertReach } from "./reach.ts";
 import { isTask, type StartedTask, type Tool, type ToolAnswer, type ToolContext } from "./tool.ts";
 
 /**
- * Runs a tool by name on whatever the caller sent. Never throws: a failure is an answer with `success: false` and a code.
+ * Runs a tool by name on whatever the caller sent. Never throws (but `ParkSignal`, for an instance that has to wait): a failure is
+ * an answer with `success: false` and a code.
  * `key` is an idempotency key that came beside the input (a header); one in the input goes before it.
  */
 export async function execute(
@@ -47,11 +51,14 @@ async function dispatch<Answer extends ToolAnswer | StartedTask>(
     const parsed = tool.input.safeParse(given);
     if (!parsed.success) throw invalidInput(tool, parsed.error);
     const idempotency = await idempotencyOf(tool, parsed.data);
-    const result = await run(tool, { ...context, ...(idempotency ? { idempotency } : {}) }, parsed.data);
+    const kin = await kinFor(tool, context, parsed.data);
+    const ready = { ...context, ...(idempotency ? { idempotency } : {}), ...(kin ? { kin } : {}) };
+    const result = await run(tool, ready, parsed.data);
     const success = isTask(result) || result.success;
     context.log.info("tool.called", { ...fields, success, duration_ms: Date.now() - started });
     return result;
   } catch (error) {
+    if (error instanceof ParkSignal) throw error;
     const failure = failureOf(error);
     if (failure.code === "internal") context.log.error("tool.failed", { ...fields, error: describe(error) });
     else
@@ -63,6 +70,17 @@ async function dispatch<Answer extends ToolAnswer | StartedTask>(
       });
     return errorBody(failure);
   }
+}
+
+/** For an instance that calls: that all it touches is in its reach. Throws `forbidden`. */
+async function kinFor(
+  tool: Tool,
+  { principal, orchestrator }: Pick<ToolContext, "principal" | "orchestrator">,
+  input: Record<string, unknown>,
+): Promise<Kin | null> {
+  if (principal.instance === null) return null;
+  if (!tool.forInstances) throw new MadroxError("forbidden", `${tool.name} is not for instances.`);
+  return assertReach(orchestrator, principal.instance, tool.forInstances.reach(input, principal.instance));
 }
 
 function unknownTool(name: unknown): MadroxError {

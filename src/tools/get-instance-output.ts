@@ -31,6 +31,7 @@ export const getInstanceOutput = defineTool({
     count: z.number(),
     next_cursor: z.string().nullable(),
   }),
+  forInstances: { reach: (input) => ({ within: [input.instance_id] }) },
   async run(context, input) {
     const page = unwrap(
       await context.instance(input.instance_id).output({

@@ -16,6 +16,7 @@ export const interruptInstance = defineTool({
     idempotency_key: idempotencyKey,
   }),
   output: answer({ instance_id: z.string(), interrupted: z.array(z.string()) }),
+  forInstances: { reach: (input) => ({ below: [input.instance_id] }) },
   async run(context, input) {
     const interrupted = unwrap(
       await context

@@ -32,6 +32,7 @@ export const listInstanceFiles = defineTool({
     count: z.number(),
     next_cursor: z.string().nullable(),
   }),
+  forInstances: { reach: (input) => ({ below: [input.instance_id] }) },
   async run(context, input) {
     const { entries, next } = await workspaceOf(context.instance(input.instance_id)).list({
       folder: input.path,

@@ -37,6 +37,7 @@ export const retrieveInstanceFile = defineTool({
     version: z.string(),
     modified_at: z.string(),
   }),
+  forInstances: { reach: (input) => ({ below: [input.instance_id] }) },
   async run(context, input) {
     const {
       bytes,

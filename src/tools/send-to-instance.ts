@@ -1,10 +1,11 @@
 import * as z from "zod";
-import { type Failure, MadroxError, unwrap } from "../errors.ts";
+import { type Failure, MadroxError } from "../errors.ts";
 import { isFinal, type MessageView, WHEN_BUSY } from "../instance/api.ts";
 import { assertUsable } from "../instance/structured.ts";
 import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
+import { deliver } from "./message.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
-import { awaitMessage, MAX_WAIT_SECONDS } from "./waiting.ts";
+import { awaitMessage, MAX_WAIT_SECONDS, patienceMs } from "./waiting.ts";
 
 export const messageResponse = z.looseObject({
   message_id: z.string(),
@@ -54,11 +55,16 @@ export const sendToInstance = defineTool({
     spent: z.looseObject({}).optional(),
     remaining: z.looseObject({}).optional(),
   }),
+  forInstances: {
+    reach: (input) => ({ near: [input.instance_id] }),
+    description:
+      "Send a message to an instance below you, your parent or a sibling and, unless told otherwise, wait for its answer: waiting costs nothing. To let several work at once, send with wait_for_response=false and wait for all their message_ids.",
+  },
   async run(context, input) {
     const sent = await accept(context, input);
     const view =
       input.wait_for_response && !isFinal(sent.state)
-        ? await awaitMessage(context, sent, Math.min(input.timeout_seconds, MAX_WAIT_SECONDS) * 1000)
+        ? await awaitMessage(context, sent, patienceMs(context, input.timeout_seconds))
         : sent;
     return sendAnswer(input.instance_id, view);
   },
@@ -73,16 +79,12 @@ export const sendToInstance = defineTool({
 async function accept(context: ToolContext, input: z.output<typeof sendInput>): Promise<MessageView> {
   assertSize("message", input.message);
   if (input.response_schema) assertSchema(input.response_schema);
-  return unwrap(
-    await context.instance(input.instance_id).send({
-      message: input.message,
-      sender: context.principal.instance ?? "user",
-      priority: input.priority,
-      when_busy: input.when_busy,
-      response_schema: input.response_schema ?? null,
-      ...(context.idempotency ? { idempotency: context.idempotency } : {}),
-    }),
-  );
+  return deliver(context, input.instance_id, {
+    message: input.message,
+    priority: input.priority,
+    when_busy: input.when_busy,
+    response_schema: input.response_schema ?? null,
+  });
 }
 
 /** How a message stands, in the words of the public contract. */

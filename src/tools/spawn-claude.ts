@@ -85,6 +85,11 @@ export const spawnClaude = defineTool({
       .union([z.enum(TOOL_PRESETS), z.array(z.string()).max(100)])
       .optional()
       .describe("none, read_only, standard, full, or a list of tool names. Default: what its role needs"),
+    require_approval: z
+      .array(z.string().max(100))
+      .max(100)
+      .default([])
+      .describe("Of its tools, those whose every call waits for leave (answer_question). Its children inherit it"),
     workspace: z
       .enum(["own", "parent"])
       .optional()
@@ -110,7 +115,15 @@ export const spawnClaude = defineTool({
     tools: z.array(z.string()),
     message_id: z.string().optional(),
   }),
-  async run(context, input) {
+  forInstances: {
+    reach: (input) => ({ within: input.parent_instance_id ? [input.parent_instance_id] : [] }),
+    description:
+      "Start a new Claude instance below you, with a name and a role, ready to take messages. It can't see your conversation: tell it everything it needs. Returns its instance_id; with initial_prompt it starts to work at once. It works within your limits.",
+  },
+  async run(context, given) {
+    // An instance's children are its own, or those of somebody below it.
+    const parent = given.parent_instance_id ?? context.principal.instance ?? undefined;
+    const input = { ...given, parent_instance_id: parent };
     const resolved = resolveModel(input.model ?? context.defaultModel);
     if (!resolved.ok) {
       throw new MadroxError("invalid_input", resolved.message, {
@@ -156,6 +169,14 @@ export const spawnClaude = defineTool({
     }
     const shared = input.parent_instance_id !== undefined && !context.config.enableIsolation;
     const tools = toolsFor(input.tools ?? roleById(input.role).tools, context.instanceTools);
+    const unguarded = input.require_approval.filter((name) => !tools.some((tool) => tool.name === name));
+    if (unguarded.length > 0) {
+      throw new MadroxError(
+        "invalid_input",
+        `require_approval names ${unguarded.slice(0, 5).join(", ").slice(0, 200).toWellFormed()}, which the instance would not have. Its tools: ${tools.map(({ name }) => name).join(", ") || "none"}.`,
+        { field: "require_approval", tools: tools.map(({ name }) => name) },
+      );
+    }
 
     const receipt = unwrap(
       await context.orchestrator.spawn({
@@ -171,6 +192,7 @@ export const spawnClaude = defineTool({
         parent_instance_id: input.parent_instance_id ?? null,
         initial_prompt: input.initial_prompt ?? null,
         limits: limitsIn(input),
+        require_approval: input.require_approval,
         ...(context.idempotency ? { idempotency: context.idempotency } : {}),
       }),
     );

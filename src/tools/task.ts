@@ -21,7 +21,7 @@ export interface TaskView {
   answer?: ToolAnswer | ErrorBody;
 }
 
-type Context = Pick<ToolContext, "instance" | "orchestrator" | "log" | "signal" | "progress">;
+type Context = Pick<ToolContext, "instance" | "orchestrator" | "log" | "signal" | "progress" | "principal">;
 
 /** How a task stands, or null when there is none of this id (for this caller). */
 export async function taskView(context: Context, taskId: string): Promise<TaskView | null> {

@@ -16,6 +16,7 @@ export const terminateInstance = defineTool({
     idempotency_key: idempotencyKey,
   }),
   output: answer({ instance_id: z.string(), terminated: z.array(z.string()) }),
+  forInstances: { reach: (input) => ({ below: [input.instance_id] }) },
   async run(context, input) {
     const { terminated } = unwrap(
       await context.orchestrator.terminate({

@@ -8,7 +8,9 @@ import type { Idempotency } from "../idempotency.ts";
 import type { InstanceApi } from "../instance/api.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import type { Log } from "../log.ts";
-import type { OrchestratorApi } from "../orchestrator/api.ts";
+import type { Kin, OrchestratorApi } from "../orchestrator/api.ts";
+import type { Parking } from "./parking.ts";
+import type { Reach } from "./reach.ts";
 
 export interface ToolContext {
   principal: Principal;
@@ -23,6 +25,12 @@ export interface ToolContext {
   defaultModel: string;
   /** The caller's key for this call, bound to its whole input. */
   idempotency?: Idempotency;
+  /** For an instance that calls: what it is to those that it touches. */
+  kin?: Kin;
+  /** For an instance that calls: it waits by parking. */
+  parking?: Parking;
+  /** The coordinated task that the calling turn works for: what is sent on counts there too. */
+  job?: string | null;
   /** Aborted when the caller has gone; work that is accepted goes on without it. */
   signal: AbortSignal;
   /** Tells a waiting caller how it stands. Does nothing for callers that can't be told. */
@@ -47,12 +55,22 @@ export interface Tool {
   changes: boolean;
   /** Fields that say how to answer and not what to do: a repeated call may differ in them. */
   manner?: readonly string[];
+  /** Given: instances have it too, within this reach. */
+  forInstances?: ForInstances<Record<string, unknown>>;
   run(context: ToolContext, input: Record<string, unknown>): Promise<ToolAnswer>;
   /**
    * For a tool that can wait long: does the same without waiting, and says which task stands for the rest. Returns an answer
    * where there is nothing to wait for. For callers that can follow a task.
    */
   begin?(context: ToolContext, input: Record<string, unknown>): Promise<ToolAnswer | StartedTask>;
+}
+
+/** A tool in the hands of instances: which ids of the input have to be where, and what differs from the tool outside. */
+export interface ForInstances<Input> {
+  reach(input: Input, caller: string): Reach;
+  description?: string;
+  /** Input fields that instances don't get. */
+  without?: readonly string[];
 }
 
 /** Work that is accepted and goes on. The id finds it again, from any connection. */
@@ -71,8 +89,9 @@ export type ToolAnswer = { success: boolean; message: string } & Record<string, 
 
 /** A tool with its input's type, which the catalogue forgets: that is a list of like things. */
 export function defineTool<Input extends z.ZodType<Record<string, unknown>>>(
-  tool: Omit<Tool, "input" | "run" | "begin"> & {
+  tool: Omit<Tool, "input" | "run" | "begin" | "forInstances"> & {
     input: Input;
+    forInstances?: ForInstances<z.output<Input>>;
     run(context: ToolContext, input: z.output<Input>): Promise<ToolAnswer>;
     begin?(context: ToolContext, input: z.output<Input>): Promise<ToolAnswer | StartedTask>;
   },

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { MadroxError } from "../errors.ts";
 import { ulid } from "../ids.ts";
 import { answer, defineTool, READS } from "./tool.ts";
-import { awaitAll, isEnough, MAX_WAIT_SECONDS, type Until, type Waited } from "./waiting.ts";
+import { awaitAll, isEnough, MAX_WAIT_SECONDS, patienceMs, type Until, type Waited } from "./waiting.ts";
 
 /** Ids in one call, at most. */
 const MAX_IDS = 500;
@@ -28,11 +28,15 @@ export const wait = defineTool({
       .describe(`More than ${MAX_WAIT_SECONDS} counts as ${MAX_WAIT_SECONDS}`),
   }),
   output: answer({ done: z.array(z.looseObject({})), pending: z.array(z.looseObject({})) }),
+  forInstances: {
+    reach: (input) => ({ near: input.ids }),
+    description:
+      "Wait until messages that you sent have their answers, or instances are at rest: all of the ids, any, or a number of them. Waiting costs nothing. It comes back early when a message for you comes in.",
+  },
   async run(context, input) {
     const ids = [...new Set(input.ids)];
     assertReachable(input.until, ids.length);
-    const waitMs = Math.min(input.timeout_seconds, MAX_WAIT_SECONDS) * 1000;
-    return waitAnswer(await awaitAll(context, ids, input.until, waitMs));
+    return waitAnswer(await awaitAll(context, ids, input.until, patienceMs(context, input.timeout_seconds)));
   },
   async begin(context, input) {
     const ids = [...new Set(input.ids)];

@@ -5,6 +5,8 @@ import { type Answer, err, unwrap } from "../errors.ts";
 import { isInstanceId, parseMessageId } from "../ids.ts";
 import { isFinal, type MessageView } from "../instance/api.ts";
 import { describe } from "../log.ts";
+import { type Parking, ParkSignal } from "./parking.ts";
+import { homeOf } from "./reach.ts";
 import type { ToolContext } from "./tool.ts";
 
 /** Claude's clients give a tool call 60 s and more: an answer in less than that reaches every one of them. */
@@ -29,7 +31,7 @@ export interface Waited {
 /** How many of the things have to be done. */
 export type Until = "all" | "any" | number;
 
-type Context = Pick<ToolContext, "instance" | "orchestrator" | "log" | "signal" | "progress">;
+type Context = Pick<ToolContext, "instance" | "orchestrator" | "log" | "signal" | "progress" | "principal" | "parking">;
 
 /** Where the message stands once that is final, at the latest after `waitMs`. */
 export async function awaitMessage(context: Context, sent: MessageView, waitMs: number): Promise<MessageView> {
@@ -47,6 +49,7 @@ export async function awaitAll(
   until: Until,
   waitMs: number,
 ): Promise<Waited[]> {
+  if (context.parking) return awaitParked(context, context.parking, ids, until, waitMs);
   const deadline = Date.now() + waitMs;
   // A first look at everything: unknown ids are found before anyone waits.
   const states = await Promise.all(ids.map((id) => look(context, id, 0)));
@@ -70,34 +73,70 @@ export async function awaitAll(
   return states;
 }
 
-export function isEnough(states: readonly Waited[], until: Until): boolean {
-  const needed = until === "all" ? states.length : until === "any" ? 1 : Math.min(until, states.length);
-  return states.filter((state) => state.done).length >= needed;
+/**
+ * The same for an instance: it looks once, and parks while there is not enough. The call runs again when there is, when its time
+ * is over, or when a message came in that should not wait. Throws `conflict` when the wait would close a circle.
+ */
+async function awaitParked(
+  context: Context,
+  parking: Parking,
+  ids: readonly string[],
+  until: Until,
+  waitMs: number,
+): Promise<Waited[]> {
+  const deadline = parking.startedAt + waitMs;
+  const waiter = context.principal.instance ?? "";
+  const states = await Promise.all(ids.map((id) => look(context, id, 0, waiter)));
+  const open = states.filter((state) => !state.done && state.status !== "paused");
+  if (isEnough(states, until) || open.length === 0 || parking.nudged || Date.now() >= deadline) return states;
+  unwrap(await context.orchestrator.waitFor(waiter, [...new Set(open.map(({ id }) => homeOf(id)))], parking.eventSeq));
+  const needed = neededOf(states, until) - states.filter((state) => state.done).length;
+  throw new ParkSignal({
+    reason: "other instances",
+    ids: open.map(({ id }) => id),
+    needed: Math.min(needed, open.length),
+    until: deadline,
+    nudge: true,
+  });
 }
 
-/** How one thing stands, as soon as it is done, at the latest after `waitMs`. */
-async function look(context: Context, id: string, waitMs: number): Promise<Waited> {
+/** How long a caller waits, in ms: one from outside for as long as a call may take, an instance for as long as it likes. */
+export function patienceMs(context: Pick<ToolContext, "parking">, seconds: number): number {
+  return (context.parking ? seconds : Math.min(seconds, MAX_WAIT_SECONDS)) * 1000;
+}
+
+function neededOf(states: readonly Waited[], until: Until): number {
+  return until === "all" ? states.length : until === "any" ? 1 : Math.min(until, states.length);
+}
+
+export function isEnough(states: readonly Waited[], until: Until): boolean {
+  return states.filter((state) => state.done).length >= neededOf(states, until);
+}
+
+/** How one thing stands, as soon as it is done, at the latest after `waitMs`. A `watcher` is told later, if it is not. */
+async function look(context: Context, id: string, waitMs: number, watcher?: string): Promise<Waited> {
   const deadline = Date.now() + waitMs;
   for (;;) {
     const left = Math.max(0, deadline - Date.now());
     let answer: Answer<Waited>;
     try {
-      answer = await ask(context, id, left);
+      answer = await ask(context, id, left, watcher);
     } catch (error) {
       // The object restarted under the call. Its rows are safe, and a new stub reaches the new object.
       context.log.debug("wait.interrupted", { id, error: describe(error) });
       await new Promise((done) => setTimeout(done, RETRY_MS));
-      if (left === 0) answer = await ask(context, id, 0);
+      if (left === 0) answer = await ask(context, id, 0, watcher);
       else continue;
     }
     return unwrap(answer);
   }
 }
 
-async function ask(context: Context, id: string, waitMs: number): Promise<Answer<Waited>> {
+async function ask(context: Context, id: string, waitMs: number, watcher?: string): Promise<Answer<Waited>> {
   const message = parseMessageId(id);
   if (message) {
-    const view = await context.instance(message.instanceId).message(message.n, waitMs);
+    const instance = context.instance(message.instanceId);
+    const view = await (watcher ? instance.watch(message.n, watcher) : instance.message(message.n, waitMs));
     if (!view.ok) return view;
     const { state } = view.value;
     const done = isFinal(state);
@@ -105,7 +144,7 @@ async function ask(context: Context, id: string, waitMs: number): Promise<Answer
     return { ok: true, value: { id, kind: "message", done, status, doing: doingOf(view.value), message: view.value } };
   }
   if (isInstanceId(id)) {
-    const rest = await context.instance(id).rest(waitMs);
+    const rest = await (watcher ? context.instance(id).watchRest(watcher) : context.instance(id).rest(waitMs));
     if (!rest.ok) return rest;
     const { resting, ended, queue_depth, working_on } = rest.value;
     const status = ended ? "terminated" : resting ? "idle" : "working";

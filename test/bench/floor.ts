@@ -144,6 +144,7 @@ function reportOf(instance_id: string, second: number, count: number): Report {
   return {
     instance_id,
     seq: seq + count,
+    questions: [],
     events,
     snapshot: {
       state: "busy",

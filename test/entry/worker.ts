@@ -3,9 +3,9 @@
  * can be tried under `wrangler dev` without anything that real tools bring along. Never part of the product's build.
  */
 import { createApp } from "../../src/app.ts";
-import { Instance as ProductInstance } from "../../src/instance/instance.ts";
 import type { InstanceTool } from "../../src/instance/tool.ts";
-import { FILE_TOOLS } from "../../src/workspace/tools.ts";
+import { INSTANCE_TOOLS } from "../../src/tools/own/index.ts";
+import { Instance as ProductInstance } from "../../src/worker.ts";
 import { TEST_TOOLS } from "./tools.ts";
 
 export { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
@@ -16,4 +16,4 @@ export class Instance extends ProductInstance {
   }
 }
 
-export default createApp([...FILE_TOOLS, ...TEST_TOOLS]);
+export default createApp([...INSTANCE_TOOLS, ...TEST_TOOLS]);

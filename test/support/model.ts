@@ -30,7 +30,12 @@ export function installModel(): ModelServer {
   const real = globalThis.fetch;
   vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
     const request = new Request(input as Request, init as RequestInit);
-    return new URL(request.url).hostname === "messages.test" ? simulator.handle(request) : real(request);
+    if (new URL(request.url).hostname !== "messages.test") return real(request);
+    // A call that nobody waits for any more fails, as on the network, also while the script takes its time.
+    const gone = new Promise<never>((_resolve, reject) => {
+      request.signal.addEventListener("abort", () => reject(request.signal.reason), { once: true });
+    });
+    return Promise.race([simulator.handle(request), gone]);
   });
   server = {
     simulator,

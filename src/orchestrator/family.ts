@@ -1,0 +1,196 @@
+/**
+ * Who belongs to whom: questions about the tree of instances.
+ */
+import { type Answer, err, ok } from "../errors.ts";
+import { unknownInstance } from "../instance/refusals.ts";
+import { first, type Row } from "../sqlite.ts";
+import { NANO_PER_USD } from "../units.ts";
+import type { Kin, Kinship, TreeAnswer, TreeNode, TreeQuery } from "./api.ts";
+
+/** An instance and everything below it; bind the id. */
+export const TREE = `WITH RECURSIVE tree(id) AS (
+  SELECT ? UNION ALL SELECT instance_id FROM instance JOIN tree ON parent_id = tree.id)`;
+
+/** When to look at an instance below which somebody is at work again. */
+const LOOK_AGAIN_MS = 60_000;
+
+/**
+ * When the idle time of an instance is over, in ms since the epoch: counted from the last activity of its whole subtree, and
+ * never while anyone in it is at work. Null when it is terminated.
+ */
+export function idleDeadline(sql: SqlStorage, instanceId: string, timeoutMs: number, now: number): number | null {
+  const row = first<{ active: number }>(sql, "SELECT active FROM instance WHERE instance_id = ?", instanceId);
+  if (!row?.active) return null;
+  const { busy, last } = sql
+    .exec<{ busy: number; last: number }>(
+      `${TREE} SELECT SUM(state IN ('busy', 'waiting', 'initializing')) AS busy, MAX(last_activity) AS last
+       FROM instance JOIN tree ON instance_id = tree.id WHERE active = 1`,
+      instanceId,
+    )
+    .one();
+  return busy > 0 ? now + LOOK_AGAIN_MS : last + timeoutMs;
+}
+
+/** Paused instances in the subtree of an instance, or (null) of the tenant. */
+export function pausedWithin(sql: SqlStorage, instanceId: string | null): string[] {
+  const rows =
+    instanceId === null
+      ? sql.exec<{ instance_id: string }>("SELECT instance_id FROM instance WHERE state = 'paused'")
+      : sql.exec<{ instance_id: string }>(
+          `${TREE} SELECT instance_id FROM instance JOIN tree ON instance_id = tree.id WHERE state = 'paused'`,
+          instanceId,
+        );
+  return rows.toArray().map((row) => row.instance_id);
+}
+
+/** The active children of an instance, oldest first. */
+export function childrenOf(sql: SqlStorage, instanceId: string): string[] {
+  return sql
+    .exec<{ instance_id: string }>(
+      "SELECT instance_id FROM instance WHERE parent_id = ? AND active = 1 ORDER BY instance_id",
+      instanceId,
+    )
+    .toArray()
+    .map((row) => row.instance_id);
+}
+
+interface KinRow extends Row {
+  instance_id: string;
+  name: string;
+  parent_id: string | null;
+  path: string;
+}
+
+/** What others are to an instance. An id that names nobody, and anybody outside the family, is `stranger`. */
+export function kinOf(sql: SqlStorage, instanceId: string, others: readonly string[]): Answer<Kin> {
+  const wanted = [...new Set([instanceId, ...others])];
+  const rows = sql
+    .exec<KinRow>(
+      "SELECT instance_id, name, parent_id, path FROM instance WHERE instance_id IN (SELECT value FROM json_each(?))",
+      JSON.stringify(wanted),
+    )
+    .toArray();
+  const self = rows.find((row) => row.instance_id === instanceId);
+  if (!self) return unknownInstance(instanceId);
+  const known = new Map(rows.map((row) => [row.instance_id, row]));
+  const kinships = wanted.map((id): [string, Kinship] => [id, kinship(self, known.get(id))]);
+  return ok({ name: self.name, parent_id: self.parent_id, kinships: Object.fromEntries(kinships) });
+}
+
+function kinship(self: KinRow, other: KinRow | undefined): Kinship {
+  if (!other) return "stranger";
+  if (other.instance_id === self.instance_id) return "self";
+  if (other.parent_id === self.instance_id) return "child";
+  if ((JSON.parse(other.path) as string[]).includes(self.instance_id)) return "descendant";
+  if (self.parent_id === other.instance_id) return "parent";
+  if ((JSON.parse(self.path) as string[]).includes(other.instance_id)) return "ancestor";
+  return self.parent_id !== null && self.parent_id === other.parent_id ? "sibling" : "stranger";
+}
+
+interface NodeRow extends Row {
+  instance_id: string;
+  name: string;
+  role: string;
+  model: string;
+  state: string;
+  parent_id: string | null;
+  depth: number;
+  cost: number;
+  subtree_cost: number;
+  queue_depth: number;
+  open_questions: number;
+  waiting_reason: string | null;
+}
+
+const NODE = `instance.instance_id, name, role, model, state, parent_id, depth, cost_nano + instance.unsettled_nano AS cost,
+  balance.settled_nano + balance.unsettled_nano AS subtree_cost, queue_depth, open_questions, waiting_reason`;
+
+/**
+ * The tree below an instance, or (null) all trees, level by level down to `depth` levels below their top, at most `limit`
+ * instances: the uppermost ones. `not_found`.
+ */
+export function treeOf(sql: SqlStorage, query: TreeQuery): Answer<TreeAnswer> {
+  const { root_id, depth, limit, terminated } = query;
+  if (root_id !== null && !first(sql, "SELECT 1 AS one FROM instance WHERE instance_id = ?", root_id))
+    return unknownInstance(root_id);
+  const only = terminated ? "" : "AND active = 1";
+  const top = root_id === null ? `parent_id IS NULL ${only}` : "instance_id = ?";
+  const rows = sql
+    .exec<NodeRow>(
+      `WITH RECURSIVE tree(id, level) AS (
+         SELECT instance_id, 0 FROM instance WHERE ${top}
+         UNION ALL
+         SELECT instance_id, level + 1 FROM instance JOIN tree ON parent_id = tree.id WHERE level < ? ${only}
+         ORDER BY 2 LIMIT ?)
+       SELECT ${NODE} FROM tree JOIN instance ON instance.instance_id = tree.id JOIN balance ON balance.scope = tree.id
+       ORDER BY level, instance.instance_id`,
+      ...(root_id === null ? [] : [root_id]),
+      depth,
+      limit + 1,
+    )
+    .toArray();
+  const shown = rows.slice(0, limit);
+  const nodes = new Map<string, TreeNode>();
+  const roots: TreeNode[] = [];
+  for (const row of shown) {
+    const node: TreeNode = {
+      instance_id: row.instance_id,
+      name: row.name,
+      role: row.role,
+      model: row.model,
+      state: row.state,
+      depth: row.depth,
+      cost: row.cost / NANO_PER_USD,
+      subtree_cost: row.subtree_cost / NANO_PER_USD,
+      queue_depth: row.queue_depth,
+      ...(row.waiting_reason && row.state === "waiting" ? { waiting_for: row.waiting_reason } : {}),
+      ...(row.open_questions > 0 ? { open_questions: row.open_questions } : {}),
+      children: [],
+    };
+    nodes.set(row.instance_id, node);
+    const parent = row.parent_id === null ? undefined : nodes.get(row.parent_id);
+    (parent?.children ?? roots).push(node);
+  }
+  return ok({ roots, count: shown.length, truncated: rows.length > limit });
+}
+
+/**
+ * Notes that an instance is about to wait for others, unless somebody of them waits for it: `conflict`, and nothing is noted.
+ * `seq`: the instance's newest event; a later report of it that does not wait takes the note away.
+ */
+export function waitFor(
+  storage: DurableObjectStorage,
+  waiter: string,
+  targets: readonly string[],
+  seq: number,
+): Answer<null> {
+  const { sql } = storage;
+  return storage.transactionSync((): Answer<null> => {
+    const circle = first<{ id: string }>(
+      sql,
+      `WITH RECURSIVE reached(id) AS (
+         SELECT value FROM json_each(?)
+         UNION SELECT target FROM wait_edge JOIN reached ON waiter = reached.id)
+       SELECT id FROM reached WHERE id = ?`,
+      JSON.stringify(targets),
+      waiter,
+    );
+    if (circle) {
+      return err(
+        "conflict",
+        targets.includes(waiter)
+          ? "An instance can't wait for itself."
+          : "What this would wait for is itself waiting for this instance: it would never end. Finish your turn, or ask for less than its answer.",
+        { waiter, targets: targets.slice(0, 20) },
+      );
+    }
+    for (const target of targets)
+      sql.exec("INSERT OR REPLACE INTO wait_edge (waiter, target, seq) VALUES (?, ?, ?)", waiter, target, seq);
+    return ok(null);
+  });
+}
+
+/** The instance works or rests again, by a report of this sequence: it waits for nobody. */
+export function waitOver(sql: SqlStorage, waiter: string, seq: number): void {
+  sql.exec("DELETE FROM wait_edge WHERE waiter = ? AND seq < ?", waiter, seq);
+}

@@ -1,0 +1,77 @@
+/**
+ * The open questions of a tenant's instances, as they report them.
+ */
+import type { OpenQuestion } from "../instance/spec.ts";
+import type { Row } from "../sqlite.ts";
+import type { QuestionQuery, QuestionRecord } from "./api.ts";
+
+/** Takes over what an instance has open now; `before` is how many it had. Call inside a transaction. */
+export function keepQuestions(
+  sql: SqlStorage,
+  instanceId: string,
+  before: number,
+  questions: readonly OpenQuestion[],
+): void {
+  if (before === 0 && questions.length === 0) return;
+  sql.exec("DELETE FROM question WHERE instance_id = ?", instanceId);
+  for (const question of questions) {
+    sql.exec(
+      "INSERT INTO question (question_id, instance_id, to_id, kind, text, options, asked_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      question.question_id,
+      instanceId,
+      question.to,
+      question.kind,
+      question.text,
+      JSON.stringify(question.options),
+      question.asked_at,
+      question.expires_at,
+    );
+  }
+  sql.exec("UPDATE instance SET open_questions = ? WHERE instance_id = ?", questions.length, instanceId);
+}
+
+interface QuestionRow extends Row {
+  question_id: string;
+  instance_id: string;
+  name: string;
+  to_id: string | null;
+  kind: string;
+  text: string;
+  options: string;
+  asked_at: number;
+  expires_at: number | null;
+}
+
+/** Open questions, oldest first. */
+export function questionsOf(sql: SqlStorage, query: QuestionQuery): QuestionRecord[] {
+  const where: string[] = ["1"];
+  const values: SqlStorageValue[] = [];
+  if (query.instance_id !== undefined) {
+    where.push("question.instance_id = ?");
+    values.push(query.instance_id);
+  }
+  if (query.to === "human") where.push("to_id IS NULL");
+  else if (query.to !== undefined) {
+    where.push("to_id = ?");
+    values.push(query.to);
+  }
+  return sql
+    .exec<QuestionRow>(
+      `SELECT question.*, name FROM question JOIN instance USING (instance_id) WHERE ${where.join(" AND ")}
+       ORDER BY asked_at, question_id LIMIT ?`,
+      ...values,
+      query.limit,
+    )
+    .toArray()
+    .map((row) => ({
+      question_id: row.question_id,
+      instance_id: row.instance_id,
+      name: row.name,
+      kind: row.kind,
+      to: row.to_id ?? "human",
+      question: row.text,
+      options: JSON.parse(row.options) as string[],
+      asked_at: new Date(row.asked_at).toISOString(),
+      expires_at: row.expires_at === null ? null : new Date(row.expires_at).toISOString(),
+    }));
+}

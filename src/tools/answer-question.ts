@@ -1,0 +1,41 @@
+import * as z from "zod";
+import { MadroxError, unwrap } from "../errors.ts";
+import { parseQuestionId } from "../ids.ts";
+import { idempotencyKey, prose } from "./fields.ts";
+import { answer, defineTool } from "./tool.ts";
+
+export const answerQuestion = defineTool({
+  name: "answer_question",
+  title: "Answer an instance's question",
+  description:
+    "Answer what an instance asks and waits for; get_instance_status shows open questions. Leave to run a tool is given with approve or refused with deny, and a note may follow.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  changes: true,
+  input: z.strictObject({
+    question_id: z.string().max(100).describe("The question's id: q_..."),
+    answer: prose().max(100_000),
+    idempotency_key: idempotencyKey,
+  }),
+  output: answer({ question_id: z.string(), instance_id: z.string() }),
+  forInstances: { reach: (input) => ({ below: [input.question_id] }) },
+  async run(context, input) {
+    const place = parseQuestionId(input.question_id);
+    if (!place)
+      throw new MadroxError("invalid_input", "question_id is no question's id: they look like q_01K..._1.", {
+        field: "question_id",
+      });
+    unwrap(
+      await context.instance(place.instanceId).answer(place.n, {
+        answer: input.answer,
+        by: context.principal.instance ?? "user",
+        ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+      }),
+    );
+    return {
+      success: true,
+      message: "The instance has the answer and goes on.",
+      question_id: input.question_id,
+      instance_id: place.instanceId,
+    };
+  },
+});

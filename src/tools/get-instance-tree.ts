@@ -1,0 +1,58 @@
+import * as z from "zod";
+import { unwrap } from "../errors.ts";
+import type { TreeNode } from "../orchestrator/api.ts";
+import { instanceId } from "./fields.ts";
+import { answer, defineTool, READS } from "./tool.ts";
+
+/** Instances in one answer, at most. */
+const MAX_NODES = 500;
+
+export const getInstanceTree = defineTool({
+  name: "get_instance_tree",
+  title: "See the tree of instances",
+  description:
+    "Who belongs to whom: each instance with its state, role, cost (its own, and with everything below it) and what it waits for; also as text.",
+  annotations: READS,
+  changes: false,
+  input: z.strictObject({
+    root_id: instanceId.optional().describe("The top of the tree. Default: all that have no parent"),
+    depth: z.int().min(0).max(20).default(10).describe("Levels below the top"),
+    terminated: z.boolean().default(false).describe("Whether to show terminated instances too"),
+  }),
+  output: answer({ tree: z.array(z.looseObject({})), text: z.string(), count: z.int(), truncated: z.boolean() }),
+  forInstances: { reach: (input) => ({ within: input.root_id ? [input.root_id] : [] }) },
+  async run(context, input) {
+    const root = input.root_id ?? context.principal.instance;
+    const { roots, count, truncated } = unwrap(
+      await context.orchestrator.tree({
+        root_id: root,
+        depth: input.depth,
+        limit: MAX_NODES,
+        terminated: input.terminated,
+      }),
+    );
+    return {
+      success: true,
+      message: `${count} instance${count === 1 ? "" : "s"}${truncated ? ", and more further down: ask with a root_id" : ""}.`,
+      tree: roots,
+      text: treeText(roots),
+      count,
+      truncated,
+    };
+  },
+});
+
+/** One line an instance, indented below its parent. */
+export function treeText(nodes: readonly TreeNode[], indent = ""): string {
+  return nodes
+    .map((node) => {
+      const waits = node.waiting_for ? `, waits for ${node.waiting_for}` : "";
+      const asks = node.open_questions
+        ? `, ${node.open_questions} open question${node.open_questions === 1 ? "" : "s"}`
+        : "";
+      const cost = `$${node.cost.toFixed(4)}${node.children.length > 0 ? ` (with all below it $${node.subtree_cost.toFixed(4)})` : ""}`;
+      const line = `${indent}${node.name} [${node.role}] ${node.state}${waits}${asks}, ${cost}, ${node.instance_id}`;
+      return node.children.length === 0 ? line : `${line}\n${treeText(node.children, `${indent}  `)}`;
+    })
+    .join("\n");
+}

@@ -1,0 +1,27 @@
+/**
+ * What a tool is given when the engine runs it, for tests that run one alone.
+ */
+import { env } from "cloudflare:test";
+import { configOf } from "../../src/config.ts";
+import type { ToolContext } from "../../src/instance/tool.ts";
+
+export function toolContext(fields: Partial<ToolContext> = {}): ToolContext {
+  return {
+    tenant: "default",
+    instanceId: "inst_1",
+    parentId: null,
+    name: "Ada",
+    key: "inst_1:t1",
+    signal: new AbortController().signal,
+    workspace: {} as ToolContext["workspace"],
+    env,
+    config: configOf(env),
+    instanceTools: [],
+    startedAt: 0,
+    nudged: false,
+    eventSeq: 0,
+    job: null,
+    ask: () => ({ id: "q_1", state: "open", answer: null, by: null }),
+    ...fields,
+  };
+}
