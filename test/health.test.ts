@@ -6,6 +6,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { configOf } from "../src/config.ts";
 import { contextOf } from "../src/doors/context.ts";
+import { type CallFigures, type Unhealthy, verdictOn } from "../src/instance/health.ts";
 import { instanceOf, orchestratorOf } from "../src/objects.ts";
 import { execute } from "../src/tools/execute.ts";
 import { output, request, send, spawn, status, tool, until } from "./support/door.ts";
@@ -155,6 +156,84 @@ describe("the number of instances", () => {
     expect(spawned.filter((answer) => answer.success)).toHaveLength(7);
     const refused = spawned.filter((answer) => !answer.success);
     expect(new Set(refused.map((answer) => (answer as { error?: string }).error))).toEqual(new Set(["limit_reached"]));
+  });
+});
+
+describe("the verdict on an instance's calls", () => {
+  const sick = { calls: 10, failed: 5, since: 1_000 };
+  it.each<[string, Unhealthy | null, CallFigures, Unhealthy | null]>([
+    ["no calls yet", null, { calls: 0, failed: 0 }, null],
+    ["a few failures", null, { calls: 10, failed: 4 }, null],
+    ["half of the last ten failed", null, { calls: 10, failed: 5 }, { calls: 10, failed: 5, since: 2_000 }],
+    ["all of the first five failed", null, { calls: 5, failed: 5 }, { calls: 5, failed: 5, since: 2_000 }],
+    ["more failures", sick, { calls: 10, failed: 9 }, sick],
+    ["fewer failures, but still some", sick, { calls: 10, failed: 3 }, sick],
+    ["hardly any failure left", sick, { calls: 10, failed: 2 }, null],
+  ])("%s", (_why, before, figures, after) => {
+    expect(verdictOn(before, figures, 2_000)).toEqual(after);
+  });
+});
+
+describe("an instance whose calls fail", () => {
+  it("is unhealthy until they get through again, and each change is told once, by itself", async () => {
+    const id = await spawn();
+    let broken = true;
+    scriptModel(() =>
+      broken ? { fault: { kind: "status", status: 400, type: "invalid_request_error", message: "no" } } : undefined,
+    );
+    const told = async () => {
+      const log = await orchestratorOf(env, "default").events({ after: 0, instance_id: id, limit: 500, waitMs: 0 });
+      const kinds = ["instance.unhealthy", "instance.recovered"];
+      return log.events.flatMap(({ kind, data }) => (kinds.includes(kind) ? [{ kind, ...data }] : []));
+    };
+    for (let i = 0; i < 4; i++) await send(id, "Try.");
+    expect(await status(id)).toMatchObject({ health: { state: "healthy" } });
+    for (let i = 0; i < 3; i++) await send(id, "Try.");
+    const unhealthy = { state: "unhealthy", since: expect.any(String), last_calls: { calls: 5, failed: 5 } };
+    await until(async () => ((await told()).length > 0 ? true : undefined));
+    expect(await status(id)).toMatchObject({ health: unhealthy });
+    const response = await request(`/instances/${id}/health`, { method: "POST" });
+    expect(await response.json()).toMatchObject({
+      healthy: false,
+      health: unhealthy,
+      checks: { last_calls: { calls: 7, failed: 7 } },
+    });
+    broken = false;
+    for (let i = 0; i < 8; i++) expect(await send(id, "Try.")).toMatchObject({ status: "completed" });
+    await until(async () => ((await told()).length > 1 ? true : undefined));
+    expect(await status(id)).toMatchObject({ state: "idle", health: { state: "healthy" } });
+    expect(await told()).toEqual([
+      { kind: "instance.unhealthy", calls: 5, failed: 5, error_rate: 1 },
+      { kind: "instance.recovered", calls: 10, failed: 2, error_rate: 0.2 },
+    ]);
+    // All of it without an alarm beyond the idle deadline.
+    await until(async () => ((await alarmOf(id)) ?? 0) > Date.now() + MINUTE);
+  });
+
+  it("is found out in the middle of a turn, by its alarm", async () => {
+    const id = await spawn();
+    scriptModel(() => ({ fault: { kind: "status", status: 500, type: "api_error", message: "no" } }));
+    const sent = await send(id, "Try.", { wait_for_response: false });
+    const failed = () =>
+      runInDurableObject(objectOf(id), (_object, { storage }) =>
+        Number(storage.sql.exec("SELECT COUNT(*) AS n FROM attempt WHERE outcome = 'failed'").one().n),
+      );
+    for (let tries = 1; tries < 5; tries++) {
+      await until(async () => (await failed()) === tries);
+      advance(2 * MINUTE);
+      await runDurableObjectAlarm(objectOf(id));
+    }
+    await until(async () => (await failed()) === 5);
+    // Its next try is not due yet.
+    await runDurableObjectAlarm(objectOf(id));
+    const { health } = await until(async () => {
+      const record = await status(id);
+      return (record.health as { state: string }).state === "unhealthy" && record;
+    });
+    expect(health).toMatchObject({ last_calls: { calls: 5, failed: 5 } });
+    const waited = await tool("wait", { ids: [String(sent.message_id)], timeout_seconds: 0 });
+    expect(waited).toMatchObject({ done: [], pending: [{ status: "working" }] });
+    await tool("interrupt_instance", { instance_id: id });
   });
 });
 

@@ -8,7 +8,7 @@ import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, Mad
 import { isInstanceId } from "../ids.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import { prometheus } from "../orchestrator/metrics.ts";
-import type { StatusRecord } from "../orchestrator/status.ts";
+import { healthView, type StatusRecord } from "../orchestrator/status.ts";
 import { CATALOGUE } from "../tools/catalogue.ts";
 import { execute } from "../tools/execute.ts";
 import { jsonSchemaOf, type ToolAnswer } from "../tools/tool.ts";
@@ -116,14 +116,17 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
     if (!known.success) return json(known);
     const record = (known as ToolAnswer & { status: StatusRecord }).status;
     const found = await call.instance(id).checkup();
+    const { unhealthy, ...checks } = unwrap(found);
+    const health = healthView(unhealthy);
     return json({
       success: true,
       message: `${record.name} is ${record.state} and can be reached.`,
       instance_id: id,
       state: record.state,
-      healthy: record.state !== "error" && record.state !== "terminated",
+      healthy: record.state !== "error" && record.state !== "terminated" && health.state === "healthy",
       health_score: record.health_score,
-      ...(found.ok ? { checks: found.value } : {}),
+      health,
+      checks,
     });
   });
 

@@ -5,6 +5,7 @@ import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
 import type { Funds } from "../orchestrator/ledger.ts";
 import type { WorkspaceHost } from "../workspace/remote.ts";
+import type { CallFigures, Unhealthy } from "./health.ts";
 import type { Followed } from "./live.ts";
 import type { Watcher } from "./watch.ts";
 
@@ -114,6 +115,9 @@ export interface Checkup {
   last_step_at: string | null;
   queue_depth: number;
   unreported_events: number;
+  /** Its newest model calls. */
+  last_calls: CallFigures;
+  unhealthy: Unhealthy | null;
   next_alarm_at: string | null;
 }
 

@@ -39,6 +39,7 @@ import type {
 import { isFinal } from "./api.ts";
 import { resume } from "./attempts.ts";
 import { Engine } from "./engine.ts";
+import { callFigures, healthOf } from "./health.ts";
 import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, viewOf } from "./inbox.ts";
 import { type Followed, follow, parseCursor } from "./live.ts";
 import { pageOf } from "./output.ts";
@@ -47,7 +48,7 @@ import { answer } from "./questions.ts";
 import { filesClosed, terminated, unknownInstance } from "./refusals.ts";
 import { Reporter } from "./reporter.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
-import { confirm, emit, hasUnreported, selfOf, standingOf, storedSpec } from "./self.ts";
+import { checkHealth, confirm, emit, hasUnreported, selfOf, standingOf, storedSpec } from "./self.ts";
 import type { InstanceTool } from "./tool.ts";
 import { Transcript } from "./transcript.ts";
 import { deadlineOf, openTurn } from "./turn-store.ts";
@@ -419,7 +420,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async checkup(): Promise<Answer<Checkup>> {
     const { sql } = this.ctx.storage;
+    // Looking at an object that was never used does not begin its life.
+    if (this.#isBorn()) await this.#born();
     const self = this.#isBorn() ? selfOf(sql) : undefined;
+    if (self) checkHealth(this.ctx.storage, Date.now());
     const turn = self ? openTurn(sql) : undefined;
     const started = turn
       ? sql.exec<{ started_at: number | null }>("SELECT started_at FROM message WHERE n = ?", turn.n).one().started_at
@@ -434,6 +438,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       unreported_events: self
         ? sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM event WHERE seq > (SELECT reported_seq FROM self)").one().n
         : 0,
+      last_calls: self ? callFigures(sql) : { calls: 0, failed: 0 },
+      unhealthy: self ? healthOf(sql) : null,
       next_alarm_at: iso(await this.ctx.storage.getAlarm()),
     });
   }
@@ -442,6 +448,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const engine = await this.#born();
     if (!engine.ok) return;
     this.#alarm.fired();
+    checkHealth(this.ctx.storage, Date.now());
     if (this.#isOverdue()) engine.value.interrupt();
     this.#work(engine.value);
     if (engine.value.running) return;
@@ -496,6 +503,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   /** Nothing is left to do: an idle instance is woken by nothing but its deadline. */
   async #rest(): Promise<void> {
+    checkHealth(this.ctx.storage, Date.now());
     await Promise.all([this.#reporter.report(), this.#tell()]);
     if (hasUnreported(this.ctx.storage.sql) || nextNews(this.ctx.storage.sql) !== null) return;
     const deadline = this.#idleDeadline();

@@ -6,7 +6,8 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * self         One row from the first use on: the frozen spec (InstanceSpec as JSON), where the instance stands in its
  *              ending (`ended`: 0 no, 1 after the running turn, 2 yes), which message's turn is open, and the cumulative
  *              counters that the registry gets.
- *              `standing` is what the registry last said of limits and money.
+ *              `standing` is what the registry last said of limits and money; `unhealthy` the figures that made the instance
+ *              so (Unhealthy as JSON, see health.ts), or null.
  * message      The inbox: one row a message, from its acceptance on, never deleted. `content` moves to the transcript when
  *              the turn starts. States as in `MESSAGE_STATES`.
  *              A steering message that joined a running turn names it in `joined_n` and shares its end.
@@ -213,5 +214,8 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     answered_at INTEGER
   );
   CREATE INDEX question_open ON question (n) WHERE state = 'open';
+  `,
+  `
+  ALTER TABLE self ADD COLUMN unhealthy TEXT;
   `,
 ];

@@ -3,6 +3,7 @@
  */
 import type { Standing } from "../orchestrator/api.ts";
 import { first, type Row } from "../sqlite.ts";
+import { healthOf, judgeHealth } from "./health.ts";
 import { parkedUntil } from "./parked.ts";
 import { openQuestions } from "./questions.ts";
 import type { InstanceEvent, InstanceSpec, Report, Snapshot } from "./spec.ts";
@@ -50,6 +51,14 @@ export function emit(sql: SqlStorage, at: number, kind: string, data: InstanceEv
     kind,
     JSON.stringify(data),
   );
+}
+
+/** Judges how the instance's calls go of late; a change is an event. */
+export function checkHealth(storage: DurableObjectStorage, now: number): void {
+  storage.transactionSync(() => {
+    const changed = judgeHealth(storage.sql, now);
+    if (changed) emit(storage.sql, now, changed.kind, changed.data);
+  });
 }
 
 /** Events in one report, at most: a long absence of the registry is made up for in pieces. */
@@ -131,5 +140,6 @@ function snapshotOf(sql: SqlStorage, self: SelfRow): Snapshot {
     last_activity: self.last_activity,
     error_message: self.error_message,
     simulated: self.simulated === 1,
+    unhealthy: healthOf(sql),
   };
 }

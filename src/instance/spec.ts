@@ -3,6 +3,7 @@
  */
 import type { Effort } from "../claude/models.ts";
 import type { RoleId } from "../roles/index.ts";
+import type { Unhealthy } from "./health.ts";
 
 /** A tool as the model sees it. Frozen at spawn: a changed tool list would invalidate the conversation's prefix. */
 export interface ToolDefinition {
@@ -71,6 +72,8 @@ export interface Snapshot {
   last_activity: number;
   error_message: string | null;
   simulated: boolean;
+  /** Null: healthy. */
+  unhealthy: Unhealthy | null;
 }
 
 /** A question that waits for its answer. `to`: an instance's id, or null for a person. Times in ms since the epoch. */

@@ -229,7 +229,7 @@ export function apply(storage: DurableObjectStorage, report: Report): boolean {
       `UPDATE instance SET report_seq = ?, event_seq = ?, state = CASE active WHEN 1 THEN ? ELSE state END,
          waiting_reason = ?, waiting_until = ?, last_activity = ?, queue_depth = ?, request_count = ?, completed_count = ?,
          error_count = ?, response_ms_total = ?, tokens_input = ?, tokens_output = ?, tokens_cache_read = ?,
-         tokens_cache_write = ?, error_message = ?, simulated = ?
+         tokens_cache_write = ?, error_message = ?, simulated = ?, unhealthy = ?
        WHERE instance_id = ?`,
       report.seq,
       eventSeq,
@@ -248,6 +248,7 @@ export function apply(storage: DurableObjectStorage, report: Report): boolean {
       snapshot.tokens.cache_write,
       snapshot.error_message,
       snapshot.simulated ? 1 : 0,
+      snapshot.unhealthy ? JSON.stringify(snapshot.unhealthy) : null,
       row.instance_id,
     );
     const fresh = freshTokens(snapshot.tokens) + snapshot.tokens.cache_read;

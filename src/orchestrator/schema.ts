@@ -182,4 +182,7 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   CREATE INDEX question_by_age ON question (asked_at, question_id);
   ALTER TABLE instance ADD COLUMN open_questions INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  ALTER TABLE instance ADD COLUMN unhealthy TEXT;
+  `,
 ];

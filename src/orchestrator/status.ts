@@ -1,6 +1,7 @@
 /**
  * A status record: what the registry knows of one instance, computed from its row.
  */
+import type { Unhealthy } from "../instance/health.ts";
 import type { TokenCounts } from "../instance/spec.ts";
 import type { Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
@@ -30,6 +31,7 @@ export interface StatusRecord {
   response_time_ms: { mean: number; p50: number; p95: number };
   errors: Record<string, number>;
   health_score: number;
+  health: Health;
   uptime_seconds: number;
   queue_depth: number;
   workspace_prefix: string;
@@ -42,6 +44,17 @@ export interface StatusRecord {
   waiting_for?: { reason: string; until: string | null };
   termination_reason?: string;
   error_message?: string;
+}
+
+/** Whether the instance's model calls get through of late; unhealthy since when, and by which figures (see instance/health.ts). */
+export type Health =
+  | { state: "healthy" }
+  | { state: "unhealthy"; since: string; last_calls: { calls: number; failed: number } };
+
+export function healthView(unhealthy: Unhealthy | null): Health {
+  if (unhealthy === null) return { state: "healthy" };
+  const { since, calls, failed } = unhealthy;
+  return { state: "unhealthy", since: new Date(since).toISOString(), last_calls: { calls, failed } };
 }
 
 /** A row of the table `instance`. */
@@ -77,14 +90,14 @@ export interface InstanceRow extends Row {
   error_message: string | null;
   simulated: number;
   open_questions: number;
+  unhealthy: string | null;
 }
 
 /** The columns of `InstanceRow`: everything but the spec, which can be large. */
 export const STATUS_COLUMNS = `instance_id, name, role, model, parent_id, depth, state, active, created_at, terminated_at,
   termination_reason, report_seq, event_seq, waiting_reason, waiting_until, last_activity, queue_depth, request_count,
   completed_count, error_count, response_ms_total, tokens_input, tokens_output, tokens_cache_read, tokens_cache_write,
-  cost_nano, unsettled_nano, figures, error_message, simulated,
-  open_questions`;
+  cost_nano, unsettled_nano, figures, error_message, simulated, open_questions, unhealthy`;
 
 /** Fresh tokens: what the token totals and limits count. Cache reads are reported beside them. */
 export function freshTokens(tokens: TokenCounts): number {
@@ -139,6 +152,7 @@ export function statusOf(row: InstanceRow, prefix: string, now: number): StatusR
     errors: figures.errors,
     avg_response_time_ms: row.completed_count === 0 ? 0 : Math.round(row.response_ms_total / row.completed_count),
     health_score: healthScore(row),
+    health: healthView(row.unhealthy === null ? null : (JSON.parse(row.unhealthy) as Unhealthy)),
     uptime_seconds: Math.max(0, Math.floor(((row.terminated_at ?? now) - row.created_at) / 1000)),
     queue_depth: row.queue_depth,
     workspace_prefix: `${prefix}/${row.instance_id}/`,

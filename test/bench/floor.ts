@@ -158,6 +158,7 @@ function reportOf(instance_id: string, second: number, count: number): Report {
       last_activity: at,
       error_message: null,
       simulated: false,
+      unhealthy: null,
     },
   };
 }
