@@ -354,6 +354,22 @@ describe("an instance that is held for a place", () => {
     for (const id of ids) await until(async () => (await tenant.status(id)).state === "idle");
   });
 
+  it("says so of its message too, once it takes longer than a round trip may", async () => {
+    const { tenant, ids, sent } = await crowd(2, endless);
+    const { pending } = await until(async () => {
+      const looked = await tenant.run("wait", { ids: sent, timeout_seconds: 0 });
+      const waiting = looked.pending as { doing: string; waiting_for?: unknown }[];
+      return waiting.some((entry) => entry.waiting_for) && { pending: waiting };
+    });
+    expect(pending).toMatchObject([
+      { doing: "working" },
+      { doing: "waiting: gate", status: "working", waiting_for: { reason: "gate", until: null } },
+    ]);
+    expect(pending[0]).not.toHaveProperty("waiting_for");
+    await tenant.run("interrupt_instance", { instance_id: ids[0] });
+    expect(await tenant.run("wait", { ids: sent })).toMatchObject({ pending: [] });
+  });
+
   it.each([
     ["interrupted", "interrupt_instance", {}],
     ["terminated", "terminate_instance", { force: true }],

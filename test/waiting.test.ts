@@ -11,6 +11,7 @@ import { ok } from "../src/errors.ts";
 import { messageIdOf, newInstanceId } from "../src/ids.ts";
 import type { InstanceApi, MessageView } from "../src/instance/api.ts";
 import { execute } from "../src/tools/execute.ts";
+import { cutToJson } from "../src/tools/wait.ts";
 import { isEnough, MAX_WAIT_SECONDS, type Waited } from "../src/tools/waiting.ts";
 import { type Json, ORIGIN, output, send, spawn, tool, until } from "./support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "./support/model.ts";
@@ -379,6 +380,30 @@ describe("wait", () => {
     expect(answer.done.map((entry) => entry.status)).toEqual(["completed", "completed", "completed"]);
     expect(JSON.stringify(answer).length).toBeLessThan(65_000);
     for (const entry of answer.done) expect(entry.more).toContain("get_instance_output");
+  });
+});
+
+describe("cutToJson", () => {
+  it.each<[string, string, number, string]>([
+    ["nothing of a text that fits", "abc", 3, "abc"],
+    ["by characters", "abcdef", 4, "abcd"],
+    ["by what they take as JSON", '""""""', 5, '""'],
+    ["line ends too", "a\n\n\n", 6, "a\n\n"],
+    ["no character in the middle", "a🐝b", 2, "a"],
+    ["everything without room", "abc", 0, ""],
+    ["nothing of an empty text", "", 0, ""],
+  ])("cuts %s", (_what, text, room, cut) => {
+    expect(cutToJson(text, room)).toBe(cut);
+  });
+
+  it("keeps an answer that grows as JSON within its bounds", async () => {
+    const ids = await Promise.all([spawn(), spawn(), spawn()]);
+    script(() => saying('"\n'.repeat(25_000)));
+    const messages = await Promise.all(ids.map((id) => post(id, "With quotes.")));
+    const answer = await wait(messages);
+    expect(answer.done.map((entry) => entry.status)).toEqual(["completed", "completed", "completed"]);
+    expect(JSON.stringify(answer.done.map((entry) => entry.response)).length).toBeLessThanOrEqual(60_010);
+    for (const entry of answer.done) expect(JSON.stringify(entry.response).length).toBeGreaterThan(19_900);
   });
 });
 

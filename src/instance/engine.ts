@@ -44,6 +44,9 @@ const PARALLEL_TOOLS = 5;
 /** Drives of one turn that died without a committed step in between; then something about the turn itself kills them. */
 const MAX_CRASHES = 20;
 
+/** An answer of the Orchestrator that takes this long waits for a place: a round trip takes a few ms. */
+const HELD_FROM_MS = 1_000;
+
 export interface EngineParts {
   store: TurnStore;
   claude: Claude;
@@ -76,6 +79,8 @@ export class Engine {
   #live: LiveAnswer | null = null;
   /** What the instance was told while tools run: one of them may be about to park on it. */
   #heard: Set<string> | null = null;
+  /** Since when a model call's leave is asked for, in ms since the epoch. */
+  #askedAt: number | null = null;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -88,6 +93,11 @@ export class Engine {
   /** The answer that is being written, for whoever follows it. */
   get live(): LiveAnswer | null {
     return this.#live;
+  }
+
+  /** Whether the turn is held at the gate: leave is given at once, or when there is a place. */
+  get held(): boolean {
+    return this.#askedAt !== null && this.#parts.now() - this.#askedAt >= HELD_FROM_MS;
   }
 
   /** Sees to it that the drive runs. Returns its end, which nobody has to wait for; it never rejects. */
@@ -253,6 +263,7 @@ export class Engine {
         at: now(),
         job: jobOf(store.storage.sql, turn.n),
       };
+      this.#askedAt = now();
       const admission = await unlessAborted(this.#parts.admit(ask, abort.signal), abort.signal);
       if (admission === null) {
         await this.#parts.withdraw();
@@ -280,6 +291,7 @@ export class Engine {
       });
       return null;
     } finally {
+      this.#askedAt = null;
       this.#abort = undefined;
     }
     const attempt = beginCall(store, turn, maxTokens, now());

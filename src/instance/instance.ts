@@ -516,7 +516,15 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { sql } = this.ctx.storage;
     const view = viewOf(sql, this.#transcript, this.#id, n);
     const self = selfOf(sql);
-    if (view) return ok(self ? { ...view, funds: standingOf(self).funds } : view);
+    if (view) {
+      // Only this object knows: nothing is written for a wait that is over in a moment, as a rule.
+      const open = view.state === "running" || view.state === "waiting";
+      const held = open && this.#engine?.held === true;
+      const shown: MessageView = held
+        ? { ...view, state: "waiting", waiting_for: { reason: "gate", until: null } }
+        : view;
+      return ok(self ? { ...shown, funds: standingOf(self).funds } : shown);
+    }
     return err("not_found", `There is no message ${messageIdOf(this.#id, n)}.`, {
       message_id: messageIdOf(this.#id, n),
     });

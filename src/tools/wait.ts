@@ -6,7 +6,7 @@ import { awaitAll, isEnough, MAX_WAIT_SECONDS, patienceMs, type Until, type Wait
 
 /** Ids in one call, at most. */
 const MAX_IDS = 500;
-/** Characters of all answers together, at most: a client cuts longer results off. What is left out stays readable. */
+/** Characters of all answers together as JSON, at most: a client cuts longer results off. What is left out stays readable. */
 const ANSWER_BUDGET = 60_000;
 
 export const wait = defineTool({
@@ -86,9 +86,23 @@ function resultOf({ message }: Waited, budget: number) {
   if (JSON.stringify(response).length <= budget) return { response };
   // Whatever is parsed stands in the text too: the text alone is cut.
   const { structured: _structured, ...plain } = response;
-  const cut = plain.response.slice(0, budget).toWellFormed();
+  const room = budget - JSON.stringify({ ...plain, response: "" }).length;
   return {
-    response: { ...plain, response: cut },
+    response: { ...plain, response: cutToJson(plain.response, Math.max(0, room)) },
     more: `The answer has ${response.response.length} characters: get_instance_output has it whole.`,
   };
+}
+
+/** The longest beginning of a text that takes at most `room` characters as JSON, without its quotes. */
+export function cutToJson(text: string, room: number): string {
+  const size = (length: number) => JSON.stringify(text.slice(0, length)).length - 2;
+  let fits = 0;
+  let over = Math.min(text.length, room) + 1;
+  while (over - fits > 1) {
+    const middle = (fits + over) >> 1;
+    if (size(middle) <= room) fits = middle;
+    else over = middle;
+  }
+  // Half a character is left out.
+  return text.slice(0, fits).replace(/[\uD800-\uDBFF]$/, "");
 }
