@@ -4,6 +4,11 @@
 export class Waiters {
   readonly #waiting = new Set<() => void>();
 
+  /** How many wait. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
   /** Resolves at the next `wake`, at the latest after `ms`. */
   next(ms: number): Promise<void> {
     return new Promise((resolve) => {

@@ -5,9 +5,11 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { eventStream } from "../src/doors/events.ts";
 import { newInstanceId } from "../src/ids.ts";
 import type { Instance } from "../src/instance/instance.ts";
-import { type Cursor, cursorText, parseCursor, START } from "../src/instance/live.ts";
+import { type Cursor, cursorText, type LiveAnswer, parseCursor, START } from "../src/instance/live.ts";
+import { Readers } from "../src/instance/readers.ts";
 import type { TenantEvent } from "../src/orchestrator/api.ts";
 import type { Orchestrator } from "../src/orchestrator/orchestrator.ts";
 import { type Json, output, request, send, spawn, status, tool } from "./support/door.ts";
@@ -149,6 +151,60 @@ describe("a cursor", () => {
     "9".repeat(16),
   ])("is not %j", (text) => {
     expect(parseCursor(text)).toBeNull();
+  });
+});
+
+describe("readers of a running answer", () => {
+  const answer = (text: string, attempt = 1): LiveAnswer => ({ attempt, n: 1, step: 1, text });
+
+  it("are woken together, once for many pieces, and see the same of it", async () => {
+    let live = answer("");
+    const readers = new Readers(() => live);
+    let woken = 0;
+    const wait = () => Promise.all(Array.from({ length: 50 }, () => readers.next(60_000).then(() => (woken += 1))));
+    for (let round = 1; round <= 3; round++) {
+      const before = readers.shown?.text;
+      const all = wait();
+      for (let piece = 0; piece < 100; piece++) {
+        live = answer(`${live.text}a`);
+        readers.streamed();
+        if (piece > 0) expect(readers.shown?.text.length).toBeLessThanOrEqual((before?.length ?? 0) + 1);
+      }
+      await all;
+      expect(woken).toBe(round * 50);
+      expect(readers.shown?.text).toHaveLength(round * 100);
+    }
+  });
+
+  it("hear at once of what happened, and of another answer", async () => {
+    let live: LiveAnswer | null = answer("some");
+    const readers = new Readers(() => live);
+    const next = readers.next(60_000);
+    readers.streamed();
+    readers.wake();
+    await next;
+    live = answer("new", 2);
+    expect(readers.shown).toEqual(live);
+    live = null;
+    expect(readers.shown).toBeNull();
+  });
+
+  it("are fed as they read: a stuck one makes nobody collect anything for it", async () => {
+    let pulls = 0;
+    const pull = async (cursor: string) => {
+      pulls += 1;
+      return { events: [{ id: cursor, event: "text", data: "x".repeat(1_000) }], cursor: String(Number(cursor) + 1) };
+    };
+    const body = eventStream("0", pull).body?.getReader();
+    const turnOfEvents = () => new Promise((done) => setTimeout(done, 0));
+    for (let i = 0; i < 20; i++) await turnOfEvents();
+    expect(pulls).toBeLessThanOrEqual(1);
+    for (let reads = 1; reads <= 5; reads++) {
+      await body?.read();
+      for (let i = 0; i < 20; i++) await turnOfEvents();
+      expect(pulls).toBeLessThanOrEqual(reads + 1);
+    }
+    await body?.cancel();
   });
 });
 

@@ -45,6 +45,7 @@ import { type Followed, follow, parseCursor } from "./live.ts";
 import { pageOf } from "./output.ts";
 import { hear } from "./parked.ts";
 import { answer } from "./questions.ts";
+import { Readers } from "./readers.ts";
 import { filesClosed, terminated, unknownInstance } from "./refusals.ts";
 import { Reporter } from "./reporter.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
@@ -81,8 +82,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #transcript: Transcript;
   readonly #alarm: Alarm;
   readonly #waiters = new Waiters();
-  /** Whoever follows the instance live. */
-  readonly #followers = new Waiters();
+  readonly #readers = new Readers(() => this.#engine?.live ?? null);
   /** Present from the first use on. */
   #engine: Engine | undefined;
   #birth: Promise<Answer<Engine>> | undefined;
@@ -169,7 +169,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { n, repeated } = accepted.value;
     if (repeated) return request.watcher ? this.watch(n, request.watcher) : this.#view(n);
     if (request.when_busy === "interrupt") engine.value.interrupt();
-    this.#followers.wake();
+    this.#readers.wake();
     this.#work(engine.value, "behind the answer");
     return this.#view(n);
   }
@@ -187,7 +187,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const answered = answer(this.ctx.storage, this.#id, n, given, Date.now());
     if (answered.ok) {
       engine.value.heard(answered.value.question_id);
-      this.#followers.wake();
+      this.#readers.wake();
       this.#work(engine.value);
     }
     return answered;
@@ -290,7 +290,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         sql: this.ctx.storage.sql,
         transcript: this.#transcript,
         instanceId: this.#id,
-        live: engine.value.live,
+        live: this.#readers.shown,
       };
       const followed = follow(source, from);
       const left = deadline - Date.now();
@@ -298,7 +298,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         const self = selfOf(this.ctx.storage.sql);
         return ok({ ...followed, resting: self?.open_n == null && (self?.queued ?? 0) === 0 });
       }
-      await this.#followers.next(left);
+      await this.#readers.next(left);
     }
   }
 
@@ -591,12 +591,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       log: this.#log,
       now: () => Date.now(),
       admit: (ask, signal) => {
-        this.#followers.wake();
+        this.#readers.wake();
         return this.#reporter.admit(ask, signal);
       },
       withdraw: () => this.#reporter.ask((orchestrator) => orchestrator.withdraw(this.#id)),
       committed: (call) => this.#committed(call),
-      streamed: () => this.#followers.wake(),
+      streamed: () => this.#readers.streamed(),
       env: this.env,
       config: this.#config,
       wakeAt: async (time) => {
@@ -615,7 +615,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async #committed(call?: CallOutcome): Promise<void> {
-    this.#followers.wake();
+    this.#readers.wake();
     this.ctx.waitUntil(this.#tell());
     await this.#reporter.report(call);
     this.#waiters.wake();
