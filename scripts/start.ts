@@ -5,18 +5,20 @@
  */
 import { createServer } from "node:net";
 import { unstable_startWorker } from "wrangler";
+import { settings } from "./settings.ts";
 
 const LOOPBACK: Record<string, string> = { localhost: "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1" };
 
+const { ACCESS_KEYS, ANTHROPIC_API_KEY } = settings();
 const host = process.env.ORCHESTRATOR_HOST || "localhost";
 const port = Number(process.env.ORCHESTRATOR_PORT || "8001");
-const ip = LOOPBACK[host];
-if (ip === undefined) {
+if (LOOPBACK[host] === undefined && !ACCESS_KEYS) {
   console.error(
-    `ORCHESTRATOR_HOST is ${host}, but this server has no access control yet and only serves this machine: use localhost, 127.0.0.1 or ::1.`,
+    `ORCHESTRATOR_HOST is ${host}, but without ACCESS_KEYS this server only serves this machine: use localhost, 127.0.0.1 or ::1, or set ACCESS_KEYS (npm run keys makes one).`,
   );
   process.exit(2);
 }
+const ip = LOOPBACK[host] ?? host;
 if (!Number.isInteger(port) || port < 1 || port > 65535) {
   console.error(`ORCHESTRATOR_PORT is ${process.env.ORCHESTRATOR_PORT}, but a port is a number from 1 to 65535.`);
   process.exit(2);
@@ -37,7 +39,7 @@ await new Promise<void>((free) => {
 });
 
 /** What is taken from the environment. Whatever .dev.vars says of the same name gives way. */
-const SECRETS = ["ANTHROPIC_API_KEY", "AI_GATEWAY_TOKEN"];
+const SECRETS = ["ACCESS_KEYS", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEYS", "AI_GATEWAY_TOKEN"];
 const VARS = [
   "ANTHROPIC_BASE_URL",
   "DEFAULT_MODEL",
@@ -54,6 +56,9 @@ const VARS = [
   "WORKSPACE_PREFIX",
   "WORKSPACE_DIR",
   "LOG_LEVEL",
+  "PUBLIC_URL",
+  "ALLOWED_HOSTS",
+  "ALLOWED_ORIGINS",
 ];
 
 function given(names: readonly string[], type: "secret_text" | "plain_text") {
@@ -75,10 +80,7 @@ const worker = await unstable_startWorker({
 });
 await worker.ready;
 const url = String(await worker.url).replace(/\/$/, "");
-const health = (await fetch(`${url}/health`).then((response) => response.json())) as {
-  simulated?: boolean;
-  message?: string;
-};
+const health = (await fetch(`${url}/health`).then((response) => response.json())) as { message?: string };
 if (health.message) {
   console.error(health.message);
   await worker.dispose();
@@ -88,7 +90,8 @@ console.log(`
 Madrox is ready.
   MCP    ${url}/mcp
   REST   ${url}/tools
-  Model  ${health.simulated ? "the built-in simulator (no ANTHROPIC_API_KEY is set; nothing is spent)" : "Claude, with your ANTHROPIC_API_KEY"}
+  Access ${ACCESS_KEYS ? "with the keys of ACCESS_KEYS" : "from this machine, without a key"}
+  Model  ${!ANTHROPIC_API_KEY ? "the built-in simulator (no ANTHROPIC_API_KEY is set; nothing is spent)" : "Claude, with your ANTHROPIC_API_KEY"}
 `);
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -1,11 +1,19 @@
 /**
- * The front door: who may come in, and which door a request is for. Made once a Worker; `instanceTools` are the tools
- * that its instances may have.
+ * The front door: what is looked at, who may come in, and which door a request is for. Made once a Worker; `instanceTools`
+ * are the tools that its instances may have.
  */
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
+import { cors } from "hono/cors";
+import { authenticate, bringsKey } from "./auth/authenticate.ts";
+import { challenge } from "./auth/oauth.ts";
+import type { Principal } from "./auth/principal.ts";
+import { type Access, methodsAt, ROUTES } from "./auth/rules.ts";
+import { assertScope, SCOPES } from "./auth/scopes.ts";
 import { configOf } from "./config.ts";
-import { assertLocal } from "./doors/guard.ts";
+import { assertOrigin, assertPeer, isAllowedOrigin, peerProblem } from "./doors/guard.ts";
+import { secured, stripped } from "./doors/headers.ts";
 import { serveMcp } from "./doors/mcp.ts";
+import { createOAuth } from "./doors/oauth.ts";
 import { createRest, errorResponse, type RestEnv } from "./doors/rest.ts";
 import { MadroxError } from "./errors.ts";
 import type { InstanceTool } from "./instance/tool.ts";
@@ -13,78 +21,108 @@ import { createLog, describe } from "./log.ts";
 import { INSTANCE_TOOLS } from "./tools/own/index.ts";
 
 export function createApp(instanceTools: readonly InstanceTool[] = INSTANCE_TOOLS): ExportedHandler<Env> {
-  const app = new Hono<RestEnv>();
-
-  app.use(async (c, next) => {
-    const config = configOf(c.env);
-    assertLocal(c.req.raw, config.allowedHosts);
-    c.set("config", config);
-    await next();
-  });
-
-  const mcp = (request: Request, env: Env, ctx: ExecutionContext) =>
-    serveMcp(request, env, ctx, configOf(env), instanceTools);
-
-  app.on(["POST", "OPTIONS"], "/mcp", (c) => mcp(c.req.raw, c.env, c.executionCtx as ExecutionContext));
-  app.post("/", (c) => {
-    const url = new URL(c.req.url);
-    url.pathname = "/mcp";
-    return mcp(new Request(url, c.req.raw), c.env, c.executionCtx as ExecutionContext);
-  });
-  app.route("/", createRest(instanceTools));
-
-  app.notFound((c) => {
-    const route = c.req.path
-      .replace(/^(\/instances\/)[^/]+/, "$1:id")
-      .replace(/(\/files\/).+/, "$1:path")
-      .replace(/^(\/questions\/)[^/]+/, "$1:id");
-    const allowed = METHODS[route];
-    if (allowed && !allowed.includes(c.req.method)) {
-      const error = new MadroxError("method_not_allowed", `${c.req.path} takes ${allowed.join(", ")}.`, {
-        allow: allowed,
-      });
-      const response = errorResponse(error);
-      response.headers.set("allow", allowed.join(", "));
-      return response;
-    }
-    return errorResponse(
-      new MadroxError(
-        "not_found",
-        `There is nothing at ${c.req.path.slice(0, 200)}. GET /tools lists what can be done.`,
-      ),
-    );
-  });
-
-  app.onError((error, c) => {
-    if (!(error instanceof MadroxError)) {
-      createLog("INFO").error("request.failed", { path: c.req.path.slice(0, 200), error: describe(error) });
-    }
-    const response = errorResponse(error);
-    return response;
-  });
-
+  const app = createRoutes(instanceTools);
   return {
-    fetch: (request, env, ctx) => app.fetch(request as unknown as Request, env, ctx) as unknown as Promise<Response>,
+    async fetch(request, env, ctx) {
+      const response = await app.fetch(stripped(request as unknown as Request), env, ctx);
+      return secured(response, new URL(request.url));
+    },
   };
 }
 
-/** What each route takes, for a 405 that says so. */
-const METHODS: Record<string, readonly string[]> = {
-  "/": ["POST"],
-  "/mcp": ["POST"],
-  "/health": ["GET"],
-  "/metrics": ["GET"],
-  "/tools": ["GET"],
-  "/tools/execute": ["POST"],
-  "/instances": ["GET"],
-  "/instances/:id": ["GET", "DELETE"],
-  "/instances/:id/health": ["POST"],
-  "/instances/:id/events": ["GET"],
-  "/instances/:id/files": ["GET"],
-  "/instances/:id/files/:path": ["GET", "PUT", "DELETE"],
-  "/instances/:id/workspace.zip": ["GET"],
-  "/events": ["GET"],
-  "/questions": ["GET"],
-  "/questions/:id": ["POST"],
-  "/tree": ["GET"],
-};
+/** Every route, behind the rules for it. */
+export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestEnv> {
+  const app = new Hono<RestEnv>();
+
+  app.use(
+    cors({
+      origin: (origin, c) => (isAllowedOrigin(origin, new URL(c.req.url), configOf(c.env as Env)) ? origin : null),
+      allowMethods: ["GET", "POST", "PUT", "DELETE"],
+      exposeHeaders: ["WWW-Authenticate", "Retry-After", "ETag", "Content-Range", "Accept-Ranges"],
+      maxAge: 86_400,
+    }),
+  );
+  app.use(async (c, next) => {
+    c.set("config", configOf(c.env));
+    await next();
+  });
+  for (const [path, methods] of Object.entries(ROUTES)) {
+    for (const [method, access] of Object.entries(methods)) app.on(method, path, admit(access));
+  }
+  app.use(async (c, next) => {
+    if (c.get("admitted")) return next();
+    assertOrigin(c.req.raw, c.get("config"));
+    assertPeer(c.req.raw, c.get("config"));
+    return c.notFound();
+  });
+
+  app.post("/mcp", (c) => serveMcp(c.req.raw, c.env, c.get("config"), caller(c.get("principal")), instanceTools));
+  app.post("/", (c) => {
+    const url = new URL(c.req.url);
+    url.pathname = "/mcp";
+    const request = new Request(url, c.req.raw);
+    return serveMcp(request, c.env, c.get("config"), caller(c.get("principal")), instanceTools);
+  });
+  app.route("/", createOAuth());
+  app.route("/", createRest(instanceTools));
+
+  app.notFound((c) => {
+    const allow = methodsAt(c.req.path);
+    if (!allow) {
+      return errorResponse(
+        new MadroxError(
+          "not_found",
+          `There is nothing at ${c.req.path.slice(0, 200)}. GET /tools lists what can be done.`,
+        ),
+      );
+    }
+    const response = errorResponse(
+      new MadroxError("method_not_allowed", `${c.req.path} takes ${allow.join(", ")}.`, { allow }),
+    );
+    response.headers.set("allow", allow.join(", "));
+    return response;
+  });
+
+  app.onError((error, c) => {
+    const response = errorResponse(error);
+    if (!(error instanceof MadroxError)) {
+      createLog("INFO").error("request.failed", { path: c.req.path.slice(0, 200), error: describe(error) });
+      return response;
+    }
+    const { retry_after_seconds, required_scope } = error.details ?? {};
+    if (retry_after_seconds !== undefined) response.headers.set("retry-after", String(retry_after_seconds));
+    const config = c.get("config");
+    if (config?.accessKeys && (response.status === 401 || required_scope !== undefined)) {
+      const missing = SCOPES.filter((scope) => scope === required_scope);
+      const problem = missing.length > 0 ? "insufficient_scope" : bringsKey(c.req.raw) ? "invalid_token" : null;
+      response.headers.set("www-authenticate", challenge(new URL(c.req.url), config, problem, missing));
+    }
+    return response;
+  });
+
+  return app;
+}
+
+/** Lets in whom the route's rule lets in, as who they are. */
+function admit(access: Access): MiddlewareHandler<RestEnv> {
+  return async (c, next) => {
+    const config = c.get("config");
+    const request = c.req.raw;
+    c.set("admitted", true);
+    assertOrigin(request, config);
+    if (access === "optional" && !bringsKey(request) && (config.accessKeys !== null || peerProblem(request, config)))
+      return next();
+    assertPeer(request, config);
+    if (access === "anyone") return next();
+    // A path can fall under two rules: then both have to let it in.
+    const principal = c.get("principal") ?? (await authenticate(request, c.env, config));
+    c.set("principal", principal);
+    if (access !== "optional" && access !== "caller") assertScope(principal.scopes, access);
+    return next();
+  };
+}
+
+function caller(principal: Principal | undefined): Principal {
+  if (principal) return principal;
+  throw new Error("The rule of this route lets in callers without a key.");
+}

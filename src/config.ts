@@ -2,6 +2,7 @@
  * The one place that reads bindings and vars. Everything else takes a `Config`.
  */
 import * as z from "zod";
+import { type AccessKey, readKeys, TenantName } from "./auth/keys.ts";
 import { resolveModel } from "./claude/models.ts";
 import { MadroxError } from "./errors.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
@@ -9,7 +10,10 @@ import type { WorkspaceLimits } from "./workspace/quota.ts";
 
 /** Durations carry their unit in the name. Where a number comes from is said in the README's configuration table. */
 export interface Config {
+  /** Null: the simulator answers. */
   anthropicApiKey: string | null;
+  /** Keys that tenants bring themselves, by tenant. */
+  tenantApiKeys: ReadonlyMap<string, string>;
   anthropicBaseUrl: string | null;
   aiGatewayToken: string | null;
   /** Name or id of the model of an instance whose spawn names none. */
@@ -40,8 +44,14 @@ export interface Config {
   /** Whether a child has a workspace of its own unless its spawn says otherwise. */
   enableIsolation: boolean;
   logLevel: LogLevel;
+  /** Who may come in. Null: whoever is on this machine, and nobody else. */
+  accessKeys: readonly AccessKey[] | null;
+  /** The origin under which the server is reached, where it can't tell that from a request. */
+  publicUrl: string | null;
   /** Host names beside loopback under which the server may be asked for. */
   allowedHosts: readonly string[];
+  /** Origins whose pages may use the server, beside its own. */
+  allowedOrigins: readonly string[];
 }
 
 const count = (fallback: number, minimum: number) =>
@@ -91,6 +101,15 @@ const list = z
   .optional()
   .transform((text) => (text ?? "").split(",").flatMap((part) => part.trim() || []));
 
+/** An origin: a scheme, a host, and no path. */
+function originOf(text: string): string | null {
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  return ["https:", "http:"].includes(url.protocol) && url.href === `${url.origin}/` ? url.origin : null;
+}
+
+const NO_ORIGIN = "must be made of a scheme and a host, like https://madrox.example.com";
+
 const orNull = (text: string | undefined) => (text === undefined || text.trim() === "" ? null : text.trim());
 
 const Vars = z.object({
@@ -133,8 +152,46 @@ const Vars = z.object({
     .optional()
     .transform((text) => (orNull(text) ?? "INFO").toUpperCase())
     .pipe(z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(", ")}` })),
-  ALLOWED_HOSTS: list,
+  ACCESS_KEYS: z
+    .string()
+    .optional()
+    .transform(orNull)
+    .transform((text, context) => {
+      if (text === null) return null;
+      const read = readKeys(text);
+      if (read.ok) return read.keys;
+      context.addIssue({ code: "custom", message: read.problem, input: null });
+      return z.NEVER;
+    }),
+  ANTHROPIC_API_KEYS: z
+    .string()
+    .optional()
+    .transform(orNull)
+    .transform((text, context) => {
+      const read = z.record(TenantName, z.string().min(1)).safeParse(parsedOrNull(text ?? "{}"));
+      if (read.success) return new Map(Object.entries(read.data));
+      context.addIssue({ code: "custom", message: 'must be JSON like {"my-tenant": "sk-ant-..."}', input: null });
+      return z.NEVER;
+    }),
+  PUBLIC_URL: z
+    .string()
+    .optional()
+    .transform(orNull)
+    .refine((text) => text === null || originOf(text) !== null, NO_ORIGIN)
+    .transform((text) => text && originOf(text)),
+  ALLOWED_HOSTS: list.transform((hosts) => hosts.map((host) => host.toLowerCase())),
+  ALLOWED_ORIGINS: list
+    .refine((origins) => origins.every((origin) => originOf(origin) !== null), NO_ORIGIN)
+    .transform((origins) => origins.flatMap((origin) => originOf(origin) ?? [])),
 });
+
+function parsedOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
 
 const parsed = new WeakMap<object, Config>();
 
@@ -152,6 +209,7 @@ export function configOf(env: Env): Config {
   const vars = result.data;
   const config: Config = {
     anthropicApiKey: vars.ANTHROPIC_API_KEY,
+    tenantApiKeys: vars.ANTHROPIC_API_KEYS,
     anthropicBaseUrl: vars.ANTHROPIC_BASE_URL,
     aiGatewayToken: vars.AI_GATEWAY_TOKEN,
     defaultModel: vars.DEFAULT_MODEL,
@@ -173,8 +231,18 @@ export function configOf(env: Env): Config {
     },
     enableIsolation: vars.ENABLE_ISOLATION,
     logLevel: vars.LOG_LEVEL,
-    allowedHosts: vars.ALLOWED_HOSTS,
+    accessKeys: vars.ACCESS_KEYS,
+    publicUrl: vars.PUBLIC_URL,
+    allowedHosts: [...vars.ALLOWED_HOSTS, ...(vars.PUBLIC_URL ? [new URL(vars.PUBLIC_URL).hostname] : [])],
+    allowedOrigins: vars.ALLOWED_ORIGINS,
   };
   parsed.set(env, config);
   return config;
+}
+
+/** The configuration as it is for one tenant: with the Anthropic key that the tenant brings, if it does. */
+export function configFor(env: Env, tenant: string): Config {
+  const config = configOf(env);
+  const anthropicApiKey = config.tenantApiKeys.get(tenant);
+  return anthropicApiKey === undefined ? config : { ...config, anthropicApiKey };
 }

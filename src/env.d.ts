@@ -7,7 +7,15 @@ interface Bindings {
   INSTANCE: DurableObjectNamespace<Instance>;
   /** Where files are kept when their instance has ended. Without it they stay in its object. */
   FILES?: R2Bucket;
+  /** Clients, grants and tokens of OAuth. Used only where there are access keys. */
+  OAUTH_KV?: KVNamespace;
+  /** Counts failed logins and calls without a key, by address. Without it they are not limited. */
+  LOGIN_RATE?: RateLimit;
+  /** Counts the calls of each key. Without it they are not limited. */
+  KEY_RATE?: RateLimit;
+  ACCESS_KEYS?: string;
   ANTHROPIC_API_KEY?: string;
+  ANTHROPIC_API_KEYS?: string;
   ANTHROPIC_BASE_URL?: string;
   AI_GATEWAY_TOKEN?: string;
   DEFAULT_MODEL?: string;
@@ -28,7 +36,9 @@ interface Bindings {
   WORKSPACE_MAX_FILE_BYTES?: string;
   ENABLE_ISOLATION?: string;
   LOG_LEVEL?: string;
+  PUBLIC_URL?: string;
   ALLOWED_HOSTS?: string;
+  ALLOWED_ORIGINS?: string;
 }
 
 declare global {

@@ -762,12 +762,15 @@ describe("what reaches no tool", () => {
   );
 
   it.each(["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"])("a caller from %s is not let in", async (address) => {
-    const response = await request("/health", { headers: { "cf-connecting-ip": address } });
-    expect((await refusedBy(response)).error).toBe("unauthorized");
+    const headers = { "cf-connecting-ip": address };
+    const refusal = await refusedBy(await request("/tools", { headers }));
+    expect(refusal).toMatchObject({ error: "unauthorized", message: expect.stringContaining("ACCESS_KEYS") });
+    const health = await request("/health", { headers });
+    expect(await health.json()).toEqual({ success: true, status: "healthy", version: VERSION });
   });
 
   it.each(["127.0.0.1", "::1", "::ffff:127.0.0.1"])("a caller from %s is", async (address) => {
-    expect((await request("/health", { headers: { "cf-connecting-ip": address } })).status).toBe(200);
+    expect((await request("/tools", { headers: { "cf-connecting-ip": address } })).status).toBe(200);
   });
 });
 

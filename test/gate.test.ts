@@ -5,10 +5,10 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { configOf } from "../src/config.ts";
+import { LOCAL } from "../src/auth/principal.ts";
 import { contextOf } from "../src/doors/context.ts";
 import { parseMessageId } from "../src/ids.ts";
-import { instanceOf, orchestratorOf } from "../src/objects.ts";
+import { instanceOf } from "../src/objects.ts";
 import type { CallOutcome, TenantEvent } from "../src/orchestrator/api.ts";
 import { GATE_CEILING, Gate, type GateState, gateAfter, OPEN_GATE } from "../src/orchestrator/gate.ts";
 import { Orchestrator } from "../src/orchestrator/orchestrator.ts";
@@ -24,12 +24,8 @@ afterEach(() => scriptModel(() => undefined));
 /** A tenant of its own, through the catalogue as every door uses it. */
 function newTenant() {
   const name = `gate-${crypto.randomUUID().slice(0, 18)}`;
-  const context = {
-    ...contextOf(env, configOf(env), TEST_TOOLS, { signal: new AbortController().signal }),
-    principal: { tenant: name, instance: null },
-    orchestrator: orchestratorOf(env, name),
-    instance: (id: string) => instanceOf(env, name, id),
-  };
+  const principal = { ...LOCAL, tenant: name };
+  const context = contextOf(env, TEST_TOOLS, { principal, signal: new AbortController().signal });
   const object = env.ORCHESTRATOR.getByName(name);
   const run = async (tool: string, input: Record<string, unknown>) => (await execute(context, tool, input)) as Json;
   const spawn = async (input: Record<string, unknown> = {}) =>

@@ -4,10 +4,10 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { LOCAL } from "../src/auth/principal.ts";
 import { configOf } from "../src/config.ts";
 import { contextOf } from "../src/doors/context.ts";
 import { type CallFigures, type Unhealthy, verdictOn } from "../src/instance/health.ts";
-import { instanceOf, orchestratorOf } from "../src/objects.ts";
 import { execute } from "../src/tools/execute.ts";
 import { output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
@@ -142,13 +142,8 @@ describe("a message that was just accepted", () => {
 describe("the number of instances", () => {
   it("is exact, however many are spawned at once", async () => {
     const config = { ...configOf(env), maxInstances: 7 };
-    const tenant = "tenant-of-fifty";
-    const context = {
-      ...contextOf(env, config, [], { signal: new AbortController().signal }),
-      principal: { tenant, instance: null },
-      orchestrator: orchestratorOf(env, tenant),
-      instance: (id: string) => instanceOf(env, tenant, id),
-    };
+    const principal = { ...LOCAL, tenant: "tenant-of-fifty" };
+    const context = { ...contextOf(env, [], { principal, signal: new AbortController().signal }), config };
     await execute(context, "set_limits", { max_instances: 7 });
     const spawned = await Promise.all(
       Array.from({ length: 50 }, (_, i) => execute(context, "spawn_claude", { name: `n${i}` })),

@@ -5,7 +5,7 @@ import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } fro
 import { env, exports } from "cloudflare:workers";
 import { Client, type Transport as ClientTransport, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { configOf } from "../src/config.ts";
+import { LOCAL } from "../src/auth/principal.ts";
 import { contextOf } from "../src/doors/context.ts";
 import { ok } from "../src/errors.ts";
 import { messageIdOf, newInstanceId } from "../src/ids.ts";
@@ -102,7 +102,7 @@ describe("the time that a call waits", () => {
     const id = newInstanceId();
     const gone = new AbortController();
     const context = {
-      ...contextOf(env, configOf(env), [], { signal: gone.signal }),
+      ...contextOf(env, [], { principal: LOCAL, signal: gone.signal }),
       instance: () => endlessly(limited(id), () => Date.now() - began >= 10_000 && gone.abort()),
     };
     await execute(context, "send_to_instance", { instance_id: id, message: "Go on.", timeout_seconds: 50 });
@@ -130,7 +130,7 @@ describe("the time that a call waits", () => {
     const instance = endlessly(view, (waitMs) => void asked.push(waitMs));
     const told: { at: number; text: string }[] = [];
     const context = {
-      ...contextOf(env, configOf(env), [], { signal: new AbortController().signal }),
+      ...contextOf(env, [], { principal: LOCAL, signal: new AbortController().signal }),
       instance: () => instance,
       progress: (text: string) => void told.push({ at: Date.now() - began, text }),
     };

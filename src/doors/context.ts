@@ -1,8 +1,8 @@
 /**
  * What a door hands to the catalogue for one request.
  */
-import { DEFAULT_TENANT, type Principal } from "../auth/principal.ts";
-import type { Config } from "../config.ts";
+import type { Principal } from "../auth/principal.ts";
+import { configFor } from "../config.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import { createLog } from "../log.ts";
 import { instanceOf, orchestratorOf } from "../objects.ts";
@@ -12,11 +12,16 @@ export type CallContext = Omit<ToolContext, "idempotency">;
 
 export function contextOf(
   env: Env,
-  config: Config,
   instanceTools: readonly InstanceTool[],
-  call: { signal: AbortSignal; defaultModel?: string | null; progress?: (message: string) => void },
+  call: {
+    principal: Principal;
+    signal: AbortSignal;
+    defaultModel?: string | null;
+    progress?: (message: string) => void;
+  },
 ): CallContext {
-  const principal: Principal = { tenant: DEFAULT_TENANT, instance: null };
+  const { principal } = call;
+  const config = configFor(env, principal.tenant);
   return {
     principal,
     config,

@@ -1,8 +1,9 @@
 /**
- * Who may knock at all. There is no access control yet, and what is behind the doors spends money: so they open for this
- * machine only. A Host header alone can be forged, and a web page can make a browser send requests here: the peer's
- * address, the Host and the Origin have to be loopback together.
+ * Which requests are looked at all. A web page can make a browser send requests here, by their real name or, with a DNS of
+ * its own, by another: so the Host and the Origin have to be ones that the server knows. Without access keys the peer has to
+ * be this machine as well, because a Host header alone can be forged.
  */
+import type { Config } from "../config.ts";
 import { MadroxError } from "../errors.ts";
 
 const LOOPBACK_NAMES = new Set(["localhost", "127.0.0.1", "[::1]", "::1"]);
@@ -11,26 +12,57 @@ export function isLoopbackName(hostname: string): boolean {
   return LOOPBACK_NAMES.has(hostname.toLowerCase());
 }
 
-/** Throws `unauthorized` for a request that does not come from this machine, `forbidden` for one that a foreign page made. */
-export function assertLocal(request: Request, allowedHosts: readonly string[]): void {
-  const url = new URL(request.url);
-  const peer = request.headers.get("cf-connecting-ip");
-  const allowed = (hostname: string) => isLoopbackName(hostname) || allowedHosts.includes(hostname);
-  if (!allowed(url.hostname) || (peer !== null && !isLoopbackAddress(peer))) {
-    throw new MadroxError(
+/** Throws `forbidden` for what a page of a foreign origin sends. */
+export function assertOrigin(request: Request, config: Config): void {
+  const origin = request.headers.get("origin");
+  if (origin === null || isAllowedOrigin(origin, new URL(request.url), config)) return;
+  throw new MadroxError(
+    "forbidden",
+    "Web pages of other origins may not use this server. ALLOWED_ORIGINS names those that may.",
+    { origin: origin.slice(0, 200) },
+  );
+}
+
+/** Throws what `peerProblem` finds. */
+export function assertPeer(request: Request, config: Config): void {
+  const problem = peerProblem(request, config);
+  if (problem) throw problem;
+}
+
+/** `unauthorized` for a request from elsewhere to a server without access keys, `forbidden` for a name that is not its own. */
+export function peerProblem(request: Request, config: Config): MadroxError | null {
+  const { hostname } = new URL(request.url);
+  const details = { host: hostname.slice(0, 200) };
+  if (config.accessKeys === null) {
+    const peer = request.headers.get("cf-connecting-ip");
+    if (isNamed(hostname, config) && (peer === null || isLoopbackAddress(peer))) return null;
+    return new MadroxError(
       "unauthorized",
-      "This server has no access control and answers only to the machine it runs on. Call it as http://localhost or http://127.0.0.1.",
-      { host: url.hostname.slice(0, 200) },
+      "This server has no ACCESS_KEYS, so it answers only to the machine that it runs on, as http://localhost or http://127.0.0.1. To let others in, set the secret ACCESS_KEYS: npm run keys makes one.",
+      details,
     );
   }
-  const origin = request.headers.get("origin");
-  if (origin === null) return;
-  const hostname = URL.canParse(origin) ? new URL(origin).hostname : "";
-  if (!allowed(hostname)) {
-    throw new MadroxError("forbidden", "Web pages of other origins may not use this server.", {
-      origin: origin.slice(0, 200),
-    });
-  }
+  // Nobody but Cloudflare says where a name below workers.dev leads.
+  if (isNamed(hostname, config) || hostname.endsWith(".workers.dev")) return null;
+  return new MadroxError(
+    "forbidden",
+    "This server does not answer to that host name. If it is the server's own, name it in PUBLIC_URL or ALLOWED_HOSTS.",
+    details,
+  );
+}
+
+function isNamed(hostname: string, config: Config): boolean {
+  return isLoopbackName(hostname) || config.allowedHosts.includes(hostname);
+}
+
+/** Whether pages of this origin may use the server as it was asked for: its own, named ones, on loopback any of loopback. */
+export function isAllowedOrigin(origin: string, asked: URL, config: Config): boolean {
+  if (!URL.canParse(origin)) return false;
+  const { host, hostname, protocol } = new URL(origin);
+  if (!["http:", "https:"].includes(protocol)) return false;
+  if (config.allowedOrigins.includes(`${protocol}//${host}`)) return true;
+  if (isLoopbackName(asked.hostname)) return isNamed(hostname, config);
+  return host === asked.host;
 }
 
 function isLoopbackAddress(address: string): boolean {

@@ -4,6 +4,7 @@
  */
 import { type Implementation, Server, type ServerContext } from "@modelcontextprotocol/server";
 import { createMcpHandler } from "agents/mcp/server";
+import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import { createLog, describe } from "../log.ts";
@@ -12,7 +13,6 @@ import { execute, executeOrBegin } from "../tools/execute.ts";
 import { isTask, jsonSchemaOf } from "../tools/tool.ts";
 import { VERSION } from "../version.ts";
 import { contextOf } from "./context.ts";
-import { isLoopbackName } from "./guard.ts";
 import { followsTasks, serveTasks, TASKS, taskResult, toolResult } from "./mcp-tasks.ts";
 
 const SERVER_INFO: Implementation = { name: "madrox", title: "Madrox", version: VERSION };
@@ -49,8 +49,8 @@ function toolList(): { tools: Record<string, unknown>[] } {
 export function serveMcp(
   request: Request,
   env: Env,
-  _ctx: ExecutionContext,
   config: Config,
+  principal: Principal,
   instanceTools: readonly InstanceTool[],
 ): Promise<Response> {
   const url = new URL(request.url);
@@ -62,10 +62,11 @@ export function serveMcp(
       instructions: INSTRUCTIONS,
       capabilities: { tools: { listChanged: false }, extensions: { [TASKS]: {} } },
     });
-    if (era === "modern") serveTasks(server, (signal) => contextOf(env, config, instanceTools, { signal }));
+    if (era === "modern") serveTasks(server, (signal) => contextOf(env, instanceTools, { principal, signal }));
     server.setRequestHandler("tools/list", () => toolList() as never);
     server.setRequestHandler("tools/call", async ({ params }, call) => {
-      const context = contextOf(env, config, instanceTools, {
+      const context = contextOf(env, instanceTools, {
+        principal,
         signal: call.mcpReq.signal,
         defaultModel,
         progress: progressTo(call),
@@ -79,22 +80,15 @@ export function serveMcp(
     return server;
   };
 
-  // The guard has already checked who calls and where from.
-  const hosts = [
-    ...new Set([
-      "localhost",
-      "127.0.0.1",
-      "[::1]",
-      ...config.allowedHosts,
-      ...(isLoopbackName(url.hostname) ? [url.hostname] : []),
-    ]),
-  ];
+  // The guard has already checked the Host and the Origin: the handler is told that these are right.
+  const origin = request.headers.get("origin");
   const handler = createMcpHandler(createServer, {
     responseMode: "sse",
     keepAliveMs: KEEP_ALIVE_MS,
     maxRequestBodySize: MAX_BODY_BYTES,
-    allowedHostnames: hosts,
-    allowedOriginHostnames: hosts,
+    corsOptions: false,
+    allowedHostnames: [url.hostname],
+    allowedOriginHostnames: origin === null ? [] : [new URL(origin).hostname],
     onerror: (error: Error) => log.debug("mcp.refused", { error: describe(error) }),
   });
   // The handler's 2025 lane reads at most 4 MiB, whatever the option says: it gets the body as it was parsed here.

@@ -3,6 +3,7 @@
  */
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
 import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError, unwrap } from "../errors.ts";
 import { isInstanceId } from "../ids.ts";
@@ -20,7 +21,14 @@ import { MAX_BODY_BYTES } from "./mcp.ts";
 
 export interface RestEnv {
   Bindings: Env;
-  Variables: { config: Config; call: CallContext };
+  Variables: {
+    config: Config;
+    /** Set once a rule has let the request in. */
+    admitted?: true;
+    /** Absent on routes that take callers without a key. */
+    principal?: Principal;
+    call: CallContext;
+  };
 }
 
 /** The HTTP status of an answer: 200, or what its error code stands for. */
@@ -36,17 +44,19 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
   const app = new Hono<RestEnv>();
 
   app.use(async (c, next) => {
-    c.set("call", contextOf(c.env, c.get("config"), instanceTools, { signal: c.req.raw.signal }));
+    const principal = c.get("principal");
+    if (principal) c.set("call", contextOf(c.env, instanceTools, { principal, signal: c.req.raw.signal }));
     await next();
   });
 
   app.get("/health", async (c) => {
+    if (!c.get("principal")) return c.json({ success: true, status: "healthy", version: VERSION });
     const page = await c.get("call").orchestrator.list({ limit: 1 });
     return c.json({
       success: true,
       status: "healthy",
       version: VERSION,
-      simulated: c.get("config").anthropicApiKey === null,
+      simulated: c.get("call").config.anthropicApiKey === null,
       total_instances: page.total_instances,
       active_instances: page.active_instances,
       metrics: await c.get("call").orchestrator.metrics(),

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { Alarm } from "../alarm.ts";
 import { createClaude } from "../claude/client.ts";
-import { type Config, configOf } from "../config.ts";
+import { type Config, configFor } from "../config.ts";
 import { type Answer, err, ok, unwrap } from "../errors.ts";
 import { type Idempotency, recall, remember } from "../idempotency.ts";
 import { messageIdOf } from "../ids.ts";
@@ -97,7 +97,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { tenant, instanceId } = instanceNameOf(ctx.id.name);
     this.#tenant = tenant;
     this.#id = instanceId;
-    this.#config = configOf(env);
+    this.#config = configFor(env, tenant);
     this.#log = createLog(this.#config.logLevel, { tenant, instance_id: instanceId });
     this.#transcript = new Transcript(ctx.storage.sql);
     this.#alarm = new Alarm(ctx.storage);

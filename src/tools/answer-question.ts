@@ -11,6 +11,7 @@ export const answerQuestion = defineTool({
     "Answer what an instance asks and waits for; get_instance_status shows open questions. Leave to run a tool is given with approve or refused with deny, and a note may follow.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   changes: true,
+  scope: "operate",
   input: z.strictObject({
     question_id: z.string().max(100).describe("The question's id: q_..."),
     answer: prose().max(100_000),

@@ -16,6 +16,7 @@ export const broadcastToChildren = defineTool({
     "Send the same message to every active child of an instance at once, and with wait_for_responses wait for their answers. One that can't take it is named in results; the others get it.",
   annotations: ADDS,
   changes: true,
+  scope: "operate",
   manner: ["wait_for_responses", "timeout_seconds"],
   input: z.strictObject({
     parent_id: instanceId.describe("The instance whose children are meant"),

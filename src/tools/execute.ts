@@ -2,6 +2,7 @@
  * The one dispatcher: every door runs tools through it, so that every door gives the same answer.
  */
 import type * as z from "zod";
+import { assertScope } from "../auth/scopes.ts";
 import { type ErrorBody, errorBody, failureOf, MadroxError } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
 import { describe } from "../log.ts";
@@ -42,14 +43,17 @@ async function dispatch<Answer extends ToolAnswer | StartedTask>(
   run: (tool: Tool, context: ToolContext, input: Record<string, unknown>) => Promise<Answer>,
 ): Promise<Answer | ErrorBody> {
   const started = Date.now();
-  const fields = { tool: String(name).slice(0, 100), tenant: context.principal.tenant };
+  const { principal } = context;
+  const fields = { tool: String(name).slice(0, 100), tenant: principal.tenant, key: principal.keyId ?? undefined };
   try {
     const tool = typeof name === "string" ? toolByName(name) : undefined;
     if (!tool) throw unknownTool(name);
+    assertScope(principal.scopes, tool.scope);
     assertDepth(input);
     const given = withKey(tool, input ?? {}, key);
     const parsed = tool.input.safeParse(given);
     if (!parsed.success) throw invalidInput(tool, parsed.error);
+    if (tool.scopeFor) assertScope(principal.scopes, tool.scopeFor(parsed.data));
     const idempotency = await idempotencyOf(tool, parsed.data);
     const kin = await kinFor(tool, context, parsed.data);
     const ready = { ...context, ...(idempotency ? { idempotency } : {}), ...(kin ? { kin } : {}) };

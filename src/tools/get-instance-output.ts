@@ -10,6 +10,7 @@ export const getInstanceOutput = defineTool({
     "Read what an instance received, said and did, oldest first and whole: user (messages to it), response (final answers), progress, tool_call, tool_result, notice. Page on with next_cursor. Works for terminated instances too.",
   annotations: READS,
   changes: false,
+  scope: "read",
   input: z.strictObject({
     instance_id: instanceId,
     since: z.string().optional().describe("ISO 8601 time; only what happened then or later"),

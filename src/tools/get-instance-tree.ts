@@ -14,6 +14,7 @@ export const getInstanceTree = defineTool({
     "Who belongs to whom: each instance with its state, role, cost (its own, and with everything below it) and what it waits for; also as text.",
   annotations: READS,
   changes: false,
+  scope: "read",
   input: z.strictObject({
     root_id: instanceId.optional().describe("The top of the tree. Default: all that have no parent"),
     depth: z.int().min(0).max(20).default(10).describe("Levels below the top"),

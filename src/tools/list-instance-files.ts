@@ -10,6 +10,7 @@ export const listInstanceFiles = defineTool({
     "List the files in an instance's workspace with size, version and media type, in pages. Works for terminated instances too.",
   annotations: READS,
   changes: false,
+  scope: "read",
   input: z.strictObject({
     instance_id: instanceId,
     path: text().default("").describe("A folder; default: the whole workspace"),

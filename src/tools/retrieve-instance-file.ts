@@ -15,6 +15,7 @@ export const retrieveInstanceFile = defineTool({
     "Read a file of an instance's workspace, or a part of it: text as it is, anything else as base64. Works for terminated instances too.",
   annotations: READS,
   changes: false,
+  scope: "read",
   input: z.strictObject({
     instance_id: instanceId,
     path: text().describe("Relative to the workspace, like src/app.ts"),

@@ -62,6 +62,7 @@ export const spawnClaude = defineTool({
     "Start a new Claude instance with a name and a role, ready to take messages. It keeps its conversation until it is terminated. Returns its instance_id; with initial_prompt it starts to work at once.",
   annotations: ADDS,
   changes: true,
+  scope: "operate",
   input: z.strictObject({
     name: prose().max(200).describe("What to call it"),
     role: z.enum(ROLE_IDS).default("general").describe("Its speciality, which gives it a system prompt"),

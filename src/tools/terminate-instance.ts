@@ -10,6 +10,7 @@ export const terminateInstance = defineTool({
     "End an instance and all its children. It takes no more messages; queued ones are cancelled, its record and output stay readable. The running turn is finished first, with force it is stopped.",
   annotations: ENDS,
   changes: true,
+  scope: "operate",
   input: z.strictObject({
     instance_id: instanceId,
     force: z.boolean().default(false).describe("Stop the running turn instead of finishing it"),

@@ -3,6 +3,7 @@
  */
 import * as z from "zod";
 import type { Principal } from "../auth/principal.ts";
+import type { Scope } from "../auth/scopes.ts";
 import type { Config } from "../config.ts";
 import type { Idempotency } from "../idempotency.ts";
 import type { InstanceApi } from "../instance/api.ts";
@@ -53,6 +54,10 @@ export interface Tool {
   annotations: Annotations;
   /** Whether it changes something, and therefore honours an idempotency key. */
   changes: boolean;
+  /** What a caller has to have to run it at all. */
+  scope: Scope;
+  /** Where it depends on the input: what this call needs, never less than `scope`. */
+  scopeFor?(input: Record<string, unknown>): Scope;
   /** Fields that say how to answer and not what to do: a repeated call may differ in them. */
   manner?: readonly string[];
   /** Given: instances have it too, within this reach. */
@@ -89,8 +94,9 @@ export type ToolAnswer = { success: boolean; message: string } & Record<string, 
 
 /** A tool with its input's type, which the catalogue forgets: that is a list of like things. */
 export function defineTool<Input extends z.ZodType<Record<string, unknown>>>(
-  tool: Omit<Tool, "input" | "run" | "begin" | "forInstances"> & {
+  tool: Omit<Tool, "input" | "run" | "begin" | "scopeFor" | "forInstances"> & {
     input: Input;
+    scopeFor?(input: z.output<Input>): Scope;
     forInstances?: ForInstances<z.output<Input>>;
     run(context: ToolContext, input: z.output<Input>): Promise<ToolAnswer>;
     begin?(context: ToolContext, input: z.output<Input>): Promise<ToolAnswer | StartedTask>;

@@ -15,6 +15,7 @@ export const wait = defineTool({
   description: `Wait until messages have their answers, or instances are at rest: all of the ids, any, or a number of them; at most ${MAX_WAIT_SECONDS} s a call. It consumes nothing: call it again for what is pending, as often as needed.`,
   annotations: READS,
   changes: false,
+  scope: "read",
   input: z.strictObject({
     ids: z.array(z.string().max(100)).min(1).max(MAX_IDS).describe("message_ids and instance_ids"),
     until: z

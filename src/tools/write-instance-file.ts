@@ -11,6 +11,7 @@ export const writeInstanceFile = defineTool({
     "Create a file in an instance's workspace, or replace it whole. With expected_version it replaces only the version that you have read; a stale one is a conflict, and nothing is lost.",
   annotations: ENDS,
   changes: true,
+  scope: "operate",
   input: z.strictObject({
     instance_id: instanceId,
     path: text().describe("Relative to the workspace, like src/app.ts; folders come by themselves"),

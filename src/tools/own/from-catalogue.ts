@@ -36,7 +36,7 @@ export function fromCatalogue(tool: Tool): InstanceTool {
 
 function contextFor(own: OwnContext): Omit<ToolContext, "idempotency"> {
   return {
-    principal: { tenant: own.tenant, instance: own.instanceId },
+    principal: { tenant: own.tenant, instance: own.instanceId, scopes: ["operate"], keyId: null, client: null },
     config: own.config,
     log: createLog(own.config.logLevel, { tenant: own.tenant, caller: own.instanceId }),
     orchestrator: orchestratorOf(own.env, own.tenant),

@@ -1,0 +1,83 @@
+/**
+ * Access keys: the secret `ACCESS_KEYS`, as hashes. The keys themselves are forgotten as soon as they are read.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import * as z from "zod";
+import { SCOPES, type Scope } from "./scopes.ts";
+
+export interface AccessKey {
+  /** First 8 hex digits of the hash: names the key in logs and tokens. */
+  id: string;
+  tenant: string;
+  scopes: readonly Scope[];
+  /** SHA-256 of the key. */
+  hash: Uint8Array;
+}
+
+/** Characters of the shortest key that is taken: what is shorter can be guessed. */
+const SHORTEST_KEY = 24;
+
+/** A tenant's name is part of object names and storage prefixes. */
+export const TenantName = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, "a tenant's name is 1 to 64 letters, digits, _ or -");
+
+const Key = z
+  .string(`a key is text, or {"key": ..., "scopes": [...]}`)
+  .regex(/^[\x21-\x7e]*$/, "a key is made of visible ASCII characters, without spaces")
+  .min(SHORTEST_KEY, `a key has at least ${SHORTEST_KEY} characters (npm run keys makes one)`)
+  .max(500, "a key has at most 500 characters");
+const ScopedKey = z.strictObject({ key: Key, scopes: z.array(z.enum(SCOPES)).min(1) });
+const KeyEntry = z.union([Key.transform((key) => ({ key, scopes: [...SCOPES] as Scope[] })), ScopedKey]);
+const Tenants = z.record(TenantName, z.union([KeyEntry.transform((entry) => [entry]), z.array(KeyEntry).min(1)]));
+
+export type KeysRead = { ok: true; keys: AccessKey[] } | { ok: false; problem: string };
+
+/**
+ * Reads `ACCESS_KEYS`: a JSON object from tenant to a key, `{"key", "scopes"}`, or a list of those. A key without scopes has
+ * all of them. What is wrong is said without quoting anything that could be a key.
+ */
+export function readKeys(text: string): KeysRead {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return { ok: false, problem: 'must be JSON like {"my-tenant": "<key>"}' };
+  }
+  const read = Tenants.safeParse(json);
+  if (!read.success) return { ok: false, problem: problemOf(read.error) };
+  const keys = Object.entries(read.data).flatMap(([tenant, entries]) =>
+    entries.map(({ key, scopes }): AccessKey => {
+      const hash = hashOf(key);
+      return { id: hash.toString("hex").slice(0, 8), tenant, scopes, hash };
+    }),
+  );
+  if (keys.length === 0) return { ok: false, problem: "names no tenant" };
+  if (new Set(keys.map(({ id }) => id)).size < keys.length) {
+    return { ok: false, problem: "has the same key twice" };
+  }
+  return { ok: true, keys };
+}
+
+/** The innermost complaint, with the tenant that it is about. */
+function problemOf(error: z.ZodError): string {
+  const [issue] = error.issues;
+  const tenant = issue?.path[0];
+  const where = tenant === undefined ? "" : `: ${String(tenant).slice(0, 64)}`;
+  return `must map tenants to keys of at least ${SHORTEST_KEY} characters or lists of them, each a text or {"key", "scopes": ${JSON.stringify(SCOPES)}}${where}`;
+}
+
+/**
+ * The key that this text is. Takes the same time for every text of a length: what is compared are hashes, all of them, each
+ * in constant time.
+ */
+export function findKey(keys: readonly AccessKey[], text: string): AccessKey | undefined {
+  const hash = hashOf(text);
+  let found: AccessKey | undefined;
+  for (const key of keys) if (timingSafeEqual(key.hash, hash)) found = key;
+  return found;
+}
+
+function hashOf(key: string): Buffer {
+  return createHash("sha256").update(key).digest();
+}

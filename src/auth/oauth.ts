@@ -1,0 +1,128 @@
+/**
+ * OAuth 2.1: this server as the authorization server for itself. What it hands out stands for an access key, never more than
+ * that key may, and ends with it: a key that is taken out of `ACCESS_KEYS` takes its tokens along.
+ */
+import { OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
+import type { Config } from "../config.ts";
+import type { AccessKey } from "./keys.ts";
+import type { Principal } from "./principal.ts";
+import { allows, isScope, SCOPES, type Scope } from "./scopes.ts";
+
+/** What a grant remembers of the key that it stands for. */
+export interface GrantProps {
+  tenant: string;
+  keyId: string;
+}
+
+/** What a client asks for unless somebody decides otherwise: to work, but not to change what binds the tenant. */
+export const USUAL_SCOPES: readonly Scope[] = ["read", "operate"];
+
+/** A login that is used keeps; one that is not used for so long ends. */
+const IDLE_SECONDS = 30 * 24 * 60 * 60;
+
+/** Tells our own route why the library refused. Never leaves the server. */
+export const REFUSAL_REASON = "x-refusal-reason";
+
+/** The form of the library's tokens. What is longer than this can't be one, and would be too long a key for the store. */
+export const TOKEN_SHAPE = /^[\w.-]{1,80}:[\w-]{1,64}:[\w-]{1,128}$/;
+
+/** Where the server says that it is: behind a proxy it can't tell from the request. */
+export function publicOrigin(url: URL, config: Config): string {
+  if (config.publicUrl !== null && new URL(config.publicUrl).hostname === url.hostname) return config.publicUrl;
+  const loopback = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
+  return loopback ? url.origin : new URL(`https://${url.host}`).origin;
+}
+
+/** The request as it would be without a proxy in between. */
+export function asPublic(request: Request, config: Config): Request {
+  const url = new URL(request.url);
+  const origin = publicOrigin(url, config);
+  return origin === url.origin ? request : new Request(origin + url.pathname + url.search, request);
+}
+
+const servers = new WeakMap<Config, Map<string, OAuthAuthorizationServer<Env>>>();
+/** Origins come from requests; a port makes another one. */
+const ORIGINS_KEPT = 16;
+
+/** The authorization server as which this server appears under an origin. */
+export function authorizationServer(origin: string, config: Config): OAuthAuthorizationServer<Env> {
+  const known = servers.get(config) ?? new Map<string, OAuthAuthorizationServer<Env>>();
+  servers.set(config, known);
+  const found = known.get(origin);
+  if (found) return found;
+  if (known.size >= ORIGINS_KEPT) known.clear();
+  const made = new OAuthAuthorizationServer<Env>({
+    issuer: origin,
+    resources: resourcesOf(origin),
+    defaultResource: `${origin}/mcp`,
+    scopesSupported: [...SCOPES, "offline_access"],
+    clientRegistrationEndpoint: "/oauth/register",
+    clientIdMetadataDocumentEnabled: true,
+    refreshTokenIdleTTL: IDLE_SECONDS,
+    tokenExchangeCallback: ({ props }) => {
+      if (keyOf(props as GrantProps, config)) return;
+      throw new OAuthError("invalid_grant", { description: "The access key of this login is no longer valid." });
+    },
+    onError: ({ code, description, status, headers, internal }) =>
+      Response.json(
+        { error: code, error_description: description },
+        { status, headers: { "cache-control": "no-store", ...headers, [REFUSAL_REASON]: internal.reason } },
+      ),
+  });
+  known.set(origin, made);
+  return made;
+}
+
+/** Tokens are for the server under either of its MCP addresses, and good for all of its doors. */
+function resourcesOf(origin: string): string[] {
+  return [`${origin}/mcp`, `${origin}/`];
+}
+
+/** Whom a token stands for; null when it is not, or no longer, one of ours for this origin. */
+export async function ownerOfToken(token: string, origin: string, env: Env, config: Config): Promise<Principal | null> {
+  if (!env.OAUTH_KV || !TOKEN_SHAPE.test(token)) return null;
+  const found = await authorizationServer(origin, config).getOAuthApi(env).unwrapToken<GrantProps>(token);
+  if (!found || ![found.audience].flat().some((one) => one !== undefined && resourcesOf(origin).includes(one)))
+    return null;
+  const key = keyOf(found.grant.props, config);
+  if (!key) return null;
+  return {
+    tenant: key.tenant,
+    instance: null,
+    scopes: withinKey(found.scope, key),
+    keyId: key.id,
+    client: found.grant.clientId,
+  };
+}
+
+function keyOf(props: GrantProps, config: Config): AccessKey | undefined {
+  return config.accessKeys?.find(({ id, tenant }) => id === props.keyId && tenant === props.tenant);
+}
+
+/** Of what was asked for, what the key may. */
+export function withinKey(asked: readonly string[], key: AccessKey): Scope[] {
+  return asked.filter((scope): scope is Scope => isScope(scope) && allows(key.scopes, scope));
+}
+
+/** RFC 9728: which authorization server hands out tokens for this resource. */
+export function resourceMetadata(origin: string, resource: string) {
+  return {
+    resource,
+    authorization_servers: [origin],
+    scopes_supported: USUAL_SCOPES,
+    bearer_methods_supported: ["header"],
+    resource_name: "Madrox",
+  };
+}
+
+/** What a 401 or 403 tells a client: where to log in, and what to ask for. `missing` goes beyond the usual. */
+export function challenge(url: URL, config: Config, error: string | null, missing: readonly Scope[] = []): string {
+  const suffix = url.pathname === "/mcp" ? "/mcp" : "";
+  const metadata = `${publicOrigin(url, config)}/.well-known/oauth-protected-resource${suffix}`;
+  return [
+    'Bearer realm="madrox"',
+    ...(error === null ? [] : [`error="${error}"`]),
+    `scope="${[...new Set([...USUAL_SCOPES, ...missing])].join(" ")}"`,
+    `resource_metadata="${metadata}"`,
+  ].join(", ");
+}

@@ -1,0 +1,47 @@
+/**
+ * Who may use which route: every route of every door, once. A route that is not here is not served, and a test holds this
+ * table against what the doors serve.
+ */
+import type { Scope } from "./scopes.ts";
+
+/**
+ * - `anyone`: no key is looked at. For what has to be there before somebody has logged in.
+ * - `optional`: served without a key; with one, it has to be right.
+ * - `caller`: everyone with a key. The tool that is called asks for its own scope.
+ * - a scope: everyone whose key has it.
+ */
+export type Access = "anyone" | "optional" | "caller" | Scope;
+export type Method = "GET" | "POST" | "PUT" | "DELETE";
+
+export const ROUTES: Readonly<Record<string, Readonly<Partial<Record<Method, Access>>>>> = {
+  "/": { POST: "caller" },
+  "/mcp": { POST: "caller" },
+  "/tools": { GET: "caller" },
+  "/tools/execute": { POST: "caller" },
+  "/instances": { GET: "read" },
+  "/instances/:id": { GET: "read", DELETE: "admin" },
+  "/instances/:id/health": { POST: "read" },
+  "/instances/:id/events": { GET: "read" },
+  "/instances/:id/files": { GET: "read" },
+  "/instances/:id/files/*": { GET: "read", PUT: "operate", DELETE: "operate" },
+  "/instances/:id/workspace.zip": { GET: "read" },
+  "/events": { GET: "read" },
+  "/tree": { GET: "read" },
+  "/questions": { GET: "read" },
+  "/questions/:id": { POST: "operate" },
+  "/metrics": { GET: "read" },
+  "/health": { GET: "optional" },
+  "/.well-known/oauth-protected-resource": { GET: "anyone" },
+  "/.well-known/oauth-protected-resource/mcp": { GET: "anyone" },
+  "/.well-known/oauth-authorization-server": { GET: "anyone" },
+  "/oauth/register": { POST: "anyone" },
+  "/oauth/token": { POST: "anyone" },
+  "/authorize": { GET: "anyone", POST: "anyone" },
+};
+
+/** The methods that the route of this path takes; undefined where there is none. */
+export function methodsAt(path: string): Method[] | undefined {
+  const route = path.replace(/^(\/(?:instances|questions)\/)[^/]+/, "$1:id").replace(/(\/files\/).+/, "$1*");
+  const methods = ROUTES[route];
+  return methods && (Object.keys(methods) as Method[]);
+}
