@@ -9,6 +9,7 @@ export default defineConfig({
         // Also keeps whatever a developer's .dev.vars holds away from the tests.
         bindings: {
           ANTHROPIC_API_KEY: "a-key-for-tests",
+          ANTHROPIC_API_KEYS: '{"brings-a-key": "a-key-of-the-tenant"}',
           ANTHROPIC_BASE_URL: "https://messages.test",
           MAX_INSTANCES: "100000",
           MAX_TOKENS_PER_INSTANCE: "1000000000",

@@ -87,7 +87,6 @@ ${
     ? html`<div class="box warn">That is a program on your own computer. Go on only if you have just started to log in from it.</div>`
     : ""
 }
-${question.problem === null ? "" : html`<div class="box warn" role="alert">${question.problem}</div>`}
 <form method="post" action="/authorize">
 <input type="hidden" name="handle" value="${question.handle}">
 <fieldset><legend>It may</legend>
@@ -98,8 +97,9 @@ ${SCOPES.map(
     }><span><strong>${SAYS[scope][0]}</strong>: ${SAYS[scope][1]}.</span></label>`,
 )}
 </fieldset>
+${question.problem === null ? "" : html`<div class="box warn" role="alert">${question.problem}</div>`}
 <label>Your access key<input class="key" type="password" name="key" autocomplete="current-password" autocapitalize="off" spellcheck="false" required maxlength="500"></label>
-<p>The key stays with this server: ${name} does not get it, and may never do more than the key.</p>
+<p>The key stays here: the program does not get it, and may never do more than the key.</p>
 <div class="row"><button name="decision" value="deny" formnovalidate>Cancel</button><button class="yes" name="decision" value="allow">Allow</button></div>
 </form>`,
   );
