@@ -38,6 +38,13 @@ export const ROUNDS: readonly Round[] = [
   },
 ];
 
+/** What the referee asks of the authorization server. Its older version has nothing to ask. */
+export const AUTHORIZATION_ROUNDS: readonly Round[] = ["2025-11-25", "2026-07-28"].map((revision) => ({
+  referee: "conformance-next",
+  revision,
+  scenarios: ["authorization-server-metadata-endpoint", "authorization-code-grant"],
+}));
+
 export interface LeftOut {
   reason: string;
   /** Once the server declares this, the reason no longer holds, and that is a failure. */

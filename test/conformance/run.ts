@@ -1,9 +1,18 @@
 /**
- * `npm run conformance`: the product's MCP door before the official referee, in both revisions that it speaks. The last
- * line says how many checks passed and failed; the exit code is 1 unless some passed and none failed.
+ * `npm run conformance`: the product's MCP door and its authorization server before the official referee, in both revisions
+ * that it speaks. The last line says how many checks passed and failed; the exit code is 1 unless some passed and none failed.
  */
 import { MadroxServer } from "../../scripts/local-server.ts";
-import { type Capability, EXPECTED, type Expected, LEFT_OUT, ROUNDS } from "./plan.ts";
+import { registered } from "./login.ts";
+import {
+  AUTHORIZATION_ROUNDS,
+  type Capability,
+  EXPECTED,
+  type Expected,
+  LEFT_OUT,
+  ROUNDS,
+  type Round,
+} from "./plan.ts";
 import { type Check, openReferee, type Referee } from "./referee.ts";
 
 interface Tally {
@@ -40,9 +49,14 @@ async function capabilitiesOf(url: string): Promise<Record<string, unknown>> {
 }
 
 /** Every scenario of a referee is asked, or left out for a reason that still holds. */
-function checkPlan(referee: Referee, revision: string, scenarios: readonly string[], declared: object): void {
-  if (referee.scenarios.size === 0) problem(`${referee.name} lists no scenarios.`);
-  for (const [scenario, revisions] of referee.scenarios) {
+function checkPlan(
+  referee: Referee,
+  known: Referee["scenarios"],
+  { revision, scenarios }: Round,
+  declared: object,
+): void {
+  if (known.size === 0) problem(`${referee.name} lists no scenarios.`);
+  for (const [scenario, revisions] of known) {
     const leftOut = LEFT_OUT.find((entry) => entry.scenarios.includes(scenario));
     const asked = scenarios.includes(scenario);
     if (asked && leftOut) problem(`${scenario} is both asked and left out.`);
@@ -101,24 +115,19 @@ function line(...cells: readonly (string | number)[]): void {
   );
 }
 
-const server = new MadroxServer();
-process.once("SIGINT", () => void server.stop().finally(() => process.exit(130)));
-try {
-  const referees = new Map<string, Referee>();
-  for (const { referee } of ROUNDS) {
-    if (!referees.has(referee)) referees.set(referee, await openReferee(referee));
-  }
-  await server.start();
-  const url = `${server.url}/mcp`;
-  const declared = await capabilitiesOf(url);
-
-  line("scenario", "revision", "referee", "passed", "failed", "expected");
-  for (const round of ROUNDS) {
+async function play(
+  rounds: readonly Round[],
+  referees: ReadonlyMap<string, Referee>,
+  declared: object,
+  known: (referee: Referee) => Referee["scenarios"],
+  judge: (referee: Referee, scenario: string, revision: string) => Promise<Check[]>,
+): Promise<void> {
+  for (const round of rounds) {
     const referee = referees.get(round.referee);
     if (!referee) continue;
-    checkPlan(referee, round.revision, round.scenarios, declared);
+    checkPlan(referee, known(referee), round, declared);
     for (const scenario of round.scenarios) {
-      const checks = await referee.judge(url, scenario, round.revision);
+      const checks = await judge(referee, scenario, round.revision);
       const tally = count(round.referee, round.revision, scenario, checks);
       line(scenario, round.revision, referee.version, tally.passed, tally.failed, tally.expected);
       total.passed += tally.passed;
@@ -126,6 +135,39 @@ try {
       total.expected += tally.expected;
     }
   }
+}
+
+const KEY = "a-key-for-the-conformance-scenarios";
+const server = new MadroxServer();
+const locked = new MadroxServer({ env: { ACCESS_KEYS: JSON.stringify({ conformance: KEY }) } });
+const stop = () => Promise.all([server.stop(), locked.stop()]);
+process.once("SIGINT", () => void stop().finally(() => process.exit(130)));
+try {
+  const referees = new Map<string, Referee>();
+  for (const { referee } of [...ROUNDS, ...AUTHORIZATION_ROUNDS]) {
+    if (!referees.has(referee)) referees.set(referee, await openReferee(referee));
+  }
+  await server.start();
+  const url = `${server.url}/mcp`;
+  const declared = await capabilitiesOf(url);
+
+  line("scenario", "revision", "referee", "passed", "failed", "expected");
+  await play(
+    ROUNDS,
+    referees,
+    declared,
+    ({ scenarios }) => scenarios,
+    (referee, scenario, revision) => referee.judge(url, scenario, revision),
+  );
+  await locked.start();
+  const login = await registered(locked.url, KEY);
+  await play(
+    AUTHORIZATION_ROUNDS,
+    referees,
+    declared,
+    ({ authorizationScenarios }) => authorizationScenarios,
+    (referee, scenario, revision) => referee.judgeAuthorization(login, scenario, revision),
+  );
   for (const entry of EXPECTED) {
     if (!seen.has(entry)) {
       problem(
@@ -136,7 +178,7 @@ try {
 } catch (error) {
   problem(error instanceof Error ? error.message : String(error));
 } finally {
-  await server.stop();
+  await stop();
 }
 
 if (total.expected > 0) console.log("\nExpected, with the reasons in test/conformance/plan.ts:");
