@@ -208,6 +208,48 @@ describe("scopes", () => {
   });
 });
 
+describe("a task", () => {
+  const rpc = async (key: string, method: string, taskId: unknown) => {
+    const response = await server.request("/mcp", {
+      method: "POST",
+      key,
+      headers: {
+        "content-type": "application/json",
+        accept: "application/json, text/event-stream",
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": method,
+        "mcp-name": String(taskId),
+      },
+      body: JSON.stringify({
+        jsonrpc: "2.0",
+        id: 1,
+        method,
+        params: {
+          taskId,
+          _meta: {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+            "io.modelcontextprotocol/clientCapabilities": {
+              extensions: { "io.modelcontextprotocol/tasks": {} },
+            },
+          },
+        },
+      }),
+    });
+    return response.text();
+  };
+
+  it("is followed by whoever may read, cancelled by whoever may operate, and not there for another tenant", async () => {
+    const id = String((await server.tool(ALICE, "spawn_claude", { name: "Ada" })).instance_id);
+    const { message_id } = await server.tool(ALICE, "send_to_instance", { instance_id: id, message: "Hello" });
+    expect(await rpc(READER, "tasks/get", message_id)).toContain('"status":"completed"');
+    expect(await rpc(READER, "tasks/cancel", message_id)).toContain("This needs the scope operate");
+    expect(await rpc(OPERATOR, "tasks/cancel", message_id)).not.toContain('"error"');
+    for (const method of ["tasks/get", "tasks/cancel"])
+      expect(await rpc(BOB, method, message_id)).toContain("There is no task");
+  });
+});
+
 describe("another tenant's ids", () => {
   it("are not found, whatever is done with them", async () => {
     const mine = String((await server.tool(ALICE, "spawn_claude", { name: "Ada" })).instance_id);
@@ -478,6 +520,27 @@ describe("the Origin header", () => {
       await mcp.body?.cancel();
     },
   );
+});
+
+describe("a path in disguise", () => {
+  it.each([
+    ["HEAD", "/instances"],
+    ["GET", "/instances/"],
+    ["GET", "//instances"],
+    ["GET", "/./instances"],
+    ["GET", "/%69nstances"],
+    ["GET", "/health/../instances"],
+    ["GET", "/health/%2e%2e/instances"],
+    ["GET", "/instances?authorization=Bearer%20KEY&access_token=KEY"],
+    ["PATCH", "/instances"],
+    ["POST", "/MCP"],
+    ["POST", "/mcp/"],
+    ["GET", "/mcp"],
+  ])("%s %s serves nobody without a key", async (method, path) => {
+    const response = await server.request(path.replaceAll("KEY", ALICE), { method });
+    expect([401, 404, 405]).toContain(response.status);
+    expect(await response.text()).not.toContain("total_instances");
+  });
 });
 
 describe("every answer", () => {

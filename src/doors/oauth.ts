@@ -157,7 +157,8 @@ async function ask(
   };
   // Browsers hold the redirect that follows a form to form-action as well.
   const { protocol, origin } = new URL(request.redirectUri);
-  const target = origin === "null" ? protocol : origin;
+  // A policy can't name an IPv6 address.
+  const target = origin === "null" || origin.includes("[") ? protocol : origin;
   return pageResponse((nonce) => consentPage(question, nonce), problem === null ? 200 : 403, headers, target);
 }
 

@@ -2,6 +2,7 @@
  * Tasks: long work that a caller follows by id instead of waiting. A task is a view of durable rows; it has no state of its
  * own but what it waits for.
  */
+import { assertScope } from "../auth/scopes.ts";
 import { type ErrorBody, errorBody, failureOf, unwrap } from "../errors.ts";
 import { parseMessageId } from "../ids.ts";
 import { isFinal, type MessageView } from "../instance/api.ts";
@@ -50,10 +51,14 @@ export async function taskView(context: Context, taskId: string): Promise<TaskVi
   }
 }
 
-/** Cancels a task: a message is cancelled with its turn, a wait is forgotten. Returns whether there is such a task. */
+/**
+ * Cancels a task: a message is cancelled with its turn, a wait is forgotten. Returns whether there is such a task. Throws
+ * `forbidden` for the message of somebody who may only read.
+ */
 export async function cancelTask(context: Context, taskId: string): Promise<boolean> {
   const message = parseMessageId(taskId);
   if (message) {
+    assertScope(context.principal.scopes, "operate");
     const answer = await context.instance(message.instanceId).cancel(message.n, "its task was cancelled");
     if (!answer.ok && answer.error.code === "not_found") return false;
     unwrap(answer);
