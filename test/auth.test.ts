@@ -112,6 +112,13 @@ describe("the rules of the routes", () => {
     expect(served.filter((route) => route.method === method && route.path === path).length).toBeGreaterThan(1);
   });
 
+  it("let those who may read change nothing, and only administrators delete for good", () => {
+    const of = (scope: Access) =>
+      ROWS.filter(({ access }) => access === scope).map(({ method, path }) => `${method} ${path}`);
+    expect(of("read").filter((route) => !route.startsWith("GET "))).toEqual(["POST /instances/:id/health"]);
+    expect(of("admin")).toEqual(["DELETE /instances/:id"]);
+  });
+
   it("leave nothing open beside what has to be", () => {
     const open = ROWS.filter(({ access }) => access === "anyone" || access === "optional");
     expect(open.map(({ method, path }) => `${method} ${path}`)).toEqual([
@@ -130,7 +137,8 @@ describe("the rules of the routes", () => {
 async function bodyStart(response: Response): Promise<Json> {
   const type = response.headers.get("content-type") ?? "";
   if (type.startsWith("application/json")) return (await response.json()) as Json;
-  await response.body?.cancel();
+  if (type.startsWith("text/event-stream")) await response.body?.cancel();
+  else await response.arrayBuffer();
   return {} as Json;
 }
 
