@@ -8,7 +8,7 @@ import { createRoutes } from "../src/app.ts";
 import { type Access, ROUTES } from "../src/auth/rules.ts";
 import { allows, SCOPES, type Scope } from "../src/auth/scopes.ts";
 import { stripped } from "../src/doors/headers.ts";
-import { newInstanceId } from "../src/ids.ts";
+import { newInstanceId, questionIdOf } from "../src/ids.ts";
 import { CATALOGUE } from "../src/tools/catalogue.ts";
 import { VERSION } from "../src/version.ts";
 import type { Json } from "./support/door.ts";
@@ -148,7 +148,8 @@ describe.each(CALLERS)("$who", ({ scopes, tenant = "alice", authorization }) => 
     const instance = String((await server.tool(ALICE, "spawn_claude", { name: "Ada" })).instance_id);
     await server.tool(ALICE, "write_instance_file", { instance_id: instance, path: "a.txt", content: "hello" });
     for (const { method, path, access } of ROWS) {
-      const concrete = path.replace(":id", instance).replace("*", "a.txt");
+      const id = path.startsWith("/questions") ? questionIdOf(instance, 1) : instance;
+      const concrete = path.replace(":id", id).replace("*", "a.txt");
       const response = await server.request(concrete, {
         method,
         headers: {
@@ -156,7 +157,7 @@ describe.each(CALLERS)("$who", ({ scopes, tenant = "alice", authorization }) => 
           accept: "application/json, text/event-stream",
           ...(header === null ? {} : { authorization: header }),
         },
-        ...(method === "POST" || method === "PUT" ? { body: "{}" } : {}),
+        ...(method === "POST" || method === "PUT" ? { body: '{"answer": "yes"}' } : {}),
       });
       const answer = await bodyStart(response);
       const at = `${method} ${path}: ${response.status} ${JSON.stringify(answer).slice(0, 200)}`;
@@ -265,6 +266,9 @@ describe("another tenant's ids", () => {
     const calls: [string, Record<string, unknown>][] = [
       ["spawn_claude", { name: "Eve", parent_instance_id: mine }],
       ["send_to_instance", { instance_id: mine, message: "hello" }],
+      ["broadcast_to_children", { parent_id: mine, message: "hello" }],
+      ["get_instance_tree", { root_id: mine }],
+      ["answer_question", { question_id: questionIdOf(mine, 1), answer: "yes" }],
       ["wait", { ids: [mine] }],
       ["wait", { ids: [sent.message_id] }],
       ["get_instance_output", { instance_id: mine }],
@@ -276,9 +280,8 @@ describe("another tenant's ids", () => {
       ["retrieve_instance_file", { instance_id: mine, path: "a.txt" }],
       ["write_instance_file", { instance_id: mine, path: "a.txt", content: "x" }],
     ];
-    expect(new Set(calls.map(([name]) => name))).toEqual(
-      new Set(CATALOGUE.map(({ name }) => name).filter((name) => name !== "get_instance_tree")),
-    );
+    // A new tool has to be tried here too.
+    expect(new Set(calls.map(([name]) => name))).toEqual(new Set(CATALOGUE.map(({ name }) => name)));
     const unknown = newInstanceId();
     for (const [name, input] of calls) {
       const answer = await server.tool(BOB, name, input);

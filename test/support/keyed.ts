@@ -5,7 +5,7 @@
 import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { createApp } from "../../src/app.ts";
-import { FILE_TOOLS } from "../../src/workspace/tools.ts";
+import { INSTANCE_TOOLS } from "../../src/tools/own/index.ts";
 import { TEST_TOOLS } from "../entry/tools.ts";
 import type { Json } from "./door.ts";
 
@@ -38,7 +38,7 @@ export function keyed(
   vars: Partial<Env> = {},
   origin = "http://localhost",
 ): Keyed {
-  const app = createApp([...FILE_TOOLS, ...TEST_TOOLS]);
+  const app = createApp([...INSTANCE_TOOLS, ...TEST_TOOLS]);
   const ACCESS_KEYS = typeof keys === "object" ? JSON.stringify(keys) : keys;
   const settings = { ...env, ...(ACCESS_KEYS === undefined ? {} : { ACCESS_KEYS }), ...vars } as Env;
   const serve = (request: Request) =>
