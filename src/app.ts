@@ -4,6 +4,7 @@
  */
 import { Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
+import { accessOf } from "./auth/access.ts";
 import { authenticate, bringsKey } from "./auth/authenticate.ts";
 import { challenge } from "./auth/oauth.ts";
 import type { Principal } from "./auth/principal.ts";
@@ -36,7 +37,7 @@ export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestE
 
   app.use(
     cors({
-      origin: (origin, c) => (isAllowedOrigin(origin, new URL(c.req.url), configOf(c.env as Env)) ? origin : null),
+      origin: (origin, c) => (isAllowedOrigin(origin, new URL(c.req.url), accessOf(c.env as Env)) ? origin : null),
       allowMethods: ["GET", "POST", "PUT", "DELETE"],
       exposeHeaders: ["WWW-Authenticate", "Retry-After", "ETag", "Content-Range", "Accept-Ranges"],
       maxAge: 86_400,
@@ -44,15 +45,16 @@ export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestE
   );
   app.use(async (c, next) => {
     c.set("config", configOf(c.env));
+    c.set("access", accessOf(c.env));
     await next();
   });
   for (const [path, methods] of Object.entries(ROUTES)) {
-    for (const [method, access] of Object.entries(methods)) app.on(method, path, admit(access));
+    for (const [method, rule] of Object.entries(methods)) app.on(method, path, admit(rule));
   }
   app.use(async (c, next) => {
     if (c.get("admitted")) return next();
-    assertOrigin(c.req.raw, c.get("config"));
-    assertPeer(c.req.raw, c.get("config"));
+    assertOrigin(c.req.raw, c.get("access"));
+    assertPeer(c.req.raw, c.get("access"));
     return c.notFound();
   });
 
@@ -91,11 +93,11 @@ export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestE
     }
     const { retry_after_seconds, required_scope } = error.details ?? {};
     if (retry_after_seconds !== undefined) response.headers.set("retry-after", String(retry_after_seconds));
-    const config = c.get("config");
-    if (config?.accessKeys && (response.status === 401 || required_scope !== undefined)) {
+    const access = c.get("access");
+    if (access?.accessKeys && (response.status === 401 || required_scope !== undefined)) {
       const missing = SCOPES.filter((scope) => scope === required_scope);
       const problem = missing.length > 0 ? "insufficient_scope" : bringsKey(c.req.raw) ? "invalid_token" : null;
-      response.headers.set("www-authenticate", challenge(new URL(c.req.url), config, problem, missing));
+      response.headers.set("www-authenticate", challenge(new URL(c.req.url), access, problem, missing));
     }
     return response;
   });
@@ -104,20 +106,20 @@ export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestE
 }
 
 /** Lets in whom the route's rule lets in, as who they are. */
-function admit(access: Access): MiddlewareHandler<RestEnv> {
+function admit(rule: Access): MiddlewareHandler<RestEnv> {
   return async (c, next) => {
-    const config = c.get("config");
+    const access = c.get("access");
     const request = c.req.raw;
     c.set("admitted", true);
-    assertOrigin(request, config);
-    if (access === "optional" && !bringsKey(request) && (config.accessKeys !== null || peerProblem(request, config)))
+    assertOrigin(request, access);
+    if (rule === "optional" && !bringsKey(request) && (access.accessKeys !== null || peerProblem(request, access)))
       return next();
-    assertPeer(request, config);
-    if (access === "anyone") return next();
+    assertPeer(request, access);
+    if (rule === "anyone") return next();
     // A path can fall under two rules: then both have to let it in.
-    const principal = c.get("principal") ?? (await authenticate(request, c.env, config));
+    const principal = c.get("principal") ?? (await authenticate(request, c.env, access));
     c.set("principal", principal);
-    if (access !== "optional" && access !== "caller") assertScope(principal.scopes, access);
+    if (rule !== "optional" && rule !== "caller") assertScope(principal.scopes, rule);
     return next();
   };
 }

@@ -1,8 +1,8 @@
 /**
- * The one place that reads bindings and vars. Everything else takes a `Config`.
+ * The one place that reads bindings and vars, but for who may come in (`auth/access.ts`). Everything else takes a `Config`.
  */
 import * as z from "zod";
-import { type AccessKey, readKeys, TenantName } from "./auth/keys.ts";
+import { TenantName } from "./auth/keys.ts";
 import { resolveModel } from "./claude/models.ts";
 import { MadroxError } from "./errors.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
@@ -44,14 +44,6 @@ export interface Config {
   /** Whether a child has a workspace of its own unless its spawn says otherwise. */
   enableIsolation: boolean;
   logLevel: LogLevel;
-  /** Who may come in. Null: whoever is on this machine, and nobody else. */
-  accessKeys: readonly AccessKey[] | null;
-  /** The origin under which the server is reached, where it can't tell that from a request. */
-  publicUrl: string | null;
-  /** Host names beside loopback under which the server may be asked for. */
-  allowedHosts: readonly string[];
-  /** Origins whose pages may use the server, beside its own. */
-  allowedOrigins: readonly string[];
 }
 
 const count = (fallback: number, minimum: number) =>
@@ -96,21 +88,13 @@ function modelProblem(name: string): string {
   return found.ok ? "" : `is no model that can be used: ${found.message}`;
 }
 
-const list = z
+/** Comma-separated. */
+export const list = z
   .string()
   .optional()
   .transform((text) => (text ?? "").split(",").flatMap((part) => part.trim() || []));
 
-/** An origin: a scheme, a host, and no path. */
-function originOf(text: string): string | null {
-  if (!URL.canParse(text)) return null;
-  const url = new URL(text);
-  return ["https:", "http:"].includes(url.protocol) && url.href === `${url.origin}/` ? url.origin : null;
-}
-
-const NO_ORIGIN = "must be made of a scheme and a host, like https://madrox.example.com";
-
-const orNull = (text: string | undefined) => (text === undefined || text.trim() === "" ? null : text.trim());
+export const orNull = (text: string | undefined) => (text === undefined || text.trim() === "" ? null : text.trim());
 
 const Vars = z.object({
   ANTHROPIC_API_KEY: z.string().optional().transform(orNull),
@@ -152,17 +136,6 @@ const Vars = z.object({
     .optional()
     .transform((text) => (orNull(text) ?? "INFO").toUpperCase())
     .pipe(z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(", ")}` })),
-  ACCESS_KEYS: z
-    .string()
-    .optional()
-    .transform(orNull)
-    .transform((text, context) => {
-      if (text === null) return null;
-      const read = readKeys(text);
-      if (read.ok) return read.keys;
-      context.addIssue({ code: "custom", message: read.problem, input: null });
-      return z.NEVER;
-    }),
   ANTHROPIC_API_KEYS: z
     .string()
     .optional()
@@ -173,16 +146,6 @@ const Vars = z.object({
       context.addIssue({ code: "custom", message: 'must be JSON like {"my-tenant": "sk-ant-..."}', input: null });
       return z.NEVER;
     }),
-  PUBLIC_URL: z
-    .string()
-    .optional()
-    .transform(orNull)
-    .refine((text) => text === null || originOf(text) !== null, NO_ORIGIN)
-    .transform((text) => text && originOf(text)),
-  ALLOWED_HOSTS: list.transform((hosts) => hosts.map((host) => host.toLowerCase())),
-  ALLOWED_ORIGINS: list
-    .refine((origins) => origins.every((origin) => originOf(origin) !== null), NO_ORIGIN)
-    .transform((origins) => origins.flatMap((origin) => originOf(origin) ?? [])),
 });
 
 function parsedOrNull(text: string): unknown {
@@ -195,17 +158,17 @@ function parsedOrNull(text: string): unknown {
 
 const parsed = new WeakMap<object, Config>();
 
+export function misconfigured(error: z.ZodError): MadroxError {
+  const problems = error.issues.map((issue) => `${issue.path.join(".")} ${issue.message}`);
+  return new MadroxError("misconfigured", `The server's configuration is wrong: ${problems.join("; ")}.`, { problems });
+}
+
 /** The configuration of this deployment. Throws `misconfigured`, naming the variable and what it may be. */
 export function configOf(env: Env): Config {
   const known = parsed.get(env);
   if (known) return known;
   const result = Vars.safeParse(env);
-  if (!result.success) {
-    const problems = result.error.issues.map((issue) => `${issue.path.join(".")} ${issue.message}`);
-    throw new MadroxError("misconfigured", `The server's configuration is wrong: ${problems.join("; ")}.`, {
-      problems,
-    });
-  }
+  if (!result.success) throw misconfigured(result.error);
   const vars = result.data;
   const config: Config = {
     anthropicApiKey: vars.ANTHROPIC_API_KEY,
@@ -231,10 +194,6 @@ export function configOf(env: Env): Config {
     },
     enableIsolation: vars.ENABLE_ISOLATION,
     logLevel: vars.LOG_LEVEL,
-    accessKeys: vars.ACCESS_KEYS,
-    publicUrl: vars.PUBLIC_URL,
-    allowedHosts: [...vars.ALLOWED_HOSTS, ...(vars.PUBLIC_URL ? [new URL(vars.PUBLIC_URL).hostname] : [])],
-    allowedOrigins: vars.ALLOWED_ORIGINS,
   };
   parsed.set(env, config);
   return config;

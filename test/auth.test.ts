@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createRoutes } from "../src/app.ts";
 import { type Access, ROUTES } from "../src/auth/rules.ts";
 import { allows, SCOPES, type Scope } from "../src/auth/scopes.ts";
+import { configOf } from "../src/config.ts";
 import { stripped } from "../src/doors/headers.ts";
 import { newInstanceId, questionIdOf } from "../src/ids.ts";
 import { CATALOGUE } from "../src/tools/catalogue.ts";
@@ -321,6 +322,10 @@ describe("ACCESS_KEYS", () => {
       expect(answer).toContain("ACCESS_KEYS");
       expect(answer).not.toContain(secret);
     }
+  });
+
+  it("that can't be read stops nothing that is at work", () => {
+    expect(configOf({ ...env, ACCESS_KEYS: "{", PUBLIC_URL: "nowhere" })).toMatchObject({ maxDepth: 5 });
   });
 
   it("takes a key, a list of keys and keys with scopes", async () => {

@@ -1,8 +1,9 @@
 /**
  * From a request to whoever sent it.
  */
-import type { Config } from "../config.ts";
+
 import { MadroxError } from "../errors.ts";
+import type { AccessConfig } from "./access.ts";
 import { findKey } from "./keys.ts";
 import { ownerOfToken, publicOrigin } from "./oauth.ts";
 import { LOCAL, type Principal } from "./principal.ts";
@@ -18,8 +19,8 @@ export function bringsKey(request: Request): boolean {
  * past the guard. A right key is never held up by how often others have failed.
  * Throws `unauthorized`, and `limit_reached` for too many failures of an address or too many calls of a key.
  */
-export async function authenticate(request: Request, env: Env, config: Config): Promise<Principal> {
-  if (config.accessKeys === null) return LOCAL;
+export async function authenticate(request: Request, env: Env, access: AccessConfig): Promise<Principal> {
+  if (access.accessKeys === null) return LOCAL;
   const [, token] = /^bearer +([\x21-\x7e]+)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
   if (token === undefined && !bringsKey(request)) {
     throw new MadroxError(
@@ -27,7 +28,7 @@ export async function authenticate(request: Request, env: Env, config: Config): 
       "This needs an access key: send it as Authorization: Bearer <key>, or log in with OAuth.",
     );
   }
-  const principal = token === undefined ? null : await ownerOf(token, request, env, config);
+  const principal = token === undefined ? null : await ownerOf(token, request, env, access);
   if (principal === null) {
     await countFailure(request, env.LOGIN_RATE);
     throw new MadroxError(
@@ -39,8 +40,8 @@ export async function authenticate(request: Request, env: Env, config: Config): 
   return principal;
 }
 
-async function ownerOf(token: string, request: Request, env: Env, config: Config): Promise<Principal | null> {
-  const key = findKey(config.accessKeys ?? [], token);
+async function ownerOf(token: string, request: Request, env: Env, access: AccessConfig): Promise<Principal | null> {
+  const key = findKey(access.accessKeys ?? [], token);
   if (key) return { tenant: key.tenant, instance: null, scopes: key.scopes, keyId: key.id, client: null };
-  return ownerOfToken(token, publicOrigin(new URL(request.url), config), env, config);
+  return ownerOfToken(token, publicOrigin(new URL(request.url), access), env, access);
 }

@@ -3,7 +3,7 @@
  * that key may, and ends with it: a key that is taken out of `ACCESS_KEYS` takes its tokens along.
  */
 import { OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
-import type { Config } from "../config.ts";
+import type { AccessConfig } from "./access.ts";
 import type { AccessKey } from "./keys.ts";
 import type { Principal } from "./principal.ts";
 import { allows, isScope, SCOPES, type Scope } from "./scopes.ts";
@@ -27,27 +27,27 @@ export const REFUSAL_REASON = "x-refusal-reason";
 export const TOKEN_SHAPE = /^[\w.-]{1,80}:[\w-]{1,64}:[\w-]{1,128}$/;
 
 /** Where the server says that it is: behind a proxy it can't tell from the request. */
-export function publicOrigin(url: URL, config: Config): string {
-  if (config.publicUrl !== null && new URL(config.publicUrl).hostname === url.hostname) return config.publicUrl;
+export function publicOrigin(url: URL, access: AccessConfig): string {
+  if (access.publicUrl !== null && new URL(access.publicUrl).hostname === url.hostname) return access.publicUrl;
   const loopback = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
   return loopback ? url.origin : new URL(`https://${url.host}`).origin;
 }
 
 /** The request as it would be without a proxy in between. */
-export function asPublic(request: Request, config: Config): Request {
+export function asPublic(request: Request, access: AccessConfig): Request {
   const url = new URL(request.url);
-  const origin = publicOrigin(url, config);
+  const origin = publicOrigin(url, access);
   return origin === url.origin ? request : new Request(origin + url.pathname + url.search, request);
 }
 
-const servers = new WeakMap<Config, Map<string, OAuthAuthorizationServer<Env>>>();
+const servers = new WeakMap<AccessConfig, Map<string, OAuthAuthorizationServer<Env>>>();
 /** Origins come from requests; a port makes another one. */
 const ORIGINS_KEPT = 16;
 
 /** The authorization server as which this server appears under an origin. */
-export function authorizationServer(origin: string, config: Config): OAuthAuthorizationServer<Env> {
-  const known = servers.get(config) ?? new Map<string, OAuthAuthorizationServer<Env>>();
-  servers.set(config, known);
+export function authorizationServer(origin: string, access: AccessConfig): OAuthAuthorizationServer<Env> {
+  const known = servers.get(access) ?? new Map<string, OAuthAuthorizationServer<Env>>();
+  servers.set(access, known);
   const found = known.get(origin);
   if (found) return found;
   if (known.size >= ORIGINS_KEPT) known.clear();
@@ -60,7 +60,7 @@ export function authorizationServer(origin: string, config: Config): OAuthAuthor
     clientIdMetadataDocumentEnabled: true,
     refreshTokenIdleTTL: IDLE_SECONDS,
     tokenExchangeCallback: ({ props }) => {
-      if (keyOf(props as GrantProps, config)) return;
+      if (keyOf(props as GrantProps, access)) return;
       throw new OAuthError("invalid_grant", { description: "The access key of this login is no longer valid." });
     },
     onError: ({ code, description, status, headers, internal }) =>
@@ -79,12 +79,17 @@ function resourcesOf(origin: string): string[] {
 }
 
 /** Whom a token stands for; null when it is not, or no longer, one of ours for this origin. */
-export async function ownerOfToken(token: string, origin: string, env: Env, config: Config): Promise<Principal | null> {
+export async function ownerOfToken(
+  token: string,
+  origin: string,
+  env: Env,
+  access: AccessConfig,
+): Promise<Principal | null> {
   if (!env.OAUTH_KV || !TOKEN_SHAPE.test(token)) return null;
-  const found = await authorizationServer(origin, config).getOAuthApi(env).unwrapToken<GrantProps>(token);
+  const found = await authorizationServer(origin, access).getOAuthApi(env).unwrapToken<GrantProps>(token);
   if (!found || ![found.audience].flat().some((one) => one !== undefined && resourcesOf(origin).includes(one)))
     return null;
-  const key = keyOf(found.grant.props, config);
+  const key = keyOf(found.grant.props, access);
   if (!key) return null;
   return {
     tenant: key.tenant,
@@ -95,8 +100,8 @@ export async function ownerOfToken(token: string, origin: string, env: Env, conf
   };
 }
 
-function keyOf(props: GrantProps, config: Config): AccessKey | undefined {
-  return config.accessKeys?.find(({ id, tenant }) => id === props.keyId && tenant === props.tenant);
+function keyOf(props: GrantProps, access: AccessConfig): AccessKey | undefined {
+  return access.accessKeys?.find(({ id, tenant }) => id === props.keyId && tenant === props.tenant);
 }
 
 /** Of what was asked for, what the key may. */
@@ -116,9 +121,14 @@ export function resourceMetadata(origin: string, resource: string) {
 }
 
 /** What a 401 or 403 tells a client: where to log in, and what to ask for. `missing` goes beyond the usual. */
-export function challenge(url: URL, config: Config, error: string | null, missing: readonly Scope[] = []): string {
+export function challenge(
+  url: URL,
+  access: AccessConfig,
+  error: string | null,
+  missing: readonly Scope[] = [],
+): string {
   const suffix = url.pathname === "/mcp" ? "/mcp" : "";
-  const metadata = `${publicOrigin(url, config)}/.well-known/oauth-protected-resource${suffix}`;
+  const metadata = `${publicOrigin(url, access)}/.well-known/oauth-protected-resource${suffix}`;
   return [
     'Bearer realm="madrox"',
     ...(error === null ? [] : [`error="${error}"`]),

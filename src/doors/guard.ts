@@ -3,7 +3,7 @@
  * its own, by another: so the Host and the Origin have to be ones that the server knows. Without access keys the peer has to
  * be this machine as well, because a Host header alone can be forged.
  */
-import type { Config } from "../config.ts";
+import type { AccessConfig } from "../auth/access.ts";
 import { MadroxError } from "../errors.ts";
 
 const LOOPBACK_NAMES = new Set(["localhost", "127.0.0.1", "[::1]", "::1"]);
@@ -13,9 +13,9 @@ export function isLoopbackName(hostname: string): boolean {
 }
 
 /** Throws `forbidden` for what a page of a foreign origin sends. */
-export function assertOrigin(request: Request, config: Config): void {
+export function assertOrigin(request: Request, access: AccessConfig): void {
   const origin = request.headers.get("origin");
-  if (origin === null || isAllowedOrigin(origin, new URL(request.url), config)) return;
+  if (origin === null || isAllowedOrigin(origin, new URL(request.url), access)) return;
   throw new MadroxError(
     "forbidden",
     "Web pages of other origins may not use this server. ALLOWED_ORIGINS names those that may.",
@@ -24,18 +24,18 @@ export function assertOrigin(request: Request, config: Config): void {
 }
 
 /** Throws what `peerProblem` finds. */
-export function assertPeer(request: Request, config: Config): void {
-  const problem = peerProblem(request, config);
+export function assertPeer(request: Request, access: AccessConfig): void {
+  const problem = peerProblem(request, access);
   if (problem) throw problem;
 }
 
 /** `unauthorized` for a request from elsewhere to a server without access keys, `forbidden` for a name that is not its own. */
-export function peerProblem(request: Request, config: Config): MadroxError | null {
+export function peerProblem(request: Request, access: AccessConfig): MadroxError | null {
   const { hostname } = new URL(request.url);
   const details = { host: hostname.slice(0, 200) };
-  if (config.accessKeys === null) {
+  if (access.accessKeys === null) {
     const peer = request.headers.get("cf-connecting-ip");
-    if (isNamed(hostname, config) && (peer === null || isLoopbackAddress(peer))) return null;
+    if (isNamed(hostname, access) && (peer === null || isLoopbackAddress(peer))) return null;
     return new MadroxError(
       "unauthorized",
       "This server has no ACCESS_KEYS, so it answers only to the machine that it runs on, as http://localhost or http://127.0.0.1. To let others in, set the secret ACCESS_KEYS: npm run keys makes one.",
@@ -43,7 +43,7 @@ export function peerProblem(request: Request, config: Config): MadroxError | nul
     );
   }
   // Nobody but Cloudflare says where a name below workers.dev leads.
-  if (isNamed(hostname, config) || hostname.endsWith(".workers.dev")) return null;
+  if (isNamed(hostname, access) || hostname.endsWith(".workers.dev")) return null;
   return new MadroxError(
     "forbidden",
     "This server does not answer to that host name. If it is the server's own, name it in PUBLIC_URL or ALLOWED_HOSTS.",
@@ -51,17 +51,17 @@ export function peerProblem(request: Request, config: Config): MadroxError | nul
   );
 }
 
-function isNamed(hostname: string, config: Config): boolean {
-  return isLoopbackName(hostname) || config.allowedHosts.includes(hostname);
+function isNamed(hostname: string, access: AccessConfig): boolean {
+  return isLoopbackName(hostname) || access.allowedHosts.includes(hostname);
 }
 
 /** Whether pages of this origin may use the server as it was asked for: its own, named ones, on loopback any of loopback. */
-export function isAllowedOrigin(origin: string, asked: URL, config: Config): boolean {
+export function isAllowedOrigin(origin: string, asked: URL, access: AccessConfig): boolean {
   if (!URL.canParse(origin)) return false;
   const { host, hostname, protocol } = new URL(origin);
   if (!["http:", "https:"].includes(protocol)) return false;
-  if (config.allowedOrigins.includes(`${protocol}//${host}`)) return true;
-  if (isLoopbackName(asked.hostname)) return isNamed(hostname, config);
+  if (access.allowedOrigins.includes(`${protocol}//${host}`)) return true;
+  if (isLoopbackName(asked.hostname)) return isNamed(hostname, access);
   return host === asked.host;
 }
 

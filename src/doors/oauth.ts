@@ -11,6 +11,7 @@ import {
 } from "@cloudflare/workers-oauth-provider";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { AccessConfig } from "../auth/access.ts";
 import { type ConsentQuestion, consentPage, refusalPage } from "../auth/consent-page.ts";
 import { findKey } from "../auth/keys.ts";
 import {
@@ -26,7 +27,6 @@ import {
 } from "../auth/oauth.ts";
 import { countFailure, countOpenCall } from "../auth/rates.ts";
 import { isScope, type Scope } from "../auth/scopes.ts";
-import type { Config } from "../config.ts";
 import { MadroxError } from "../errors.ts";
 import { createLog } from "../log.ts";
 import type { RestEnv } from "./rest.ts";
@@ -103,8 +103,7 @@ export function createOAuth(): Hono<RestEnv> {
       }
       const scope = form.getAll("scope").map(String).filter(isScope);
       const { request, headers } = await oauth.approveConsent(c.req.raw, handle);
-      const config = c.get("config");
-      const key = findKey(config.accessKeys ?? [], text(form, "key").trim());
+      const key = findKey(c.get("access").accessKeys ?? [], text(form, "key").trim());
       if (!key) {
         await countFailure(c.req.raw, c.env.LOGIN_RATE);
         return await ask(c, oauth, request, "That is no access key of this server.", scope);
@@ -123,7 +122,11 @@ export function createOAuth(): Hono<RestEnv> {
         // A key may be shared, and a hosted client has one id for everybody: one login must not end another's.
         revokeExistingGrants: false,
       });
-      createLog(config.logLevel).info("oauth.granted", { tenant: key.tenant, key: key.id, scope: granted.join(" ") });
+      createLog(c.get("config").logLevel).info("oauth.granted", {
+        tenant: key.tenant,
+        key: key.id,
+        scope: granted.join(" "),
+      });
       headers.set("location", redirectTo);
       return new Response(null, { status: 302, headers });
     } catch (error) {
@@ -245,7 +248,7 @@ function text(form: FormData, name: string): string {
 }
 
 function serverFor(c: Visit) {
-  return authorizationServer(originFor(c), configWithKeys(c));
+  return authorizationServer(originFor(c), accessWithKeys(c));
 }
 
 function helpersFor(c: Visit): OAuthHelpers {
@@ -253,13 +256,13 @@ function helpersFor(c: Visit): OAuthHelpers {
 }
 
 function originFor(c: Visit): string {
-  return publicOrigin(new URL(c.req.url), configWithKeys(c));
+  return publicOrigin(new URL(c.req.url), accessWithKeys(c));
 }
 
 /** Without access keys nobody could consent, and no client should try. */
-function configWithKeys(c: Visit): Config {
-  const config = c.get("config");
-  if (config.accessKeys === null) {
+function accessWithKeys(c: Visit): AccessConfig {
+  const access = c.get("access");
+  if (access.accessKeys === null) {
     throw new MadroxError(
       "not_found",
       "This server has no ACCESS_KEYS, so there is no login. It needs none on this machine.",
@@ -268,11 +271,11 @@ function configWithKeys(c: Visit): Config {
   if (!c.env.OAUTH_KV) {
     throw new MadroxError("misconfigured", "OAuth needs the KV namespace OAUTH_KV: bind it, or use access keys alone.");
   }
-  return config;
+  return access;
 }
 
 function publicly(c: Visit): Request {
-  return asPublic(c.req.raw, c.get("config"));
+  return asPublic(c.req.raw, c.get("access"));
 }
 
 function executionOf(c: Visit): ExecutionContext {

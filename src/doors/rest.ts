@@ -3,6 +3,7 @@
  */
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { AccessConfig } from "../auth/access.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
 import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError, unwrap } from "../errors.ts";
@@ -23,6 +24,7 @@ export interface RestEnv {
   Bindings: Env;
   Variables: {
     config: Config;
+    access: AccessConfig;
     /** Set once a rule has let the request in. */
     admitted?: true;
     /** Absent on routes that take callers without a key. */
