@@ -8,6 +8,7 @@ import { LOCAL } from "../src/auth/principal.ts";
 import { configOf } from "../src/config.ts";
 import { contextOf } from "../src/doors/context.ts";
 import { type CallFigures, type Unhealthy, verdictOn } from "../src/instance/health.ts";
+import { orchestratorOf } from "../src/objects.ts";
 import { execute } from "../src/tools/execute.ts";
 import { output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
