@@ -25,6 +25,7 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * question     One row a question that a parked call asks; open until it is answered, its time is over or the turn has ended.
  * watch        Objects that wait for message `n` (-1: for the instance's rest); `due_at` once there is something to tell them.
  * kept_file    Written by workspace/keep.ts: files (by their inode) whose bytes are in R2, no longer here.
+ * sending_file Written by workspace/keep.ts: a file of which parts are in R2, with the parts that arrived, until it is kept.
  * idempotency  Answers to calls with an idempotency key that are no messages; a message keeps its own key.
  */
 export const INSTANCE_SCHEMA: readonly string[] = [
@@ -217,5 +218,14 @@ export const INSTANCE_SCHEMA: readonly string[] = [
   `,
   `
   ALTER TABLE self ADD COLUMN unhealthy TEXT;
+  `,
+  `
+  CREATE TABLE sending_file (
+    inode INTEGER PRIMARY KEY,
+    upload_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    rev INTEGER NOT NULL,
+    parts TEXT NOT NULL
+  );
   `,
 ];

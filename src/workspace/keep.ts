@@ -1,10 +1,11 @@
 /**
  * Files that outlive their object: when an instance ends, each file goes to R2 under the instance's prefix, and then its
  * bytes leave the database; the tree with sizes and versions stays, so every call goes on as before. One file is one step,
- * repeatable at any point: it is stored under the same key again, or it is stored already and its row says so.
+ * repeatable at any point: it is stored under the same key again, or it is stored already and its row says so. A large file
+ * goes in parts, and goes on behind the last one that arrived.
  */
 import { MadroxError } from "../errors.ts";
-import { first } from "../sqlite.ts";
+import { first, type Row } from "../sqlite.ts";
 import { keyOf } from "./keys.ts";
 import { mediaTypeOf } from "./media.ts";
 import { dropBytes, hasFiles, type Node } from "./nodes.ts";
@@ -12,6 +13,21 @@ import type { KeptBytes } from "./workspace.ts";
 
 /** Keys that R2 lists or deletes at once. */
 const PAGE = 1_000;
+/** A part of a large file: R2 takes them from 5 MiB on, all but the last of the same size. Larger files go in parts. */
+export const PART_BYTES = 8 * 1024 * 1024;
+/** R2's code for an upload that was completed, aborted or forgotten (after 7 days). */
+const NO_SUCH_UPLOAD = /\b10024\b/;
+
+/** The bytes of a file from an offset on. */
+export type ReadBytes = (offset: number, length: number) => ReadableStream<Uint8Array>;
+
+interface Sending extends Row {
+  upload_id: string;
+  key: string;
+  rev: number;
+  /** JSON of `R2UploadedPart[]`. */
+  parts: string;
+}
 
 export class Keeper implements KeptBytes {
   readonly #storage: DurableObjectStorage;
@@ -40,19 +56,86 @@ export class Keeper implements KeptBytes {
     return first(this.#storage.sql, "SELECT 1 AS one FROM kept_file WHERE inode = ?", inode) !== undefined;
   }
 
-  async store(path: string, node: Node, body: ReadableStream<Uint8Array>): Promise<void> {
-    const { readable, writable } = new FixedLengthStream(node.size);
-    // The pipe fails together with the put that reads from it, which is what is looked at.
-    const piped = body.pipeTo(writable).catch(() => undefined);
-    await this.#bucket.put(keyOf(this.#prefix, path), readable, {
-      httpMetadata: { contentType: mediaTypeOf(path) },
-      customMetadata: { version: String(node.rev), modified_at: new Date(node.mtime).toISOString() },
-    });
-    await piped;
+  async store(path: string, node: Node, bytes: ReadBytes): Promise<void> {
+    if (node.size > PART_BYTES) await this.#sendParts(path, node, bytes);
+    else
+      await this.#send(bytes(0, node.size), node.size, (body) =>
+        this.#bucket.put(keyOf(this.#prefix, path), body, metadataOf(path, node)),
+      );
     this.#storage.transactionSync(() => {
-      this.#storage.sql.exec("INSERT OR REPLACE INTO kept_file (inode, kept_at) VALUES (?, ?)", node.inode, Date.now());
-      dropBytes(this.#storage.sql, node.inode);
+      const { sql } = this.#storage;
+      sql.exec("INSERT OR REPLACE INTO kept_file (inode, kept_at) VALUES (?, ?)", node.inode, Date.now());
+      sql.exec("DELETE FROM sending_file WHERE inode = ?", node.inode);
+      dropBytes(sql, node.inode);
     });
+  }
+
+  async #send<T>(
+    bytes: ReadableStream<Uint8Array>,
+    length: number,
+    put: (body: ReadableStream) => Promise<T>,
+  ): Promise<T> {
+    const { readable, writable } = new FixedLengthStream(length);
+    // The pipe fails together with the put that reads from it, which is what is looked at.
+    const piped = bytes.pipeTo(writable).catch(() => undefined);
+    const sent = await put(readable);
+    await piped;
+    return sent;
+  }
+
+  /** One part after the other; each that arrived is a row's, so a crash costs the part that was under way. */
+  async #sendParts(path: string, node: Node, bytes: ReadBytes): Promise<void> {
+    const { sql } = this.#storage;
+    const sending = await this.#sendingOf(path, node);
+    const upload = this.#bucket.resumeMultipartUpload(sending.key, sending.upload_id);
+    const parts = JSON.parse(sending.parts) as R2UploadedPart[];
+    try {
+      for (let offset = parts.length * PART_BYTES; offset < node.size; offset += PART_BYTES) {
+        const length = Math.min(PART_BYTES, node.size - offset);
+        const number = parts.length + 1;
+        const { partNumber, etag } = await this.#send(bytes(offset, length), length, (body) =>
+          upload.uploadPart(number, body),
+        );
+        parts.push({ partNumber, etag });
+        sql.exec("UPDATE sending_file SET parts = ? WHERE inode = ?", JSON.stringify(parts), node.inode);
+      }
+      await upload.complete(parts);
+    } catch (error) {
+      if (!NO_SUCH_UPLOAD.test(String(error))) throw error;
+      sql.exec("DELETE FROM sending_file WHERE inode = ?", node.inode);
+      // It may have been completed just before a crash.
+      const there = await this.#bucket.head(sending.key);
+      if (there?.size !== node.size || there.customMetadata?.version !== String(node.rev)) throw error;
+    }
+  }
+
+  /** The upload that was begun for this version of the file, or a new one. */
+  async #sendingOf(path: string, node: Node): Promise<Sending> {
+    const { sql } = this.#storage;
+    const known = first<Sending>(sql, "SELECT * FROM sending_file WHERE inode = ?", node.inode);
+    if (known?.rev === node.rev) return known;
+    if (known) await this.#abandon(known);
+    const key = keyOf(this.#prefix, path);
+    const { uploadId } = await this.#bucket.createMultipartUpload(key, metadataOf(path, node));
+    const sending: Sending = { upload_id: uploadId, key, rev: node.rev, parts: "[]" };
+    sql.exec(
+      "INSERT OR REPLACE INTO sending_file (inode, upload_id, key, rev, parts) VALUES (?, ?, ?, ?, '[]')",
+      node.inode,
+      uploadId,
+      key,
+      node.rev,
+    );
+    return sending;
+  }
+
+  /** Lets go of the parts that arrived. R2 forgets what it is not told of after 7 days. */
+  async #abandon({ key, upload_id: id }: Sending): Promise<void> {
+    await this.#bucket
+      .resumeMultipartUpload(key, id)
+      .abort()
+      .catch((error: unknown) => {
+        if (!NO_SUCH_UPLOAD.test(String(error))) throw error;
+      });
   }
 
   read(inode: number, path: string, offset: number, length: number): Promise<Uint8Array> | null {
@@ -67,6 +150,9 @@ export class Keeper implements KeptBytes {
 
   /** Deletes everything under the instance's prefix, and nothing else. Returns how many objects there were. */
   async erase(): Promise<number> {
+    const { sql } = this.#storage;
+    const sending = hasFiles(sql) ? sql.exec<Sending>("SELECT * FROM sending_file").toArray() : [];
+    for (const upload of sending) await this.#abandon(upload);
     let deleted = 0;
     for (;;) {
       const { objects } = await this.#bucket.list({ prefix: this.#prefix, limit: PAGE });
@@ -76,4 +162,11 @@ export class Keeper implements KeptBytes {
       deleted += keys.length;
     }
   }
+}
+
+function metadataOf(path: string, node: Node): R2MultipartOptions {
+  return {
+    httpMetadata: { contentType: mediaTypeOf(path) },
+    customMetadata: { version: String(node.rev), modified_at: new Date(node.mtime).toISOString() },
+  };
 }

@@ -24,6 +24,7 @@ import {
   type Written,
 } from "./api.ts";
 import { replace } from "./edit.ts";
+import type { ReadBytes } from "./keep.ts";
 import { decoded, linesFrom, MAX_EDIT_BYTES } from "./lines.ts";
 import { mediaTypeOf } from "./media.ts";
 import { childrenOf, forget, type Node, nodeAt, piecesOf, usageOf } from "./nodes.ts";
@@ -45,7 +46,7 @@ const PARALLEL_PUTS = 4;
 export interface KeptBytes {
   has(inode: number): boolean;
   /** Puts a file where it outlives this object, and lets go of its bytes here. */
-  store(path: string, node: Node, body: ReadableStream<Uint8Array>): Promise<void>;
+  store(path: string, node: Node, bytes: ReadBytes): Promise<void>;
   /** Null for a file whose bytes are here. */
   read(inode: number, path: string, offset: number, length: number): Promise<Uint8Array> | null;
 }
@@ -90,6 +91,14 @@ export class Workspace implements WorkspaceApi {
 
   async upload(path: string, body: ReadableStream<Uint8Array>, options: ChangeOptions): Promise<Written> {
     const name = filePath(path);
+    void this.#opened;
+    const known = recall<Written>(this.#sql, options.idempotency);
+    if (known) {
+      await body.cancel();
+      return unwrap(known);
+    }
+    // Said before a large body is taken in, and again when it has come.
+    this.#target(name, options);
     const fits = (size: number, staged: number) => {
       const { bytes, files } = this.#held;
       const before = nodeAt(this.#sql, absolute(name));
@@ -220,7 +229,8 @@ export class Workspace implements WorkspaceApi {
     );
     const worker = async () => {
       for (let next = left.shift(); next; next = left.shift()) {
-        await kept.store(next.path, next.node, streamOf(this.#chunks(next.path, next.node)));
+        const { path, node } = next;
+        await kept.store(path, node, (offset, length) => streamOf(this.#chunks(path, node, { offset, length })));
       }
     };
     const ends = await Promise.allSettled(Array.from({ length: PARALLEL_PUTS }, worker));
