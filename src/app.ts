@@ -69,7 +69,7 @@ export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestE
   app.route("/", createRest(instanceTools));
 
   app.notFound((c) => {
-    const allow = methodsAt(c.req.path);
+    const allow = methodsAt(c.req.path)?.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : method));
     if (!allow) {
       return errorResponse(
         new MadroxError(

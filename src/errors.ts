@@ -16,6 +16,7 @@ export const ERROR_STATUS = {
   conflict: 409,
   too_large: 413,
   unsupported_media_type: 415,
+  range_not_satisfiable: 416,
   limit_reached: 429,
   upstream_error: 502,
   refused: 422,

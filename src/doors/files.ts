@@ -3,7 +3,7 @@
  * must never run one as a page of this server: each is a download, in a sandbox without an origin.
  */
 import { Hono } from "hono";
-import { MadroxError } from "../errors.ts";
+import { errorBody, MadroxError } from "../errors.ts";
 import { isInstanceId } from "../ids.ts";
 import type { WorkspaceApi, Written } from "../workspace/api.ts";
 import { workspaceOf } from "../workspace/remote.ts";
@@ -16,25 +16,26 @@ export function createFiles(): Hono<RestEnv> {
   app.get("/instances/:id/files/*", async (c) => {
     const files = filesOf(c.get("call"), c.req.param("id"));
     const path = pathOf(c.req.raw);
-    const { size, version } = await files.stat(path);
-    const range = rangeOf(c.req.header("range"), size);
-    const { body, ...file } = await files.open(path, range);
-    if (file.version !== version) throw changed(path);
-    const headers = fileHeaders(path, file.media_type, file.version);
-    if (c.req.header("if-none-match") === headers.etag) {
-      await body.cancel();
+    const { size, version, media_type, type } = await files.stat(path);
+    const headers = { ...fileHeaders(path, media_type, version), "accept-ranges": "bytes" };
+    if (type === "file" && names(c.req.header("if-none-match"), headers.etag)) {
       return new Response(null, { status: 304, headers });
     }
-    const length = range?.length ?? file.size;
-    return new Response(body.pipeThrough(new FixedLengthStream(length)), {
+    const range = wantsPart(c.req.raw, headers.etag) ? rangeOf(c.req.header("range"), size) : null;
+    if (range === "outside") return notSatisfiable(size);
+    const length = range?.length ?? size;
+    const answer = {
       status: range ? 206 : 200,
       headers: {
         ...headers,
         "content-length": String(length),
-        "accept-ranges": "bytes",
         ...(range ? { "content-range": `bytes ${range.offset}-${range.offset + length - 1}/${size}` } : {}),
       },
-    });
+    };
+    if (c.req.method === "HEAD" && type === "file") return new Response(null, answer);
+    const { body, ...file } = await files.open(path, range);
+    if (file.version !== version) throw changed(path);
+    return new Response(body.pipeThrough(new FixedLengthStream(length)), answer);
   });
 
   app.put("/instances/:id/files/*", async (c) => {
@@ -63,9 +64,13 @@ export function createFiles(): Hono<RestEnv> {
 
   app.get("/instances/:id/workspace.zip", async (c) => {
     const id = c.req.param("id");
-    const { body } = await filesOf(c.get("call"), id).zip();
+    const files = filesOf(c.get("call"), id);
     const { etag: _none, ...headers } = fileHeaders(`${id}.zip`, "application/zip", "");
-    return new Response(body, { headers });
+    if (c.req.method === "HEAD") {
+      await files.stat("");
+      return new Response(null, { headers });
+    }
+    return new Response((await files.zip()).body, { headers });
   });
 
   return app;
@@ -99,14 +104,32 @@ function expectedOf(request: Request): string | undefined {
   return match.trim().replace(/^"(.*)"$/, "$1");
 }
 
-/** One range of bytes; null for none, and for what is not understood, which may be ignored (RFC 9110, 14.2). */
-function rangeOf(header: string | undefined, size: number): { offset: number; length: number } | null {
-  const [, from = "", to = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? "") ?? [];
+/** Whether an If-None-Match names this version (RFC 9110, 13.1.2: weakly compared). */
+function names(header: string | undefined, etag: string): boolean {
+  const tags = (header ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return tags.includes("*") || tags.includes(etag);
+}
+
+/** With If-Range a part is wanted only of this very version, else the whole file. Dates are not kept, so none is this one. */
+function wantsPart(request: Request, etag: string): boolean {
+  const condition = request.headers.get("if-range");
+  return condition === null || condition.trim() === etag;
+}
+
+/** One range of bytes; null for none, and for what is not understood or no range, which is ignored (RFC 9110, 14.2). */
+function rangeOf(header: string | undefined, size: number): { offset: number; length: number } | "outside" | null {
+  const [, from = "", to = ""] = /^bytes=\s*(\d{0,15})-(\d{0,15})\s*$/i.exec(header ?? "") ?? [];
   if (from === "" && to === "") return null;
+  if (from !== "" && to !== "" && Number(to) < Number(from)) return null;
   const offset = from === "" ? Math.max(0, size - Number(to)) : Number(from);
   const end = from === "" || to === "" ? size : Math.min(size, Number(to) + 1);
-  if (offset < end) return { offset, length: end - offset };
-  throw new MadroxError("invalid_input", `The range is outside the file, which has ${size} bytes.`, { size });
+  return offset < end ? { offset, length: end - offset } : "outside";
+}
+
+function notSatisfiable(size: number): Response {
+  const message = `The range is outside the file, which has ${size} bytes.`;
+  const error = errorBody({ code: "range_not_satisfiable", message, details: { size } });
+  return Response.json(error, { status: 416, headers: { "content-range": `bytes */${size}` } });
 }
 
 function changed(path: string): MadroxError {
