@@ -13,6 +13,7 @@ import { execute, executeOrBegin } from "../tools/execute.ts";
 import { isTask, jsonSchemaOf } from "../tools/tool.ts";
 import { VERSION } from "../version.ts";
 import { contextOf } from "./context.ts";
+import { serveResources } from "./mcp-resources.ts";
 import { followsTasks, serveTasks, TASKS, taskResult, toolResult } from "./mcp-tasks.ts";
 
 const SERVER_INFO: Implementation = { name: "madrox", title: "Madrox", version: VERSION };
@@ -60,9 +61,15 @@ export function serveMcp(
   const createServer = ({ era }: { era: "legacy" | "modern" }) => {
     const server = new Server(SERVER_INFO, {
       instructions: INSTRUCTIONS,
-      capabilities: { tools: { listChanged: false }, extensions: { [TASKS]: {} } },
+      capabilities: {
+        tools: { listChanged: false },
+        resources: { listChanged: false },
+        extensions: { [TASKS]: {} },
+      },
     });
-    if (era === "modern") serveTasks(server, (signal) => contextOf(env, instanceTools, { principal, signal }));
+    const contextFor = (signal: AbortSignal) => contextOf(env, instanceTools, { principal, signal });
+    if (era === "modern") serveTasks(server, contextFor);
+    serveResources(server, contextFor);
     server.setRequestHandler("tools/list", () => toolList() as never);
     server.setRequestHandler("tools/call", async ({ params }, call) => {
       const context = contextOf(env, instanceTools, {

@@ -44,6 +44,8 @@ export interface ListQuery {
   state?: string;
   role?: string;
   parent_id?: string;
+  /** Only those that have not ended, the newest first. */
+  newest?: boolean;
   limit: number;
   /** The last instance id of the page before. */
   cursor?: string;

@@ -343,11 +343,12 @@ export function list(sql: SqlStorage, query: ListQuery, prefix: string, now: num
   match("state = ?", query.state);
   match("role = ?", query.role);
   match("parent_id = ?", query.parent_id);
-  match("instance_id > ?", query.cursor);
+  match(query.newest ? "instance_id < ?" : "instance_id > ?", query.cursor);
+  if (query.newest) where.push("active = 1");
   const rows = sql
     .exec<InstanceRow>(
       `SELECT ${STATUS_COLUMNS} FROM instance ${where.length ? `WHERE ${where.join(" AND ")}` : ""}
-       ORDER BY instance_id LIMIT ?`,
+       ORDER BY instance_id ${query.newest ? "DESC" : ""} LIMIT ?`,
       ...values,
       query.limit + 1,
     )

@@ -17,12 +17,26 @@ export const ROUNDS: readonly Round[] = [
   {
     referee: "@modelcontextprotocol/conformance",
     revision: "2025-11-25",
-    scenarios: ["server-initialize", "ping", "tools-list", "dns-rebinding-protection", "server-sse-multiple-streams"],
+    scenarios: [
+      "server-initialize",
+      "ping",
+      "tools-list",
+      "resources-list",
+      "dns-rebinding-protection",
+      "server-sse-multiple-streams",
+    ],
   },
   {
     referee: "conformance-next",
     revision: "2025-11-25",
-    scenarios: ["server-initialize", "ping", "tools-list", "dns-rebinding-protection", "server-sse-multiple-streams"],
+    scenarios: [
+      "server-initialize",
+      "ping",
+      "tools-list",
+      "resources-list",
+      "dns-rebinding-protection",
+      "server-sse-multiple-streams",
+    ],
   },
   {
     referee: "conformance-next",
@@ -34,6 +48,8 @@ export const ROUNDS: readonly Round[] = [
       "server-sse-multiple-streams",
       "http-header-validation",
       "input-required-result-unsupported-methods",
+      "resources-list",
+      "sep-2164-resource-not-found",
     ],
   },
 ];
@@ -53,12 +69,7 @@ export interface LeftOut {
 }
 
 export const LEFT_OUT: readonly LeftOut[] = [
-  {
-    reason: "the server offers no resources yet",
-    until: "resources",
-    scenarios: ["resources-list", "sep-2164-resource-not-found", "caching"],
-  },
-  { reason: "the server offers no prompts yet", until: "prompts", scenarios: ["prompts-list"] },
+  { reason: "the server offers no prompts yet", until: "prompts", scenarios: ["prompts-list", "caching"] },
   { reason: "the server sends no log messages", until: "logging", scenarios: ["logging-set-level"] },
   { reason: "the server completes no arguments", until: "completions", scenarios: ["completion-complete"] },
   {

@@ -1,0 +1,144 @@
+/**
+ * What MCP clients can attach or read by URI. One row a kind of resource in `TEMPLATES`; a read goes the way of the tools, so
+ * that it sees and refuses what they do.
+ */
+import { ProtocolError, ResourceNotFoundError, type Server, UriTemplate } from "@modelcontextprotocol/server";
+import { type ErrorCode, failureOf, MadroxError } from "../errors.ts";
+import { isInstanceId } from "../ids.ts";
+import { type FileInfo, MAX_PIECE_BYTES } from "../workspace/api.ts";
+import { contentOfBytes } from "../workspace/content.ts";
+import { workspaceOf } from "../workspace/remote.ts";
+import type { CallContext } from "./context.ts";
+
+/** Bytes of a file that is read as a resource: it goes into a conversation whole, there is no asking for a part. */
+const MAX_RESOURCE_BYTES = 1024 * 1024;
+/** Entries of a folder that is read as a resource. */
+const MAX_ENTRIES = 1_000;
+/** Instances whose workspaces are listed, the newest: clients ask for the list at every connection. */
+const MAX_LISTED = 50;
+
+const INVALID_PARAMS = -32602;
+const INTERNAL_ERROR = -32603;
+
+type Body = { mimeType: string } & ({ text: string } | { blob: string });
+
+interface Template {
+  name: string;
+  title: string;
+  description: string;
+  /** RFC 6570. */
+  uriTemplate: string;
+  /** What a URI stands for, by the variables in it, still encoded. Throws `MadroxError`. */
+  read(variables: Record<string, string>, context: CallContext): Promise<Body>;
+}
+
+/** The first that a URI fits is the one that reads it. */
+export const TEMPLATES: readonly Template[] = [
+  {
+    name: "workspace_file",
+    title: "File of an instance",
+    description:
+      "A file of an instance's workspace, as text where it is UTF-8, else as bytes; a folder gives the list of what is in it. Works for terminated instances too.",
+    uriTemplate: "workspace://{instance_id}/{+path}",
+    read: ({ instance_id: id = "", path = "" }, context) => readPath(context, id, decoded(path)),
+  },
+  {
+    name: "workspace",
+    title: "Files of an instance",
+    description: "The list of all files of an instance's workspace, with the URI of each.",
+    uriTemplate: "workspace://{instance_id}/",
+    read: ({ instance_id: id = "" }, context) => readFolder(context, id, ""),
+  },
+];
+
+const MATCHERS = TEMPLATES.map((template) => ({ template, uri: new UriTemplate(template.uriTemplate) }));
+
+/** Answers `resources/list`, `resources/templates/list` and `resources/read`. */
+export function serveResources(server: Server, contextFor: (signal: AbortSignal) => CallContext): void {
+  server.setRequestHandler("resources/list", async (_request, call) => {
+    const page = await contextFor(call.mcpReq.signal).orchestrator.list({ newest: true, limit: MAX_LISTED });
+    return {
+      resources: page.instances.map(({ instance_id: id, name, role }) => ({
+        uri: `workspace://${id}/`,
+        name: `files of ${name}`,
+        description: `Files of ${name} (${role}), ${id}`,
+        mimeType: "application/json",
+      })),
+    };
+  });
+  server.setRequestHandler("resources/templates/list", () => ({
+    resourceTemplates: TEMPLATES.map(({ read: _read, ...shown }) => shown),
+  }));
+  server.setRequestHandler("resources/read", async ({ params: { uri } }, call) => {
+    for (const { template, uri: matcher } of MATCHERS) {
+      const variables = matcher.match(uri);
+      if (!variables) continue;
+      try {
+        const content = await template.read(variables as Record<string, string>, contextFor(call.mcpReq.signal));
+        return { contents: [{ uri, ...content }] };
+      } catch (error) {
+        throw protocolError(uri, error);
+      }
+    }
+    throw new ResourceNotFoundError(
+      uri,
+      `There is no resource ${shown(uri)}. resources/templates/list has what there is.`,
+    );
+  });
+}
+
+async function readPath(context: CallContext, id: string, path: string): Promise<Body> {
+  const files = workspaceOf(context.instance(instanceIdIn(id)));
+  const found = await files.stat(path);
+  if (found.type === "folder") return readFolder(context, id, path);
+  if (found.size > MAX_RESOURCE_BYTES) {
+    throw new MadroxError(
+      "too_large",
+      `${found.path} has ${found.size} bytes, and a resource is read up to ${MAX_RESOURCE_BYTES}. Read it in pieces with the tool retrieve_instance_file.`,
+      { size: found.size, limit_bytes: MAX_RESOURCE_BYTES, tool: "retrieve_instance_file", instance_id: id, path },
+    );
+  }
+  const piece = await files.read(path, { offset: 0, length: MAX_PIECE_BYTES });
+  const { content, encoding } = contentOfBytes(piece.bytes, undefined, true);
+  return { mimeType: piece.media_type, ...(encoding === "utf-8" ? { text: content } : { blob: content }) };
+}
+
+async function readFolder(context: CallContext, id: string, folder: string): Promise<Body> {
+  const files = workspaceOf(context.instance(instanceIdIn(id)));
+  const query = { folder, recursive: true, pattern: null, limit: MAX_ENTRIES, cursor: null };
+  const { entries, next } = await files.list(query);
+  const listing = {
+    files: entries.filter((entry) => entry.type === "file").map((entry) => ({ uri: uriOf(id, entry), ...entry })),
+    ...(next === null ? {} : { message: "There are more: list_instance_files has them all.", next_cursor: next }),
+  };
+  return { mimeType: "application/json", text: JSON.stringify(listing) };
+}
+
+function uriOf(id: string, { path }: FileInfo): string {
+  return `workspace://${id}/${path.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+function instanceIdIn(id: string): string {
+  if (isInstanceId(id)) return id;
+  throw new MadroxError("not_found", `${shown(id)} is no instance id: they look like inst_01K...`);
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw new MadroxError("invalid_input", "The URI is not percent-encoded UTF-8.", { field: "uri" });
+  }
+}
+
+/** MCP has one code for what is not there, with nothing but the URI beside it; whatever else the caller did wrong says why. */
+function protocolError(uri: string, error: unknown): ProtocolError {
+  const { code, message, details } = failureOf(error);
+  if (code === "not_found") return new ResourceNotFoundError(uri, message);
+  return new ProtocolError(OURS.has(code) ? INTERNAL_ERROR : INVALID_PARAMS, message, { error: code, ...details });
+}
+
+/** Failures that no other request would have avoided. */
+const OURS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["internal", "upstream_error", "misconfigured"]);
+
+const shown = (text: string) => JSON.stringify(text.slice(0, 200).toWellFormed());
