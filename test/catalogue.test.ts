@@ -102,6 +102,12 @@ const ANSWERS: Record<string, () => Promise<Json[]>> = {
       await tool("write_instance_file", { ...file, content: "dHdv", encoding: "base64" }),
     ];
   },
+  share_file: async () => {
+    const [from_instance_id, to_instance_id] = [await spawn(), await spawn()];
+    const file = { from_instance_id, to_instance_id, path: "a/b.txt" };
+    await tool("write_instance_file", { instance_id: from_instance_id, path: file.path, content: "text" });
+    return [await tool("share_file", file), await tool("share_file", { ...file, overwrite: true })];
+  },
   set_limits: async () => {
     const id = await spawn();
     return [

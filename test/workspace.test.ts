@@ -1,11 +1,14 @@
 /**
  * An instance's files: from inside with its tools, from outside over both doors, and kept apart from everyone else's.
  */
+
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
+import { Buffer } from "node:buffer";
 import { unzipSync } from "fflate";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Keeper } from "../src/workspace/keep.ts";
+import { newInstanceId } from "../src/ids.ts";
+import { Keeper, PART_BYTES } from "../src/workspace/keep.ts";
 import { keyOf, prefixOf } from "../src/workspace/keys.ts";
 import type { WorkspaceLimits } from "../src/workspace/quota.ts";
 import { FILE_TOOLS } from "../src/workspace/tools.ts";
@@ -53,6 +56,25 @@ const write = (id: string, path: string, content: string, more: Record<string, u
   tool("write_instance_file", { instance_id: id, path, content, ...more });
 const read = (id: string, path: string, more: Record<string, unknown> = {}): Promise<Json> =>
   tool("retrieve_instance_file", { instance_id: id, path, ...more });
+
+const share = (from: string, path: string, to: string, more: Record<string, unknown> = {}): Promise<Json> =>
+  tool("share_file", { from_instance_id: from, path, to_instance_id: to, ...more });
+
+/** What MCP answers to a request about resources: its result or its error. */
+async function mcp(method: string, params: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
+  const response = await request("/mcp", {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      host: "localhost",
+    },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+  });
+  const data = (await response.text()).split("\n").find((line) => line.startsWith("data: {"));
+  return JSON.parse(data?.slice("data: ".length) ?? "{}") as Record<string, unknown>;
+}
+const resource = (uri: string) => mcp("resources/read", { uri });
 
 /** Runs against a workspace in a real object's storage, without the doors. */
 async function inObject<T>(id: string, work: (files: Workspace, state: DurableObjectState) => Promise<T>): Promise<T> {
@@ -229,6 +251,68 @@ describe("from outside", () => {
     expect((await request(`/instances/${id}/files/empty`, { method: "PUT" })).status).toBe(201);
   });
 
+  it("REST gives the part that was asked for, or says that there is none", async () => {
+    const id = await spawn();
+    const url = `/instances/${id}/files/ten.txt`;
+    const put = await request(url, { method: "PUT", body: "0123456789" });
+    const etag = put.headers.get("etag") ?? "";
+    await request(`/instances/${id}/files/empty`, { method: "PUT" });
+    const get = async (headers: Record<string, string>, path = url, method = "GET") => {
+      const response = await request(path, { method, headers });
+      const text = await response.text();
+      return [response.status, response.headers.get("content-range"), response.status === 416 ? "" : text];
+    };
+    const cases: [range: string, status: number, contentRange: string | null, body: string][] = [
+      ["bytes=0-0", 206, "bytes 0-0/10", "0"],
+      ["bytes=8-", 206, "bytes 8-9/10", "89"],
+      ["bytes=-3", 206, "bytes 7-9/10", "789"],
+      ["bytes=-99", 206, "bytes 0-9/10", "0123456789"],
+      ["bytes=5-99", 206, "bytes 5-9/10", "56789"],
+      ["Bytes=1-2", 206, "bytes 1-2/10", "12"],
+      ["bytes=10-", 416, "bytes */10", ""],
+      ["bytes=99-100", 416, "bytes */10", ""],
+      ["bytes=-0", 416, "bytes */10", ""],
+      ["bytes=5-2", 200, null, "0123456789"],
+      ["bytes=0-1,3-4", 200, null, "0123456789"],
+      ["lines=1-2", 200, null, "0123456789"],
+      ["bytes=-", 200, null, "0123456789"],
+    ];
+    for (const [range, status, contentRange, body] of cases) {
+      expect(await get({ range }), range).toEqual([status, contentRange, body]);
+    }
+    expect(await get({ range: "bytes=0-" }, `/instances/${id}/files/empty`)).toEqual([416, "bytes */0", ""]);
+    expect(await get({ range: "bytes=1-2", "if-range": etag })).toEqual([206, "bytes 1-2/10", "12"]);
+    for (const other of ['"0"', `W/${etag}`, "Sat, 21 Nov 2026 00:00:00 GMT"]) {
+      expect(await get({ range: "bytes=1-2", "if-range": other })).toEqual([200, null, "0123456789"]);
+    }
+    for (const same of [etag, `W/${etag}`, `"0", ${etag}`, "*"]) {
+      expect(await get({ range: "bytes=99-", "if-none-match": same })).toEqual([304, null, ""]);
+    }
+    const failed = await request(url, { headers: { range: "bytes=99-" } });
+    expect(await failed.json()).toMatchObject({
+      success: false,
+      error: "range_not_satisfiable",
+      details: { size: 10 },
+    });
+  });
+
+  it("HEAD says of a file what GET would, without the file", async () => {
+    const id = await spawn();
+    const url = `/instances/${id}/files/a.txt`;
+    await request(url, { method: "PUT", body: "0123456789" });
+    for (const headers of [new Headers(), new Headers({ range: "bytes=1-2" })]) {
+      const [got, head] = [await request(url, { headers }), await request(url, { method: "HEAD", headers })];
+      expect([head.status, await head.text()]).toEqual([got.status, ""]);
+      expect(Object.fromEntries(head.headers)).toEqual(Object.fromEntries(got.headers));
+      await got.body?.cancel();
+    }
+    expect((await request(`/instances/${id}/files/b.txt`, { method: "HEAD" })).status).toBe(404);
+    const zip = await request(`/instances/${id}/workspace.zip`, { method: "HEAD" });
+    expect([zip.status, zip.headers.get("content-type")]).toEqual([200, "application/zip"]);
+    const refused = await request(url, { method: "PATCH" });
+    expect([refused.status, refused.headers.get("allow")]).toEqual([405, "GET, HEAD, PUT, DELETE"]);
+  });
+
   it("the whole workspace is a zip, byte for byte", async () => {
     const id = await spawn();
     const big = new Uint8Array(1_500_000).map((_, i) => (i * 7) % 251);
@@ -250,6 +334,130 @@ describe("from outside", () => {
         .sort(),
     ).toEqual(Object.keys(expected).sort());
     for (const [path, body] of Object.entries(expected)) expect(found[path]).toEqual(body);
+  });
+});
+
+describe("a file that is handed over", () => {
+  it("arrives byte for byte, from a child to its sibling, also after the child has ended", async () => {
+    const parent = await spawn();
+    const [from, to] = [await spawn({ parent_instance_id: parent }), await spawn({ parent_instance_id: parent })];
+    const bytes = new Uint8Array(1_500_000).map((_, i) => (i * 7) % 251);
+    await request(`/instances/${from}/files/out/data.bin`, { method: "PUT", body: bytes });
+    const copied = await share(from, "out/data.bin", to, { to_path: "in/data.bin" });
+    expect(copied).toMatchObject({ success: true, path: "in/data.bin", size: bytes.length, created: true });
+    await tool("terminate_instance", { instance_id: from });
+    expect(await share(from, "out/data.bin", to)).toMatchObject({ success: true, path: "out/data.bin" });
+    for (const path of ["in/data.bin", "out/data.bin"]) {
+      const got = await request(`/instances/${to}/files/${path}`);
+      expect(new Uint8Array(await got.arrayBuffer())).toEqual(bytes);
+    }
+    expect(await share(to, "in/data.bin", from)).toMatchObject({ success: false, error: "conflict" });
+  });
+
+  it("replaces nothing unless told to, and then only what it was told to", async () => {
+    const [from, to] = [await spawn(), await spawn()];
+    await write(from, "a.txt", "new");
+    const { version } = await write(to, "a.txt", "old");
+    const refused = await share(from, "a.txt", to);
+    expect(refused).toMatchObject({ success: false, error: "conflict", details: { version } });
+    expect(refused.message).toContain("Set overwrite");
+    expect(await share(from, "a.txt", to, { expected_version: "0" })).toMatchObject({ error: "conflict" });
+    expect((await read(to, "a.txt")).content).toBe("old");
+    expect(await share(from, "a.txt", to, { expected_version: version })).toMatchObject({ created: false, size: 3 });
+    await write(from, "a.txt", "newer");
+    expect(await share(from, "a.txt", to, { overwrite: true })).toMatchObject({ success: true, size: 5 });
+    expect((await read(to, "a.txt")).content).toBe("newer");
+  });
+
+  it("is handed over once for one key, even when it is gone by then", async () => {
+    const [from, to] = [await spawn(), await spawn()];
+    await write(from, "a.txt", "one");
+    const key = { idempotency_key: crypto.randomUUID() };
+    const first = await share(from, "a.txt", to, key);
+    await request(`/instances/${from}/files/a.txt`, { method: "DELETE" });
+    expect(await share(from, "a.txt", to, key)).toEqual(first);
+    expect(await share(from, "a.txt", to, { ...key, to_path: "b.txt" })).toMatchObject({ error: "conflict" });
+  });
+
+  it("has to be there, to be a file, and to fit", async () => {
+    const [from, to, nobody] = [await spawn(), await spawn(), newInstanceId()];
+    await write(from, "folder/a.txt", "x");
+    expect(await share(from, "b.txt", to)).toMatchObject({ success: false, error: "not_found" });
+    expect(await share(from, "folder", to)).toMatchObject({ success: false, error: "conflict" });
+    expect(await share(nobody, "a.txt", to)).toMatchObject({ success: false, error: "not_found" });
+    expect(await share(from, "folder/a.txt", nobody)).toMatchObject({ success: false, error: "not_found" });
+    expect(await files(to)).toEqual([]);
+    const tight: WorkspaceLimits = { bytes: 1_000, files: 5, fileBytes: 600 };
+    await write(from, "big.txt", "x".repeat(700));
+    await runInDurableObject(objectOf(to), async (_instance, { storage }) => {
+      const body = (await (await request(`/instances/${from}/files/big.txt`)).body) ?? expect.fail("no body");
+      const kept = failure(new Workspace(storage, tight).upload("big.txt", body, { expected: "new" }));
+      expect(await kept).toMatchObject({ code: "too_large" });
+    });
+    expect(await files(to)).toEqual([]);
+  });
+});
+
+describe("files as MCP resources", () => {
+  const contentOf = async (uri: string) => {
+    const { result } = (await resource(uri)) as { result?: { contents: Record<string, string>[] } };
+    return result?.contents[0] ?? expect.fail(`${uri} can't be read.`);
+  };
+
+  it("are read as text or bytes, with their type, however the URI is written", async () => {
+    const id = await spawn();
+    await write(id, "docs/a b.md", "# Grüße");
+    await write(id, "b.bin", "//79", { encoding: "base64" });
+    for (const path of ["docs/a%20b.md", "docs%2Fa%20b.md", "docs/a b.md"]) {
+      const uri = `workspace://${id}/${path}`;
+      expect(await contentOf(uri)).toEqual({ uri, mimeType: "text/markdown", text: "# Grüße" });
+    }
+    expect(await contentOf(`workspace://${id}/b.bin`)).toMatchObject({
+      mimeType: "application/octet-stream",
+      blob: "//79",
+    });
+    await tool("terminate_instance", { instance_id: id });
+    expect(await contentOf(`workspace://${id}/docs/a%20b.md`)).toMatchObject({ text: "# Grüße" });
+  });
+
+  it("are listed by instance, each with the URI that reads it", async () => {
+    const id = await spawn({ name: "Lister" });
+    await write(id, "src/ü?.txt", "found");
+    const { result } = (await mcp("resources/list")) as { result: { resources: Record<string, string>[] } };
+    const listed = result.resources.find((one) => one.uri === `workspace://${id}/`);
+    expect(listed).toMatchObject({ name: "files of Lister", mimeType: "application/json" });
+    const folder = await contentOf(String(listed?.uri));
+    const listing = JSON.parse(String(folder.text)) as { files: { uri: string; path: string; size: number }[] };
+    expect(listing.files).toMatchObject([{ path: "src/ü?.txt", size: 5, version: expect.any(String) }]);
+    expect(await contentOf(String(listing.files[0]?.uri))).toMatchObject({ text: "found" });
+    expect((await contentOf(`workspace://${id}/src`)).text).toBe(folder.text);
+    await tool("terminate_instance", { instance_id: id });
+    const after = (await mcp("resources/list")) as { result: { resources: { uri: string }[] } };
+    expect(after.result.resources.map(({ uri }) => uri)).not.toContain(listed?.uri);
+    expect(after.result.resources.length).toBeLessThanOrEqual(50);
+    const { result: templates } = (await mcp("resources/templates/list")) as {
+      result: { resourceTemplates: { uriTemplate: string }[] };
+    };
+    expect(templates.resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toContain(
+      "workspace://{instance_id}/{+path}",
+    );
+  });
+
+  it("that are not there, too large or nobody's say so", async () => {
+    const id = await spawn();
+    await request(`/instances/${id}/files/big.txt`, { method: "PUT", body: "x".repeat(1024 * 1024 + 1) });
+    expect(await resource(`workspace://${id}/big.txt`)).toMatchObject({
+      error: {
+        code: -32602,
+        message: expect.stringMatching(/1048577 bytes.*retrieve_instance_file/),
+        data: { error: "too_large", size: 1024 * 1024 + 1 },
+      },
+    });
+    const missing = [`${id}/none.txt`, `${newInstanceId()}/a.txt`, "nobody/a.txt", `${newInstanceId()}/`];
+    for (const uri of [...missing.map((rest) => `workspace://${rest}`), "file:///etc/passwd", "nonsense"]) {
+      expect(await resource(uri), uri).toMatchObject({ error: { code: -32602, data: { uri } } });
+    }
+    expect(await resource(`workspace://${id}/%ff`)).toMatchObject({ error: { data: { error: "invalid_input" } } });
   });
 });
 
@@ -288,18 +496,25 @@ describe("a path that is none", () => {
     const before = await files(id);
     for (const [what, path] of BAD_PATHS) {
       const context = `${what} (${JSON.stringify(path).slice(0, 60)})`;
-      for (const answer of [await write(id, path, "evil"), await read(id, path)]) {
+      const copies = [
+        await share(id, path, id, { to_path: "copy" }),
+        await share(id, "a.txt", id, { to_path: path, overwrite: true }),
+      ];
+      for (const answer of [await write(id, path, "evil"), await read(id, path), ...copies]) {
         expect(answer, context).toMatchObject({ success: false, error: "invalid_input" });
         expect(answer.message.length, context).toBeLessThan(500);
       }
       // Below /files/ the URL's own rules come first: they never lead anywhere else than to a refusal.
       const url = `/instances/${id}/files/${encodeURIComponent(path.toWellFormed())}`;
       if (path.isWellFormed() && path !== "" && path !== ".") {
-        for (const method of ["GET", "PUT", "DELETE"]) {
+        for (const method of ["GET", "HEAD", "PUT", "DELETE"]) {
           const response = await request(url, { method, ...(method === "PUT" ? { body: "evil" } : {}) });
           expect(response.status, `${method} ${context}`).toBeGreaterThanOrEqual(400);
           expect(response.status, `${method} ${context}`).toBeLessThan(500);
-          expect(await response.json()).toMatchObject({ success: false });
+          if (method !== "HEAD") expect(await response.json()).toMatchObject({ success: false });
+        }
+        for (const written of [path, encodeURIComponent(path)]) {
+          expect(await resource(`workspace://${id}/${written}`), context).toMatchObject({ error: { code: -32602 } });
         }
       }
     }
@@ -708,6 +923,100 @@ describe("the files of an instance that has ended", () => {
         }
       }
     }
+  });
+});
+
+/** A bucket whose `strike`th call of an upload in parts is the last one: made, or not made, and then the object dies. */
+function dyingBucket(strike: number, when: "before" | "after"): { bucket: R2Bucket; calls: string[] } {
+  const calls: string[] = [];
+  const dying =
+    <Args extends unknown[], Result>(name: string, work: (...args: Args) => Promise<Result>) =>
+    async (...args: Args): Promise<Result> => {
+      calls.push(name);
+      const strikes = calls.length === strike;
+      if (strikes && when === "before") throw new Error("The object dies.");
+      const result = await work(...args);
+      if (strikes) throw new Error("The object dies.");
+      return result;
+    };
+  const bucket = new Proxy(BUCKET, {
+    get: (real, name: keyof R2Bucket) => {
+      if (name === "createMultipartUpload") return dying("create", real.createMultipartUpload.bind(real));
+      if (name !== "resumeMultipartUpload") return real[name].bind(real as never);
+      return (key: string, id: string) => {
+        const upload = real.resumeMultipartUpload(key, id);
+        return {
+          uploadPart: dying("part", upload.uploadPart.bind(upload)),
+          complete: dying("complete", upload.complete.bind(upload)),
+          abort: upload.abort.bind(upload),
+        };
+      };
+    },
+  });
+  return { bucket, calls };
+}
+
+describe("a large file of an instance that has ended", () => {
+  const size = 2 * PART_BYTES + 1_000;
+  const bytes = new Uint8Array(size).map((_, i) => (i * 7) % 251);
+  /** Compared as a whole: element by element takes seconds. */
+  const isKept = async (id: string) => {
+    const object = await BUCKET.get(`${PREFIX}${id}/big.bin`);
+    return object !== null && Buffer.from(await object.arrayBuffer()).equals(bytes);
+  };
+
+  it.each(
+    ["before", "after"].flatMap((when) =>
+      [1, 2, 3, 4, 5].map((strike) => [when, strike] as ["before" | "after", number]),
+    ),
+  )("is there once, and no part twice, when its object dies %s call %i of its upload", async (when, strike) => {
+    const id = await spawn();
+    await send(id, "hello");
+    const prefix = prefixOf("claude_orchestrator", "default", id);
+    const { bucket, calls } = dyingBucket(strike, when);
+    await runInDurableObject(objectOf(id), async (_instance, { storage }) => {
+      const keep = () => {
+        const keeper = new Keeper(storage, bucket, prefix);
+        return { keeper, workspace: new Workspace(storage, LIMITS, keeper) };
+      };
+      await keep().workspace.upload("big.bin", new Blob([bytes]).stream(), {});
+      expect(await failure(keep().workspace.keep())).toMatchObject({ message: "The object dies." });
+      expect(keep().keeper.pending).toBe(true);
+      const piece = await keep().workspace.read("big.bin", { offset: PART_BYTES - 1, length: 3 });
+      expect([...piece.bytes]).toEqual([...bytes.subarray(PART_BYTES - 1, PART_BYTES + 2)]);
+      await keep().workspace.keep();
+      expect(keep().keeper.pending).toBe(false);
+      expect(storage.sql.exec("SELECT * FROM sending_file").toArray()).toEqual([]);
+    });
+    // What was under way is done again, and nothing else.
+    expect(calls).toHaveLength(6);
+    expect(await keysOf(id)).toEqual(["big.bin"]);
+    expect(await isKept(id)).toBe(true);
+  });
+
+  it("is sent anew when R2 has forgotten its parts, and leaves none behind when it is deleted", async () => {
+    const id = await spawn();
+    await send(id, "hello");
+    const prefix = prefixOf("claude_orchestrator", "default", id);
+    await runInDurableObject(objectOf(id), async (_instance, { storage }) => {
+      const workspace = (bucket: R2Bucket) => new Workspace(storage, LIMITS, new Keeper(storage, bucket, prefix));
+      const uploads = () =>
+        storage.sql.exec<{ key: string; upload_id: string }>("SELECT key, upload_id FROM sending_file").toArray();
+      await workspace(BUCKET).upload("big.bin", new Blob([bytes]).stream(), {});
+      await failure(workspace(dyingBucket(3, "before").bucket).keep());
+      for (const { key, upload_id: upload } of uploads()) await BUCKET.resumeMultipartUpload(key, upload).abort();
+      await failure(workspace(BUCKET).keep());
+      await failure(workspace(dyingBucket(3, "before").bucket).keep());
+      const [open] = uploads();
+      expect(await new Keeper(storage, BUCKET, prefix).erase()).toBe(0);
+      const upload = BUCKET.resumeMultipartUpload(open?.key ?? "", open?.upload_id ?? "");
+      expect((await failure(upload.uploadPart(1, "x"))).message).toContain("does not exist");
+      await workspace(BUCKET)
+        .keep()
+        .catch(() => undefined);
+      await workspace(BUCKET).keep();
+    });
+    expect(await isKept(id)).toBe(true);
   });
 });
 

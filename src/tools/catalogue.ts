@@ -11,6 +11,7 @@ import { listInstanceFiles } from "./list-instance-files.ts";
 import { retrieveInstanceFile } from "./retrieve-instance-file.ts";
 import { sendToInstance } from "./send-to-instance.ts";
 import { setLimits } from "./set-limits.ts";
+import { shareFile } from "./share-file.ts";
 import { spawnClaude } from "./spawn-claude.ts";
 import { terminateInstance } from "./terminate-instance.ts";
 import type { Tool } from "./tool.ts";
@@ -32,6 +33,7 @@ export const CATALOGUE: readonly Tool[] = [
   listInstanceFiles,
   retrieveInstanceFile,
   writeInstanceFile,
+  shareFile,
 ];
 
 const byName: ReadonlyMap<string, Tool> = new Map(CATALOGUE.map((tool) => [tool.name, tool]));
