@@ -108,6 +108,14 @@ const ANSWERS: Record<string, () => Promise<Json[]>> = {
     await tool("write_instance_file", { instance_id: from_instance_id, path: file.path, content: "text" });
     return [await tool("share_file", file), await tool("share_file", { ...file, overwrite: true })];
   },
+  spawn_team: async () => [
+    await tool("spawn_team", { template: "research" }),
+    await tool("spawn_team", {
+      template: "data_pipeline",
+      task_description: "Count the sheep.",
+      overrides: { max_cost: 1 },
+    }),
+  ],
   set_limits: async () => {
     const id = await spawn();
     return [

@@ -702,7 +702,7 @@ describe("what reaches no tool", () => {
     ["GET", "/tools/execute", "POST"],
     ["PUT", "/tools/execute", "POST"],
     ["POST", "/instances", "GET"],
-    ["PUT", "/instances/inst_01", "GET, DELETE"],
+    ["PUT", "/instances/inst_01", "GET, HEAD, DELETE"],
     ["GET", "/instances/inst_01/health", "POST"],
     ["DELETE", "/", "POST"],
   ])("%s %s is refused, and %s allowed", async (method, path, allowed) => {

@@ -333,7 +333,7 @@ describe("the MCP route by hand", () => {
     expect((await post("/mcp", "ping", {})).status).toBe(200);
   });
 
-  it.each(["tools/fly", "resources/list", "prompts/get"])("knows no method %s", async (method) => {
+  it.each(["tools/fly", "resources/subscribe", "prompts/get"])("knows no method %s", async (method) => {
     const response = await post("/mcp", method, {});
     expect(response.status).toBeLessThan(500);
     expect(await response.text()).toContain("-32601");

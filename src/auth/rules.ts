@@ -25,6 +25,8 @@ export const ROUTES: Readonly<Record<string, Readonly<Partial<Record<Method, Acc
   "/instances/:id/files": { GET: "read" },
   "/instances/:id/files/*": { GET: "read", PUT: "operate", DELETE: "operate" },
   "/instances/:id/workspace.zip": { GET: "read" },
+  "/templates": { GET: "read", POST: "admin" },
+  "/templates/:name": { GET: "read", DELETE: "admin" },
   "/events": { GET: "read" },
   "/tree": { GET: "read" },
   "/questions": { GET: "read" },
@@ -41,7 +43,10 @@ export const ROUTES: Readonly<Record<string, Readonly<Partial<Record<Method, Acc
 
 /** The methods that the route of this path takes; undefined where there is none. */
 export function methodsAt(path: string): Method[] | undefined {
-  const route = path.replace(/^(\/(?:instances|questions)\/)[^/]+/, "$1:id").replace(/(\/files\/).+/, "$1*");
+  const route = path
+    .replace(/^(\/(?:instances|questions)\/)[^/]+/, "$1:id")
+    .replace(/^(\/templates\/)[^/]+$/, "$1:name")
+    .replace(/(\/files\/).+/, "$1*");
   const methods = ROUTES[route];
   return methods && (Object.keys(methods) as Method[]);
 }

@@ -2,11 +2,10 @@
  * The REST door: plain routes over the same catalogue, with the same JSON as over MCP.
  */
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import type { AccessConfig } from "../auth/access.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
-import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError, unwrap } from "../errors.ts";
+import { errorBody, MadroxError, unwrap } from "../errors.ts";
 import { isInstanceId } from "../ids.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import { prometheus } from "../orchestrator/metrics.ts";
@@ -18,7 +17,8 @@ import { VERSION } from "../version.ts";
 import { type CallContext, contextOf } from "./context.ts";
 import { eventStream, PULL_MS } from "./events.ts";
 import { createFiles } from "./files.ts";
-import { MAX_BODY_BYTES } from "./mcp.ts";
+import { bodyOf, json, limited } from "./json.ts";
+import { createTemplates } from "./templates.ts";
 
 export interface RestEnv {
   Bindings: Env;
@@ -31,15 +31,6 @@ export interface RestEnv {
     principal?: Principal;
     call: CallContext;
   };
-}
-
-/** The HTTP status of an answer: 200, or what its error code stands for. */
-function statusOf(answer: ToolAnswer | ErrorBody): number {
-  return answer.success ? 200 : (ERROR_STATUS[(answer as ErrorBody).error as ErrorCode] ?? 500);
-}
-
-function json(answer: ToolAnswer | ErrorBody): Response {
-  return Response.json(answer, { status: statusOf(answer) });
 }
 
 export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv> {
@@ -170,6 +161,7 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
   });
 
   app.route("/", createFiles());
+  app.route("/", createTemplates());
 
   app.get("/tree", async (c) => {
     const { depth, terminated, ...query } = c.req.query();
@@ -222,39 +214,6 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
 /** Open questions in one answer, at most: the oldest. */
 const MAX_QUESTIONS = 500;
 
-const limited = bodyLimit({
-  maxSize: MAX_BODY_BYTES,
-  onError: () => {
-    throw new MadroxError("too_large", `The request is larger than ${MAX_BODY_BYTES} bytes.`, {
-      limit_bytes: MAX_BODY_BYTES,
-    });
-  },
-});
-
-/** The request's JSON object. Throws `unsupported_media_type` or `invalid_input`. */
-async function bodyOf(request: Request): Promise<Record<string, unknown>> {
-  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
-  if (type !== "application/json") {
-    throw new MadroxError(
-      "unsupported_media_type",
-      "The body has to be JSON: send it with Content-Type: application/json.",
-    );
-  }
-  let body: unknown;
-  try {
-    body = await request.json();
-  } catch {
-    throw new MadroxError("invalid_input", "The body is no valid JSON.");
-  }
-  if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw new MadroxError(
-      "invalid_input",
-      'The body has to be an object like {"tool": "spawn_claude", "arguments": {"name": "Ada"}}.',
-    );
-  }
-  return body as Record<string, unknown>;
-}
-
 /** A number for the schema to judge; what is none stays text, and the schema says so. */
 function wholeNumber(text: string): number | string {
   return /^\d{1,9}$/.test(text) ? Number(text) : text;
@@ -263,9 +222,4 @@ function wholeNumber(text: string): number | string {
 /** The same for true and false. */
 function flag(text: string): boolean | string {
   return text === "true" ? true : text === "false" ? false : text;
-}
-
-/** An exception of any door as the JSON of the public contract. */
-export function errorResponse(error: unknown): Response {
-  return json(errorBody(failureOf(error)));
 }

@@ -7,6 +7,7 @@ import type { Idempotency } from "../idempotency.ts";
 import type { Erased } from "../instance/api.ts";
 import type { InstanceSpec, Report, ToolDefinition } from "../instance/spec.ts";
 import type { RoleId } from "../roles/index.ts";
+import type { CoordinationType, TeamTemplate } from "../roles/teams/template.ts";
 import type { CallAsk, Funds } from "./ledger.ts";
 import type { LimitChange } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
@@ -14,6 +15,8 @@ import type { StatusRecord } from "./status.ts";
 
 export interface SpawnRequest {
   tenant: string;
+  /** Chosen by the registry unless given, which only the registry does. */
+  instance_id?: string;
   name: string;
   role: RoleId;
   /** A full model id. */
@@ -38,6 +41,22 @@ export interface SpawnReceipt {
   remaining: Record<string, number | string>;
   /** The initial prompt's message. */
   message_id: string | null;
+}
+
+/** A supervisor and its members, whose parent it becomes. */
+export interface TeamRequest {
+  supervisor: SpawnRequest;
+  members: SpawnRequest[];
+  coordination_type: CoordinationType;
+  /** The supervisor's first message, after its roster; null: it waits for one. */
+  task: string | null;
+  idempotency?: Idempotency;
+}
+
+/** Members in the order of the request. */
+export interface TeamReceipt {
+  supervisor: SpawnReceipt;
+  members: SpawnReceipt[];
 }
 
 export interface ListQuery {
@@ -202,6 +221,14 @@ export interface LimitsAnswer {
 
 export interface OrchestratorApi {
   spawn(request: SpawnRequest): Promise<Answer<SpawnReceipt>>;
+  /** Spawns a whole team in one transaction, or nothing of it. */
+  spawnTeam(request: TeamRequest): Promise<Answer<TeamReceipt>>;
+  /** The templates that were stored for this tenant, by name. */
+  templates(): Promise<TeamTemplate[]>;
+  /** `conflict` for another one of that name, `too_large`, `limit_reached`. */
+  storeTemplate(template: TeamTemplate): Promise<Answer<{ created: boolean }>>;
+  /** Returns whether there was one. Teams that were made of it stay. */
+  deleteTemplate(name: string): Promise<boolean>;
   /** What an instance copies on its first use; null when this tenant has no such instance. */
   birthOf(instanceId: string): Promise<Birth | null>;
   status(instanceId: string): Promise<StatusRecord | null>;

@@ -7,6 +7,7 @@ import { unknownInstance } from "../instance/refusals.ts";
 import type { Report } from "../instance/spec.ts";
 import { createLog, type Log } from "../log.ts";
 import { instanceOf } from "../objects.ts";
+import type { TeamTemplate } from "../roles/teams/template.ts";
 import { migrate } from "../sqlite.ts";
 import { Waiters, within } from "../waiters.ts";
 import type {
@@ -26,6 +27,8 @@ import type {
   SpawnRequest,
   Standing,
   StoredTask,
+  TeamReceipt,
+  TeamRequest,
   TerminateReceipt,
   TerminateRequest,
   TreeAnswer,
@@ -44,6 +47,7 @@ import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
 import { type StatusRecord, statusOf } from "./status.ts";
 import { cancelTask, saveTask, taskOf } from "./tasks.ts";
+import { deleteTemplate, spawnTeam, storedTemplates, storeTemplate } from "./teams.ts";
 
 /** A call that waits for money asks again after this time, if no settlement woke it before. */
 const BUDGET_RETRY_MS = 5_000;
@@ -76,29 +80,52 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async spawn(request: SpawnRequest): Promise<Answer<SpawnReceipt>> {
-    const { sql } = this.ctx.storage;
-    const rules = {
-      maxInstances: tenantLimits(sql, this.#config).maxInstances,
+    const answer = registry.spawn(this.ctx.storage, request, this.#spawnRules, this.#caps, Date.now());
+    if (answer.ok) await this.#spawned([{ request, receipt: answer.value }]);
+    return answer;
+  }
+
+  async spawnTeam(request: TeamRequest): Promise<Answer<TeamReceipt>> {
+    const answer = spawnTeam(this.ctx.storage, request, this.#spawnRules, this.#caps, Date.now());
+    if (answer.ok) {
+      const requests = [request.supervisor, ...request.members];
+      const receipts = [answer.value.supervisor, ...answer.value.members];
+      await this.#spawned(receipts.flatMap((receipt, i) => (requests[i] ? { request: requests[i], receipt } : [])));
+    }
+    return answer;
+  }
+
+  async #spawned(spawned: { request: SpawnRequest; receipt: SpawnReceipt }[]): Promise<void> {
+    // Their idle time, in case they are never used.
+    await this.#arm();
+    this.#watchers.wake();
+    for (const { request, receipt } of spawned) {
+      const { role, model } = request;
+      this.#log.info("instance.spawned", { instance_id: receipt.instance_id, role, model });
+    }
+    if (spawned.some(({ receipt }) => receipt.message_id !== null)) this.ctx.waitUntil(this.#deliver());
+  }
+
+  get #spawnRules(): registry.SpawnRules {
+    return {
+      maxInstances: tenantLimits(this.ctx.storage.sql, this.#config).maxInstances,
       maxDepth: this.#config.maxDepth,
       maxChildren: this.#config.maxChildren,
       timeoutMinutes: this.#config.instanceTimeoutMinutes,
       defaults: this.#config,
     };
-    const answer = registry.spawn(this.ctx.storage, request, rules, this.#caps, Date.now());
-    // Its idle time, in case it is never used.
-    if (answer.ok) await this.#arm();
-    if (answer.ok) {
-      this.#watchers.wake();
-      this.#log.info("instance.spawned", {
-        instance_id: answer.value.instance_id,
-        role: request.role,
-        model: request.model,
-      });
-      if (answer.value.message_id !== null) {
-        this.ctx.waitUntil(this.#deliver());
-      }
-    }
-    return answer;
+  }
+
+  async templates(): Promise<TeamTemplate[]> {
+    return storedTemplates(this.ctx.storage.sql);
+  }
+
+  async storeTemplate(template: TeamTemplate): Promise<Answer<{ created: boolean }>> {
+    return storeTemplate(this.ctx.storage, template, Date.now());
+  }
+
+  async deleteTemplate(name: string): Promise<boolean> {
+    return deleteTemplate(this.ctx.storage.sql, name);
   }
 
   async birthOf(instanceId: string): Promise<Birth | null> {

@@ -82,7 +82,7 @@ export function spawn(
         { active_instances: active, max_instances: rules.maxInstances },
       );
     }
-    const instanceId = newInstanceId(now);
+    const instanceId = request.instance_id ?? newInstanceId(now);
     const hasPrompt = request.initial_prompt !== null;
     const spec: InstanceSpec = {
       v: 1,

@@ -22,6 +22,7 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * wait_edge     Who waits for whom, so that no circle closes. `seq`: the waiter's newest event when it began.
  * question      The open questions of instances, as they reported them last; `instance.open_questions` counts them.
  * task          What a task of the MCP extension waits for; forgotten after its time.
+ * team_template The team templates that were stored for this tenant, as JSON (TeamTemplate); `v` is the version of that shape.
  * idempotency   The answers of calls that carried an idempotency key, for as long as keys are honoured.
  */
 export const ORCHESTRATOR_SCHEMA: readonly string[] = [
@@ -184,5 +185,14 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   `,
   `
   ALTER TABLE instance ADD COLUMN unhealthy TEXT;
+  `,
+  `
+  CREATE TABLE team_template (
+    name TEXT PRIMARY KEY,
+    v INTEGER NOT NULL,
+    template TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX instance_active ON instance (instance_id) WHERE active = 1;
   `,
 ];

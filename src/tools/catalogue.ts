@@ -13,6 +13,7 @@ import { sendToInstance } from "./send-to-instance.ts";
 import { setLimits } from "./set-limits.ts";
 import { shareFile } from "./share-file.ts";
 import { spawnClaude } from "./spawn-claude.ts";
+import { spawnTeam } from "./spawn-team.ts";
 import { terminateInstance } from "./terminate-instance.ts";
 import type { Tool } from "./tool.ts";
 import { wait } from "./wait.ts";
@@ -20,6 +21,7 @@ import { writeInstanceFile } from "./write-instance-file.ts";
 
 export const CATALOGUE: readonly Tool[] = [
   spawnClaude,
+  spawnTeam,
   sendToInstance,
   broadcastToChildren,
   wait,

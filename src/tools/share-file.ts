@@ -12,6 +12,8 @@ export const shareFile = defineTool({
     "Copy a file from one instance's workspace into another's, byte for byte; it works from terminated instances too. A file that is there is replaced only with overwrite, or with the expected_version that you have read.",
   annotations: ENDS,
   changes: true,
+  scope: "operate",
+  forInstances: { reach: (input) => ({ within: [input.from_instance_id, input.to_instance_id] }) },
   input: z.strictObject({
     from_instance_id: instanceId.describe("Whose file it is"),
     path: text().describe("Relative to its workspace, like src/app.ts"),

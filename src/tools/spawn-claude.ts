@@ -2,6 +2,7 @@ import * as z from "zod";
 import { ALIASES, resolveModel } from "../claude/models.ts";
 import { MadroxError, unwrap } from "../errors.ts";
 import { definitionOf, type InstanceTool, presetTools, TOOL_PRESETS, type ToolPreset } from "../instance/tool.ts";
+import type { SpawnRequest } from "../orchestrator/api.ts";
 import type { LimitChange } from "../orchestrator/limits.ts";
 import { ROLE_IDS, roleById, systemPromptOf } from "../roles/index.ts";
 import {
@@ -14,10 +15,10 @@ import {
   timeoutMinutes,
   turnMinutes,
 } from "./fields.ts";
-import { ADDS, answer, defineTool } from "./tool.ts";
+import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
 
 /** The three places in which a caller may set a limit, in the order in which they count. */
-function limitsIn(input: {
+export function limitsIn(input: {
   max_total_tokens?: number | undefined;
   max_cost?: number | undefined;
   timeout_minutes?: number | undefined;
@@ -53,7 +54,120 @@ function toolsFor(asked: ToolPreset | string[], all: readonly InstanceTool[]): I
 /** A system prompt's size in bytes, at most: it is part of every model call. */
 const MAX_SYSTEM_BYTES = 102_400;
 /** The original's default; fits a long answer, and keeps what one call can cost in bounds. */
-const DEFAULT_MAX_TOKENS = 16_000;
+export const DEFAULT_MAX_TOKENS = 16_000;
+
+const SpawnInput = z.strictObject({
+  name: prose().max(200).describe("What to call it"),
+  role: z.enum(ROLE_IDS).default("general").describe("Its speciality, which gives it a system prompt"),
+  system_prompt: text().optional().describe("Instructions added to the role's"),
+  model: z
+    .string()
+    .optional()
+    .describe(`${Object.keys(ALIASES).join(", ")}, or a full model id. Default: the server's`),
+  effort: z
+    .enum(["low", "medium", "high", "xhigh", "max"])
+    .optional()
+    .describe("How much the model thinks. Default: the model's"),
+  max_tokens: z.int().min(1).default(DEFAULT_MAX_TOKENS).describe("Output tokens of one model call, thinking included"),
+  initial_prompt: prose().optional().describe("A first message"),
+  parent_instance_id: instanceId.optional().describe("The instance that this one belongs to; it ends with it"),
+  tools: z
+    .union([z.enum(TOOL_PRESETS), z.array(z.string()).max(100)])
+    .optional()
+    .describe("none, read_only, standard, full, or a list of tool names. Default: what its role needs"),
+  require_approval: z
+    .array(z.string().max(100))
+    .max(100)
+    .default([])
+    .describe("Of its tools, those whose every call waits for leave (answer_question). Its children inherit it"),
+  workspace: z
+    .enum(["own", "parent"])
+    .optional()
+    .describe(
+      "own: files of its own; parent: it works in its parent's files. Default: own, unless the server says otherwise",
+    ),
+  ...spendingLimits,
+  timeout_minutes: timeoutMinutes,
+  resource_limits: z
+    .strictObject({ ...spendingLimits, timeout_minutes: timeoutMinutes })
+    .optional()
+    .describe("The same three in one object; what stands beside it goes before"),
+  max_turn_minutes: turnMinutes,
+  idempotency_key: idempotencyKey,
+});
+export type SpawnInput = z.output<typeof SpawnInput>;
+
+/** Everything that a spawn commits, decided. Throws `invalid_input` or `too_large`, naming the field. */
+export function spawnRequestOf(context: ToolContext, input: SpawnInput): SpawnRequest {
+  const resolved = resolveModel(input.model ?? context.defaultModel);
+  if (!resolved.ok) {
+    throw new MadroxError("invalid_input", resolved.message, {
+      field: "model",
+      reason: resolved.reason,
+      models: ALIASES,
+    });
+  }
+  const { model } = resolved;
+  if (input.effort && !model.efforts.includes(input.effort)) {
+    throw new MadroxError(
+      "invalid_input",
+      model.efforts.length === 0
+        ? `${model.id} has no effort setting. Leave effort out.`
+        : `${model.id} takes effort ${model.efforts.join(", ")}, not ${input.effort}.`,
+      { field: "effort", efforts: model.efforts },
+    );
+  }
+  if (input.max_tokens > model.maxOutput) {
+    throw new MadroxError(
+      "invalid_input",
+      `${model.id} writes at most ${model.maxOutput} tokens a call; max_tokens is ${input.max_tokens}.`,
+      {
+        field: "max_tokens",
+        maximum: model.maxOutput,
+      },
+    );
+  }
+  if (input.system_prompt)
+    assertSize(
+      "system_prompt",
+      input.system_prompt,
+      MAX_SYSTEM_BYTES,
+      "Shorten it; longer material belongs into a message.",
+    );
+  if (input.initial_prompt) assertSize("initial_prompt", input.initial_prompt);
+  if (input.workspace === "parent" && input.parent_instance_id === undefined) {
+    throw new MadroxError(
+      "invalid_input",
+      "workspace: parent needs a parent_instance_id. Name the instance whose files it shares, or leave workspace out.",
+      { field: "workspace" },
+    );
+  }
+  const shared = input.parent_instance_id !== undefined && !context.config.enableIsolation;
+  const tools = toolsFor(input.tools ?? roleById(input.role).tools, context.instanceTools);
+  const unguarded = input.require_approval.filter((name) => !tools.some((tool) => tool.name === name));
+  if (unguarded.length > 0) {
+    throw new MadroxError(
+      "invalid_input",
+      `require_approval names ${unguarded.slice(0, 5).join(", ").slice(0, 200).toWellFormed()}, which the instance would not have. Its tools: ${tools.map(({ name }) => name).join(", ") || "none"}.`,
+      { field: "require_approval", tools: tools.map(({ name }) => name) },
+    );
+  }
+  return {
+    tenant: context.principal.tenant,
+    name: input.name,
+    role: input.role,
+    model: model.id,
+    effort: input.effort ?? null,
+    max_tokens: input.max_tokens,
+    system: systemPromptOf(input.role, input.system_prompt),
+    tools: tools.map(definitionOf),
+    workspace: input.workspace ?? (shared ? "parent" : "own"),
+    parent_instance_id: input.parent_instance_id ?? null,
+    initial_prompt: input.initial_prompt ?? null,
+    limits: limitsIn(input),
+    require_approval: input.require_approval,
+  };
+}
 
 export const spawnClaude = defineTool({
   name: "spawn_claude",
@@ -63,49 +177,7 @@ export const spawnClaude = defineTool({
   annotations: ADDS,
   changes: true,
   scope: "operate",
-  input: z.strictObject({
-    name: prose().max(200).describe("What to call it"),
-    role: z.enum(ROLE_IDS).default("general").describe("Its speciality, which gives it a system prompt"),
-    system_prompt: text().optional().describe("Instructions added to the role's"),
-    model: z
-      .string()
-      .optional()
-      .describe(`${Object.keys(ALIASES).join(", ")}, or a full model id. Default: the server's`),
-    effort: z
-      .enum(["low", "medium", "high", "xhigh", "max"])
-      .optional()
-      .describe("How much the model thinks. Default: the model's"),
-    max_tokens: z
-      .int()
-      .min(1)
-      .default(DEFAULT_MAX_TOKENS)
-      .describe("Output tokens of one model call, thinking included"),
-    initial_prompt: prose().optional().describe("A first message"),
-    parent_instance_id: instanceId.optional().describe("The instance that this one belongs to; it ends with it"),
-    tools: z
-      .union([z.enum(TOOL_PRESETS), z.array(z.string()).max(100)])
-      .optional()
-      .describe("none, read_only, standard, full, or a list of tool names. Default: what its role needs"),
-    require_approval: z
-      .array(z.string().max(100))
-      .max(100)
-      .default([])
-      .describe("Of its tools, those whose every call waits for leave (answer_question). Its children inherit it"),
-    workspace: z
-      .enum(["own", "parent"])
-      .optional()
-      .describe(
-        "own: files of its own; parent: it works in its parent's files. Default: own, unless the server says otherwise",
-      ),
-    ...spendingLimits,
-    timeout_minutes: timeoutMinutes,
-    resource_limits: z
-      .strictObject({ ...spendingLimits, timeout_minutes: timeoutMinutes })
-      .optional()
-      .describe("The same three in one object; what stands beside it goes before"),
-    max_turn_minutes: turnMinutes,
-    idempotency_key: idempotencyKey,
-  }),
+  input: SpawnInput,
   output: answer({
     instance_id: z.string(),
     limits: z.looseObject({}),
@@ -125,75 +197,10 @@ export const spawnClaude = defineTool({
     // An instance's children are its own, or those of somebody below it.
     const parent = given.parent_instance_id ?? context.principal.instance ?? undefined;
     const input = { ...given, parent_instance_id: parent };
-    const resolved = resolveModel(input.model ?? context.defaultModel);
-    if (!resolved.ok) {
-      throw new MadroxError("invalid_input", resolved.message, {
-        field: "model",
-        reason: resolved.reason,
-        models: ALIASES,
-      });
-    }
-    const { model } = resolved;
-    if (input.effort && !model.efforts.includes(input.effort)) {
-      throw new MadroxError(
-        "invalid_input",
-        model.efforts.length === 0
-          ? `${model.id} has no effort setting. Leave effort out.`
-          : `${model.id} takes effort ${model.efforts.join(", ")}, not ${input.effort}.`,
-        { field: "effort", efforts: model.efforts },
-      );
-    }
-    if (input.max_tokens > model.maxOutput) {
-      throw new MadroxError(
-        "invalid_input",
-        `${model.id} writes at most ${model.maxOutput} tokens a call; max_tokens is ${input.max_tokens}.`,
-        {
-          field: "max_tokens",
-          maximum: model.maxOutput,
-        },
-      );
-    }
-    if (input.system_prompt)
-      assertSize(
-        "system_prompt",
-        input.system_prompt,
-        MAX_SYSTEM_BYTES,
-        "Shorten it; longer material belongs into a message.",
-      );
-    if (input.initial_prompt) assertSize("initial_prompt", input.initial_prompt);
-    if (input.workspace === "parent" && input.parent_instance_id === undefined) {
-      throw new MadroxError(
-        "invalid_input",
-        "workspace: parent needs a parent_instance_id. Name the instance whose files it shares, or leave workspace out.",
-        { field: "workspace" },
-      );
-    }
-    const shared = input.parent_instance_id !== undefined && !context.config.enableIsolation;
-    const tools = toolsFor(input.tools ?? roleById(input.role).tools, context.instanceTools);
-    const unguarded = input.require_approval.filter((name) => !tools.some((tool) => tool.name === name));
-    if (unguarded.length > 0) {
-      throw new MadroxError(
-        "invalid_input",
-        `require_approval names ${unguarded.slice(0, 5).join(", ").slice(0, 200).toWellFormed()}, which the instance would not have. Its tools: ${tools.map(({ name }) => name).join(", ") || "none"}.`,
-        { field: "require_approval", tools: tools.map(({ name }) => name) },
-      );
-    }
-
+    const request = spawnRequestOf(context, input);
     const receipt = unwrap(
       await context.orchestrator.spawn({
-        tenant: context.principal.tenant,
-        name: input.name,
-        role: input.role,
-        model: model.id,
-        effort: input.effort ?? null,
-        max_tokens: input.max_tokens,
-        system: systemPromptOf(input.role, input.system_prompt),
-        tools: tools.map(definitionOf),
-        workspace: input.workspace ?? (shared ? "parent" : "own"),
-        parent_instance_id: input.parent_instance_id ?? null,
-        initial_prompt: input.initial_prompt ?? null,
-        limits: limitsIn(input),
-        require_approval: input.require_approval,
+        ...request,
         ...(context.idempotency ? { idempotency: context.idempotency } : {}),
       }),
     );
@@ -205,8 +212,8 @@ export const spawnClaude = defineTool({
       instance_id: receipt.instance_id,
       name: input.name,
       role: input.role,
-      model: model.id,
-      tools: tools.map((tool) => tool.name),
+      model: request.model,
+      tools: request.tools.map((tool) => tool.name),
       limits: receipt.limits,
       remaining: receipt.remaining,
       ...(receipt.message_id ? { message_id: receipt.message_id } : {}),

@@ -1,0 +1,77 @@
+/** Team templates over REST: those that everyone has, and those that a tenant adds. */
+import { Hono } from "hono";
+import { MadroxError, unwrap } from "../errors.ts";
+import { TEAMS, teamByName } from "../roles/teams/index.ts";
+import { MAX_TEMPLATE_BYTES, summaryOf, TeamTemplate } from "../roles/teams/template.ts";
+import { teamRequestOf } from "../tools/spawn-team.ts";
+import { bodyOf, json, limited } from "./json.ts";
+import type { RestEnv } from "./rest.ts";
+
+export function createTemplates(): Hono<RestEnv> {
+  const app = new Hono<RestEnv>();
+
+  app.get("/templates", async (c) => {
+    const stored = await c.get("call").orchestrator.templates();
+    const templates = [
+      ...TEAMS.map((template) => ({ ...summaryOf(template), built_in: true })),
+      ...stored.map((template) => ({ ...summaryOf(template), built_in: false })),
+    ];
+    return json({ success: true, message: `${templates.length} templates.`, templates });
+  });
+
+  app.get("/templates/:name", async (c) => {
+    const name = c.req.param("name");
+    const stored = await c.get("call").orchestrator.templates();
+    const own = stored.find((template) => template.name === name);
+    const template = own ?? teamByName(name);
+    if (!template) throw unknown(name);
+    return json({ success: true, message: template.summary, built_in: own === undefined, template });
+  });
+
+  app.post("/templates", limited, async (c) => {
+    const template = parsed(await bodyOf(c.req.raw));
+    if (teamByName(template.name)) {
+      throw new MadroxError("conflict", `${template.name} is built in. Choose another name.`, { name: template.name });
+    }
+    // What could not be spawned is not stored.
+    teamRequestOf(c.get("call"), template, {}, undefined);
+    const { created } = unwrap(await c.get("call").orchestrator.storeTemplate(template));
+    const message = created
+      ? `Stored ${template.name}. spawn_team starts a team of it.`
+      : `${template.name} is stored already, the same.`;
+    return json({ success: true, message, created, template }, created ? 201 : 200);
+  });
+
+  app.delete("/templates/:name", async (c) => {
+    const name = c.req.param("name");
+    if (await c.get("call").orchestrator.deleteTemplate(name)) {
+      return json({ success: true, message: `Deleted ${name}. Teams that were made of it stay.`, name });
+    }
+    if (teamByName(name)) throw new MadroxError("forbidden", `${name} is built in and can't be deleted.`, { name });
+    throw unknown(name);
+  });
+
+  return app;
+}
+
+/** Throws `invalid_input`, naming the fields, for what is no template. */
+function parsed(body: Record<string, unknown>): TeamTemplate {
+  const result = TeamTemplate.safeParse(body);
+  if (result.success) return result.data;
+  const issues = result.error.issues.slice(0, 20).map((issue) => ({
+    field: issue.path.join(".").slice(0, 100).toWellFormed() || "template",
+    problem: issue.message.slice(0, 300).toWellFormed(),
+  }));
+  const said = issues.slice(0, 5).map(({ field, problem }) => `${field}: ${problem}`);
+  throw new MadroxError("invalid_input", `That is no team template. ${said.join("; ")}.`, {
+    issues,
+    limit_bytes: MAX_TEMPLATE_BYTES,
+  });
+}
+
+function unknown(name: string): MadroxError {
+  return new MadroxError(
+    "not_found",
+    `There is no team template named ${JSON.stringify(name.slice(0, 60).toWellFormed())}. GET /templates lists them.`,
+  );
+}
