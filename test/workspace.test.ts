@@ -296,6 +296,22 @@ describe("from outside", () => {
     });
   });
 
+  it("a file that is written again while it is read comes whole, as it was", async () => {
+    const id = await spawn();
+    await inObject(id, async (workspace) => {
+      await workspace.write("a.txt", bytesOf("before"), {});
+      const { body, version } = await workspace.open("a.txt", null);
+      const written = await workspace.write("a.txt", bytesOf("after"), {});
+      expect(written.version).not.toBe(version);
+      expect(await new Response(body).text()).toBe("before");
+      const large = new Uint8Array(1_500_000);
+      await workspace.write("large", large, {});
+      const old = await workspace.open("large", null);
+      await workspace.write("large", large.fill(1), {});
+      expect(await failure(new Response(old.body).arrayBuffer())).toMatchObject({ code: "conflict" });
+    });
+  });
+
   it("HEAD says of a file what GET would, without the file", async () => {
     const id = await spawn();
     const url = `/instances/${id}/files/a.txt`;

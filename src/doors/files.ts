@@ -5,10 +5,13 @@
 import { Hono } from "hono";
 import { errorBody, MadroxError } from "../errors.ts";
 import { isInstanceId } from "../ids.ts";
-import type { WorkspaceApi, Written } from "../workspace/api.ts";
+import type { FileInfo, WorkspaceApi, Written } from "../workspace/api.ts";
 import { workspaceOf } from "../workspace/remote.ts";
 import type { CallContext } from "./context.ts";
 import type { RestEnv } from "./rest.ts";
+
+/** How often a part is looked for again in a file that changes between two looks. */
+const MAX_TRIES = 5;
 
 export function createFiles(): Hono<RestEnv> {
   const app = new Hono<RestEnv>();
@@ -16,26 +19,21 @@ export function createFiles(): Hono<RestEnv> {
   app.get("/instances/:id/files/*", async (c) => {
     const files = filesOf(c.get("call"), c.req.param("id"));
     const path = pathOf(c.req.raw);
-    const { size, version, media_type, type } = await files.stat(path);
-    const headers = { ...fileHeaders(path, media_type, version), "accept-ranges": "bytes" };
-    if (type === "file" && names(c.req.header("if-none-match"), headers.etag)) {
-      return new Response(null, { status: 304, headers });
+    for (let tries = 1; ; tries++) {
+      const known = await files.stat(path);
+      const headers = fileHeaders(path, known);
+      if (known.type === "file" && names(c.req.header("if-none-match"), headers.etag)) {
+        return new Response(null, { status: 304, headers });
+      }
+      const range = wantsPart(c.req.raw, headers.etag) ? rangeOf(c.req.header("range"), known.size) : null;
+      if (range === "outside") return notSatisfiable(known.size);
+      if (c.req.method === "HEAD" && known.type === "file") return fileResponse(path, known, range, null);
+      const { body, ...file } = await files.open(path, range);
+      // A part was chosen by what the file was a moment ago; the whole file is whatever it is now.
+      if (range === null || file.version === known.version) return fileResponse(path, file, range, body);
+      await body.cancel();
+      if (tries === MAX_TRIES) throw changed(path);
     }
-    const range = wantsPart(c.req.raw, headers.etag) ? rangeOf(c.req.header("range"), size) : null;
-    if (range === "outside") return notSatisfiable(size);
-    const length = range?.length ?? size;
-    const answer = {
-      status: range ? 206 : 200,
-      headers: {
-        ...headers,
-        "content-length": String(length),
-        ...(range ? { "content-range": `bytes ${range.offset}-${range.offset + length - 1}/${size}` } : {}),
-      },
-    };
-    if (c.req.method === "HEAD" && type === "file") return new Response(null, answer);
-    const { body, ...file } = await files.open(path, range);
-    if (file.version !== version) throw changed(path);
-    return new Response(body.pipeThrough(new FixedLengthStream(length)), answer);
   });
 
   app.put("/instances/:id/files/*", async (c) => {
@@ -65,7 +63,8 @@ export function createFiles(): Hono<RestEnv> {
   app.get("/instances/:id/workspace.zip", async (c) => {
     const id = c.req.param("id");
     const files = filesOf(c.get("call"), id);
-    const { etag: _none, ...headers } = fileHeaders(`${id}.zip`, "application/zip", "");
+    const archive = { media_type: "application/zip", version: "" };
+    const { etag: _etag, "accept-ranges": _ranges, ...headers } = fileHeaders(`${id}.zip`, archive);
     if (c.req.method === "HEAD") {
       await files.stat("");
       return new Response(null, { headers });
@@ -104,6 +103,11 @@ function expectedOf(request: Request): string | undefined {
   return match.trim().replace(/^"(.*)"$/, "$1");
 }
 
+interface Range {
+  offset: number;
+  length: number;
+}
+
 /** Whether an If-None-Match names this version (RFC 9110, 13.1.2: weakly compared). */
 function names(header: string | undefined, etag: string): boolean {
   const tags = (header ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
@@ -117,7 +121,7 @@ function wantsPart(request: Request, etag: string): boolean {
 }
 
 /** One range of bytes; null for none, and for what is not understood or no range, which is ignored (RFC 9110, 14.2). */
-function rangeOf(header: string | undefined, size: number): { offset: number; length: number } | "outside" | null {
+function rangeOf(header: string | undefined, size: number): Range | "outside" | null {
   const [, from = "", to = ""] = /^bytes=\s*(\d{0,15})-(\d{0,15})\s*$/i.exec(header ?? "") ?? [];
   if (from === "" && to === "") return null;
   if (from !== "" && to !== "" && Number(to) < Number(from)) return null;
@@ -132,11 +136,28 @@ function notSatisfiable(size: number): Response {
   return Response.json(error, { status: 416, headers: { "content-range": `bytes */${size}` } });
 }
 
+function fileResponse(
+  path: string,
+  file: FileInfo,
+  range: Range | null,
+  body: ReadableStream<Uint8Array> | null,
+): Response {
+  const length = range?.length ?? file.size;
+  return new Response(body?.pipeThrough(new FixedLengthStream(length)) ?? null, {
+    status: range ? 206 : 200,
+    headers: {
+      ...fileHeaders(path, file),
+      "content-length": String(length),
+      ...(range ? { "content-range": `bytes ${range.offset}-${range.offset + length - 1}/${file.size}` } : {}),
+    },
+  });
+}
+
 function changed(path: string): MadroxError {
   return new MadroxError("conflict", `${path} was changed while it was read. Ask again.`, { path });
 }
 
-function fileHeaders(path: string, mediaType: string, version: string) {
+function fileHeaders(path: string, { media_type: mediaType, version }: Pick<FileInfo, "media_type" | "version">) {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const plain = name.replace(/[^A-Za-z0-9._-]/g, "_");
   const encoded = encodeURIComponent(name).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
@@ -147,6 +168,7 @@ function fileHeaders(path: string, mediaType: string, version: string) {
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "private, no-cache",
+    "accept-ranges": "bytes",
     etag: etagOf(version),
   };
 }

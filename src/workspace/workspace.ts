@@ -213,7 +213,9 @@ export class Workspace implements WorkspaceApi {
   ): Promise<FileInfo & { body: ReadableStream<Uint8Array> }> {
     const name = filePath(path);
     const node = this.#file(name);
-    return { ...infoOf(name, node), body: streamOf(this.#chunks(name, node, range ?? undefined)) };
+    const chunks = this.#chunks(name, node, range ?? undefined);
+    // The first piece is read at once: a file that is no larger comes whole, whoever writes to it meanwhile.
+    return { ...infoOf(name, node), body: streamOf(resumed(await chunks.next(), chunks)) };
   }
 
   async zip(): Promise<{ body: ReadableStream<Uint8Array> }> {
@@ -396,6 +398,19 @@ export class Workspace implements WorkspaceApi {
     }
     const kept = this.#kept?.read(node.inode, name, offset, length);
     return kept ?? new Uint8Array(this.#opened.provider().readRangeSync(absolute(name), offset, length));
+  }
+}
+
+async function* resumed(
+  first: IteratorResult<Uint8Array>,
+  rest: AsyncGenerator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  if (first.done) return;
+  try {
+    yield first.value;
+    yield* rest;
+  } finally {
+    await rest.return(undefined);
   }
 }
 
