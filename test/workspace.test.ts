@@ -296,7 +296,7 @@ describe("from outside", () => {
     });
   });
 
-  it("a file that is written again while it is read comes whole, as it was", async () => {
+  it("a file that is written again while it is read comes whole, alone and in an archive", async () => {
     const id = await spawn();
     await inObject(id, async (workspace) => {
       await workspace.write("a.txt", bytesOf("before"), {});
@@ -309,6 +309,16 @@ describe("from outside", () => {
       const old = await workspace.open("large", null);
       await workspace.write("large", large.fill(1), {});
       expect(await failure(new Response(old.body).arrayBuffer())).toMatchObject({ code: "conflict" });
+      await workspace.write("z/1.txt", bytesOf("old"), {});
+      await workspace.write("z/2.txt", bytesOf("gone"), {});
+      const archive = (await workspace.zip()).body.getReader();
+      const pieces = [(await archive.read()).value ?? new Uint8Array()];
+      await workspace.write("z/1.txt", bytesOf("new"), {});
+      await workspace.delete("z/2.txt", { recursive: false });
+      for (let piece = await archive.read(); !piece.done; piece = await archive.read()) pieces.push(piece.value);
+      const zipped = unzipSync(new Uint8Array(await new Blob(pieces).arrayBuffer()));
+      expect(new TextDecoder().decode(zipped["z/1.txt"])).toBe("new");
+      expect(Object.keys(zipped)).not.toContain("z/2.txt");
     });
   });
 

@@ -9,6 +9,8 @@ import { folderPath } from "./path.ts";
 export interface Tree {
   /** What is in a folder by name; `from`: only names from this one on. */
   children(inode: number, from: string): Node[];
+  /** What is at a path now. */
+  at(path: string): Node | undefined;
   chunks(path: string, node: Node): AsyncGenerator<Uint8Array>;
 }
 

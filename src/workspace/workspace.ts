@@ -267,6 +267,7 @@ export class Workspace implements WorkspaceApi {
   get #tree(): Tree {
     return {
       children: (inode, from) => childrenOf(this.#sql, inode, from),
+      at: (path) => nodeAt(this.#sql, absolute(path)),
       chunks: (path, node) => this.#chunks(path, node),
     };
   }

@@ -14,7 +14,10 @@ async function* archive(tree: Tree, root: Node): AsyncGenerator<Uint8Array> {
     if (error) throw error;
     ready.push(bytes);
   });
-  for (const { path, node } of walk(tree, "", root.inode, null)) {
+  for (const { path, node: listed } of walk(tree, "", root.inode, null)) {
+    // Others write while an archive is made: what was listed may be another version by now, or gone.
+    const node = tree.at(path);
+    if (node?.type !== listed.type) continue;
     const entry = new ZipPassThrough(node.type === "dir" ? `${path}/` : path);
     // The format knows no time before 1980.
     entry.mtime = new Date(Math.max(node.mtime, Date.UTC(1980, 0, 2)));
