@@ -9,7 +9,7 @@ import { first, type Row } from "../sqlite.ts";
 import { keyOf } from "./keys.ts";
 import { mediaTypeOf } from "./media.ts";
 import { dropBytes, hasFiles, type Node } from "./nodes.ts";
-import type { KeptBytes } from "./workspace.ts";
+import type { KeptBytes } from "./store.ts";
 
 /** Keys that R2 lists or deletes at once. */
 const PAGE = 1_000;

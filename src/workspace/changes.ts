@@ -1,0 +1,207 @@
+/**
+ * What changes a workspace. Every change is one transaction: the expected version, the quota and the idempotency key are
+ * checked in it, so that a refusal has changed nothing.
+ */
+import { MadroxError, ok, unwrap } from "../errors.ts";
+import { type Idempotency, recall, remember } from "../idempotency.ts";
+import type { ChangeOptions, Deleted, Edit, Edited, FileInfo, Written } from "./api.ts";
+import { replace } from "./edit.ts";
+import { decoded, MAX_EDIT_BYTES } from "./lines.ts";
+import { childrenOf, forget, type Node, piecesOf } from "./nodes.ts";
+import { filePath } from "./path.ts";
+import { type Growth, quotaRefusal, type WorkspaceLimits } from "./quota.ts";
+import { absolute, type FileStore, INCOMING, infoOf, otherKind } from "./store.ts";
+import { inChunks } from "./streams.ts";
+
+export class Changes {
+  readonly #store: FileStore;
+  readonly #limits: WorkspaceLimits;
+
+  constructor(store: FileStore, limits: WorkspaceLimits) {
+    this.#store = store;
+    this.#limits = limits;
+  }
+
+  async write(path: string, bytes: Uint8Array, options: ChangeOptions): Promise<Written> {
+    const name = filePath(path);
+    return this.#change(options.idempotency, () => this.#place(name, bytes, options));
+  }
+
+  async upload(path: string, body: ReadableStream<Uint8Array>, options: ChangeOptions): Promise<Written> {
+    const name = filePath(path);
+    const known = recall<Written>(this.#store.sql, options.idempotency);
+    if (known) {
+      await body.cancel();
+      return unwrap(known);
+    }
+    // Said before a large body is taken in, and again when it has come.
+    this.#target(name, options);
+    const fits = (size: number, staged: number) => {
+      const { bytes, files } = this.#store.held;
+      const before = this.#store.at(name);
+      const growth = { path: name, size, bytes: size - (before?.size ?? 0), files: before ? 0 : 1 };
+      // What is staged counts already, and takes the place of what it replaces.
+      this.#admit(growth, { bytes: bytes - staged, files: files - 1 });
+    };
+    const staged = `${INCOMING}/${crypto.randomUUID()}`;
+    this.#store.provider.createFileSync(staged);
+    this.#store.recount();
+    let size = 0;
+    try {
+      for await (const chunk of inChunks(body)) {
+        fits(size + chunk.byteLength, size);
+        this.#store.provider.writeRangeSync(staged, chunk, size);
+        size += chunk.byteLength;
+        this.#store.recount();
+      }
+      return this.#change(options.idempotency, () => {
+        const before = this.#target(name, options);
+        fits(size, size);
+        this.#makeParents(name);
+        const replaced = before ? piecesOf(this.#store.sql, before.inode) : [];
+        this.#store.provider.renameSync(staged, absolute(name));
+        forget(this.#store.sql, replaced);
+        this.#store.recount();
+        return { ...infoOf(name, this.#store.existing(name)), created: !before };
+      });
+    } finally {
+      this.#store.discard(staged);
+    }
+  }
+
+  async edit(path: string, edit: Edit, options: ChangeOptions): Promise<Edited> {
+    const name = filePath(path);
+    return this.#change(options.idempotency, () => {
+      const node = this.#store.file(name);
+      assertVersion(name, node, options);
+      if (node.size > MAX_EDIT_BYTES) {
+        throw new MadroxError(
+          "too_large",
+          `${name} has ${node.size} bytes, and at most ${MAX_EDIT_BYTES} can be edited in place. Write it anew, or split it.`,
+          { size: node.size, limit_bytes: MAX_EDIT_BYTES },
+        );
+      }
+      const text = decoded(name, this.#store.provider.readRangeSync(absolute(name), 0, node.size));
+      const replaced = unwrap(replace(text, edit, name));
+      const written = this.#place(name, new TextEncoder().encode(replaced.text), options);
+      const { created: _never, ...info } = written;
+      return { ...info, replacements: replaced.replacements, line: replaced.line };
+    });
+  }
+
+  async move(from: string, to: string, options: ChangeOptions & { overwrite: boolean }): Promise<FileInfo> {
+    const source = filePath(from);
+    const target = filePath(to);
+    return this.#change(options.idempotency, () => {
+      const node = this.#store.existing(source);
+      assertVersion(source, node, options);
+      if (source === target) return infoOf(target, node);
+      if (`${target}/`.startsWith(`${source}/`)) {
+        throw new MadroxError("conflict", `${source} can't be moved into itself.`, { path: source });
+      }
+      const there = this.#store.at(target);
+      if (there && (there.type === "dir" || node.type === "dir" || !options.overwrite)) {
+        const advice = there.type === "file" && node.type === "file" ? "Set overwrite, or choose" : "Choose";
+        throw new MadroxError("conflict", `${target} exists. ${advice} another path.`, { path: target });
+      }
+      this.#makeParents(target);
+      const replaced = there ? piecesOf(this.#store.sql, there.inode) : [];
+      this.#store.provider.renameSync(absolute(source), absolute(target));
+      forget(this.#store.sql, replaced);
+      this.#store.recount();
+      return infoOf(target, this.#store.existing(target));
+    });
+  }
+
+  async delete(path: string, options: ChangeOptions & { recursive: boolean }): Promise<Deleted> {
+    const name = filePath(path);
+    return this.#change(options.idempotency, () => {
+      const node = this.#store.existing(name);
+      assertVersion(name, node, options);
+      if (node.type === "dir" && !options.recursive && childrenOf(this.#store.sql, node.inode).length > 0) {
+        throw new MadroxError("conflict", `${name} is a folder with files in it. Set recursive to delete them all.`, {
+          path: name,
+        });
+      }
+      return this.#store.remove(absolute(name), node);
+    });
+  }
+
+  /** One transaction with the idempotency key in it. After an unforeseen failure the library's caches are dropped too. */
+  #change<T extends object>(idempotency: Idempotency | undefined, work: () => T): T {
+    // The tables are made outside of it: what it undoes must not be them.
+    this.#store.open();
+    try {
+      return this.#store.storage.transactionSync(() => {
+        const known = recall<T>(this.#store.sql, idempotency);
+        if (known) return unwrap(known);
+        return unwrap(remember(this.#store.sql, idempotency, ok(work()), Date.now()));
+      });
+    } catch (error) {
+      this.#store.recount();
+      if (!(error instanceof MadroxError)) this.#store.reopen();
+      throw error;
+    }
+  }
+
+  /** Call inside a change. */
+  #place(name: string, bytes: Uint8Array, options: ChangeOptions): Written {
+    const before = this.#target(name, options);
+    const growth = {
+      path: name,
+      size: bytes.byteLength,
+      bytes: bytes.byteLength - (before?.size ?? 0),
+      files: (before ? 0 : 1) + this.#missingParents(name).length,
+    };
+    this.#admit(growth);
+    const { bytes: heldBytes, files: heldFiles } = this.#store.held;
+    const replaced = before ? piecesOf(this.#store.sql, before.inode) : [];
+    this.#makeParents(name);
+    this.#store.provider.writeFileSync(absolute(name), bytes as Buffer);
+    forget(this.#store.sql, replaced);
+    this.#store.recount({ bytes: heldBytes + growth.bytes, files: heldFiles + growth.files });
+    return { ...infoOf(name, this.#store.existing(name)), created: !before };
+  }
+
+  /** The file that a change would replace. Throws when that is a folder, or not the version that was expected. */
+  #target(name: string, options: ChangeOptions): Node | undefined {
+    const node = this.#store.at(name);
+    if (node && node.type !== "file") throw otherKind(name, "a folder, not a file");
+    assertVersion(name, node, options);
+    return node;
+  }
+
+  #missingParents(name: string): string[] {
+    const segments = name.split("/").slice(0, -1);
+    const parents = segments.map((_segment, i) => segments.slice(0, i + 1).join("/"));
+    return parents.filter((parent) => {
+      const node = this.#store.at(parent);
+      if (node && node.type !== "dir") throw otherKind(parent, "a file, so nothing can be in it");
+      return !node;
+    });
+  }
+
+  #makeParents(name: string): void {
+    const missing = this.#missingParents(name);
+    this.#admit({ path: name, size: 0, bytes: 0, files: missing.length });
+    for (const parent of missing) this.#store.provider.mkdirSync(absolute(parent));
+  }
+
+  #admit(growth: Growth, held = this.#store.held): void {
+    const refusal = quotaRefusal(this.#limits, held, growth);
+    if (refusal) throw new MadroxError(refusal.code, refusal.message, refusal.details);
+  }
+}
+
+/** Throws `conflict`, with the version that is there, unless it is the expected one. */
+function assertVersion(path: string, node: Node | undefined, { expected }: ChangeOptions): void {
+  const actual = node ? String(node.rev) : "new";
+  if (expected === undefined || expected === actual) return;
+  const found = node ? `is at version ${actual}` : "does not exist";
+  const wanted = expected === "new" ? "a new file" : `version ${expected}`;
+  throw new MadroxError(
+    "conflict",
+    `${path} ${found}, not ${wanted}: somebody changed it. Read it again, and make your change to what is there now.`,
+    { path, version: node ? actual : null, expected_version: expected },
+  );
+}
