@@ -5,6 +5,7 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { Buffer } from "node:buffer";
+import { Workspace as Computer } from "@cloudflare/computer";
 import { unzipSync } from "fflate";
 import { beforeEach, describe, expect, it } from "vitest";
 import { newInstanceId } from "../src/ids.ts";
@@ -23,6 +24,13 @@ beforeEach(() => scriptModel(() => undefined));
 const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 const LIMITS: WorkspaceLimits = { bytes: 200 * 1024 * 1024, files: 10_000, fileBytes: 60 * 1024 * 1024 };
+
+const BUCKET = env.FILES ?? expect.fail("The tests have a bucket.");
+const PREFIX = "claude_orchestrator/default/";
+const keysOf = async (id: string) => {
+  const { objects } = await BUCKET.list({ prefix: `${PREFIX}${id}/` });
+  return objects.map(({ key }) => key.slice(PREFIX.length + id.length + 1)).sort();
+};
 
 interface File {
   path: string;
@@ -545,16 +553,58 @@ describe("a path that is none", () => {
       }
     }
     const paths = BAD_PATHS.map(([, path]) => path).filter((path) => path.isWellFormed());
-    const results = await use(
-      id,
+    // A folder may be named with a slash at the end, and the workspace itself by nothing or a dot.
+    const folders = paths.filter((path) => !["", "."].includes(path));
+    const calls = [
       ...paths.flatMap((path) => [
         { name: "write_file", input: { path, content: "evil" } },
+        { name: "read_file", input: { path } },
+        { name: "edit_file", input: { path, old_text: "safe", new_text: "evil" } },
         { name: "move_file", input: { from: "a.txt", to: path } },
+        { name: "move_file", input: { from: path, to: "b.txt" } },
         { name: "delete_file", input: { path, recursive: true } },
       ]),
-    );
-    for (const result of results) expect(result).toMatchObject({ isError: true });
+      ...folders.flatMap((folder) => [
+        { name: "list_files", input: { folder } },
+        { name: "find_files", input: { folder, pattern: "*" } },
+        { name: "search_files", input: { folder, pattern: "safe" } },
+      ]),
+    ];
+    const batch = 100;
+    for (let i = 0; i < calls.length; i += batch) {
+      for (const result of await use(id, ...calls.slice(i, i + batch))) expect(result).toMatchObject({ isError: true });
+    }
+    for (const path of folders) {
+      expect(await tool("list_instance_files", { instance_id: id, path }), path).toMatchObject({ success: false });
+    }
     expect(await files(id)).toEqual(before);
+    expect(await keysOf(id)).toEqual([]);
+  });
+
+  it("is a symbolic link: nothing follows it, and nothing goes through it", async () => {
+    const id = await spawn();
+    await write(id, "real/a.txt", "safe");
+    await runInDurableObject(objectOf(id), (_instance, { storage }) => {
+      const provider = new Computer({ storage }).provider();
+      provider.symlinkSync("/workspace/real/a.txt", "/workspace/file");
+      provider.symlinkSync("/workspace/real", "/workspace/folder");
+      provider.symlinkSync("/", "/workspace/root");
+    });
+    await evictDurableObject(objectOf(id));
+    for (const path of ["file", "folder", "folder/a.txt", "root/incoming", "root/workspace/real/a.txt"]) {
+      expect(await read(id, path), path).toMatchObject({ success: false });
+      expect(await write(id, path, "evil"), path).toMatchObject({ success: false });
+      expect(await share(id, path, id, { to_path: "copy" }), path).toMatchObject({ success: false });
+      expect(await resource(`workspace://${id}/${path}`), path).toMatchObject({ error: { code: -32602 } });
+      for (const method of ["PUT", "DELETE"]) {
+        const response = await request(`/instances/${id}/files/${path}`, { method, body: "evil" });
+        expect(((await response.json()) as Json).success, `${method} ${path}`).toBe(false);
+      }
+    }
+    expect((await files(id)).map((file) => file.path)).toEqual(["real/a.txt"]);
+    expect((await read(id, "real/a.txt")).content).toBe("safe");
+    const zip = await request(`/instances/${id}/workspace.zip`);
+    expect(Object.keys(unzipSync(new Uint8Array(await zip.arrayBuffer())))).toEqual(["real/", "real/a.txt"]);
   });
 
   it("names a folder to look in: the same, but the workspace itself may be named", async () => {
@@ -857,12 +907,6 @@ describe("a workspace that is shared", () => {
   });
 });
 
-const BUCKET = env.FILES ?? expect.fail("The tests have a bucket.");
-const PREFIX = "claude_orchestrator/default/";
-const keysOf = async (id: string) => {
-  const { objects } = await BUCKET.list({ prefix: `${PREFIX}${id}/` });
-  return objects.map(({ key }) => key.slice(PREFIX.length + id.length + 1)).sort();
-};
 const terminate = (id: string) => tool("terminate_instance", { instance_id: id });
 
 describe("the files of an instance that has ended", () => {

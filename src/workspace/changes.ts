@@ -30,12 +30,11 @@ export class Changes {
   async upload(path: string, body: ReadableStream<Uint8Array>, options: ChangeOptions): Promise<Written> {
     const name = filePath(path);
     const known = recall<Written>(this.#store.sql, options.idempotency);
+    // A taken target is told only when the body has come: a client that is still sending does not hear an answer.
     if (known) {
       await body.cancel();
       return unwrap(known);
     }
-    // Said before a large body is taken in, and again when it has come.
-    this.#target(name, options);
     const fits = (size: number, staged: number) => {
       const { bytes, files } = this.#store.held;
       const before = this.#store.at(name);
