@@ -280,6 +280,8 @@ describe("another tenant's ids", () => {
       ["list_instance_files", { instance_id: mine }],
       ["retrieve_instance_file", { instance_id: mine, path: "a.txt" }],
       ["write_instance_file", { instance_id: mine, path: "a.txt", content: "x" }],
+      ["share_file", { from_instance_id: mine, path: "a.txt", to_instance_id: mine, to_path: "b.txt" }],
+      ["spawn_team", { template: "research", parent_instance_id: mine }],
     ];
     // A new tool has to be tried here too.
     expect(new Set(calls.map(([name]) => name))).toEqual(new Set(CATALOGUE.map(({ name }) => name)));
