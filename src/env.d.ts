@@ -1,3 +1,4 @@
+import type { Job } from "./coordination/job.ts";
 import type { Instance } from "./instance/instance.ts";
 import type { Orchestrator } from "./orchestrator/orchestrator.ts";
 
@@ -5,6 +6,7 @@ import type { Orchestrator } from "./orchestrator/orchestrator.ts";
 interface Bindings {
   ORCHESTRATOR: DurableObjectNamespace<Orchestrator>;
   INSTANCE: DurableObjectNamespace<Instance>;
+  JOB: DurableObjectNamespace<Job>;
   /** Where files are kept when their instance has ended. Without it they stay in its object. */
   FILES?: R2Bucket;
   /** Clients, grants and tokens of OAuth. Used only where there are access keys. */
@@ -47,7 +49,7 @@ declare global {
     interface Env extends Bindings {}
     interface GlobalProps {
       mainModule: typeof import("./worker.ts");
-      durableNamespaces: "Orchestrator" | "Instance";
+      durableNamespaces: "Orchestrator" | "Instance" | "Job";
     }
   }
 }

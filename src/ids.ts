@@ -4,6 +4,7 @@
  *   inst_<ULID>          an instance
  *   msg_<ULID>_<n>       message n of the instance with that ULID
  *   q_<ULID>_<n>         question n of the instance with that ULID
+ *   job_<ULID>           a coordinated task
  *
  * A ULID sorts by its time of making and carries 80 random bits, so ids can't be guessed and pages of them keep
  * their order. Within one isolate ids of the same millisecond still ascend.
@@ -13,6 +14,7 @@ const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"; // Crockford's base 32, as 
 const ULID = "[0-9A-HJKMNP-TV-Z]{26}";
 const INSTANCE_ID = new RegExp(`^inst_${ULID}$`);
 const QUESTION_ID = new RegExp(`^q_(${ULID})_(\\d{1,12})$`);
+const JOB_ID = new RegExp(`^job_${ULID}$`);
 const MESSAGE_ID = new RegExp(`^msg_(${ULID})_(\\d{1,12})$`);
 
 let lastTime = 0;
@@ -60,6 +62,14 @@ export function newInstanceId(now?: number): string {
 
 export function isInstanceId(text: string): boolean {
   return INSTANCE_ID.test(text);
+}
+
+export function newJobId(now?: number): string {
+  return `job_${ulid(now)}`;
+}
+
+export function isJobId(text: string): boolean {
+  return JOB_ID.test(text);
 }
 
 /** The id of message `n` (from 0; 0 is the initial prompt) of an instance. */

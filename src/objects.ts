@@ -2,6 +2,8 @@
  * The Durable Objects by what they are called: an Orchestrator by its tenant, an instance by tenant and id, so that an
  * id of another tenant names an object that does not exist. The one place that casts RPC stubs to their interfaces.
  */
+import type { JobApi } from "./coordination/api.ts";
+import { isJobId } from "./ids.ts";
 import type { InstanceApi } from "./instance/api.ts";
 import type { Watcher } from "./instance/watch.ts";
 import type { OrchestratorApi } from "./orchestrator/api.ts";
@@ -14,15 +16,25 @@ export function instanceOf(env: Env, tenant: string, instanceId: string): Instan
   return env.INSTANCE.getByName(`${tenant}/${instanceId}`) as unknown as InstanceApi;
 }
 
-/** Whoever waits for a message: an instance so far. */
+export function jobOf(env: Env, tenant: string, jobId: string): JobApi {
+  return env.JOB.getByName(`${tenant}/${jobId}`) as unknown as JobApi;
+}
+
+/** Whoever waits for a message or a job: an instance or a job. */
 export function watcherOf(env: Env, tenant: string, id: string): Watcher {
+  if (isJobId(id)) return jobOf(env, tenant, id);
   return env.INSTANCE.getByName(`${tenant}/${id}`) as unknown as Watcher;
 }
 
 /** Tenant and id of an instance's object from the object's name. Throws when the object was not made by `instanceOf`. */
 export function instanceNameOf(name: string | undefined): { tenant: string; instanceId: string } {
+  const { tenant, id } = nameOf(name);
+  return { tenant, instanceId: id };
+}
+
+/** Tenant and id of an instance's or a job's object from the object's name. Throws when it was reached by another name. */
+export function nameOf(name: string | undefined): { tenant: string; id: string } {
   const slash = name?.lastIndexOf("/") ?? -1;
-  if (name === undefined || slash < 1)
-    throw new Error("An instance's object is reached by the name <tenant>/<instance_id>.");
-  return { tenant: name.slice(0, slash), instanceId: name.slice(slash + 1) };
+  if (name === undefined || slash < 1) throw new Error("This object is reached by the name <tenant>/<id>.");
+  return { tenant: name.slice(0, slash), id: name.slice(slash + 1) };
 }

@@ -7,6 +7,7 @@ import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { instanceOf } from "../src/objects.ts";
 import { ranTools } from "./entry/tools.ts";
+import { watchCommits } from "./support/commits.ts";
 import { output, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "./support/model.ts";
 
@@ -47,84 +48,6 @@ afterAll(() => {
   vi.mocked(Date.now).mockRestore();
   scriptModel(() => undefined);
 });
-
-const WRITES = /^\s*(INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER)/i;
-
-interface Trap {
-  /** Commits so far. */
-  commits: number;
-  sprung: boolean;
-}
-
-/**
- * Watches an object's commits: transactions, single writes and alarms. After the `deadly` one nothing is written any more
- * but what the same stretch of JavaScript still writes, which storage commits together with it. That is where a process
- * may die; to make it die is left to the caller.
- */
-async function watchCommits(
-  stub: ReturnType<typeof objectOf> | ReturnType<typeof orchestrator>,
-  deadly = Number.POSITIVE_INFINITY,
-): Promise<Trap> {
-  const trap: Trap = { commits: 0, sprung: false };
-  let dead = false;
-  let depth = 0;
-  const committed = () => {
-    trap.commits += 1;
-    if (trap.commits !== deadly) return;
-    let hops = 50;
-    const hop = () => {
-      hops -= 1;
-      if (hops > 0) queueMicrotask(hop);
-      else {
-        dead = true;
-        trap.sprung = true;
-      }
-    };
-    hop();
-  };
-  const alive = () => {
-    if (dead) throw new Error("this object is dead");
-  };
-  await runInDurableObject(stub as ReturnType<typeof objectOf>, (_object, { storage }) => {
-    const { sql } = storage;
-    const real = {
-      transaction: storage.transactionSync.bind(storage),
-      exec: sql.exec.bind(sql),
-      setAlarm: storage.setAlarm.bind(storage),
-      deleteAlarm: storage.deleteAlarm.bind(storage),
-    };
-    storage.transactionSync = <T>(work: () => T): T => {
-      alive();
-      depth += 1;
-      try {
-        return real.transaction(work);
-      } finally {
-        depth -= 1;
-        committed();
-      }
-    };
-    sql.exec = ((query: string, ...values: SqlStorageValue[]) => {
-      const writes = depth === 0 && WRITES.test(query);
-      if (writes) alive();
-      const cursor = real.exec(query, ...values);
-      if (writes) committed();
-      return cursor;
-    }) as typeof sql.exec;
-    storage.setAlarm = async (time) => {
-      alive();
-      const set = real.setAlarm(time);
-      committed();
-      await set;
-    };
-    storage.deleteAlarm = async () => {
-      alive();
-      const deleted = real.deleteAlarm();
-      committed();
-      await deleted;
-    };
-  });
-  return trap;
-}
 
 interface Rows {
   transcript: { role: string; blocks: Record<string, unknown>[] }[];

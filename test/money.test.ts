@@ -5,6 +5,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
+import { newJobId } from "../src/ids.ts";
 import { type Ask, boundOf, FLOOR_TOKENS, judge, type Purse } from "../src/orchestrator/budget.ts";
 import * as ledger from "../src/orchestrator/ledger.ts";
 import { changeLimits, limitsOf, TENANT } from "../src/orchestrator/limits.ts";
@@ -91,12 +92,17 @@ describe("the verdict on a call", () => {
 
 type Step =
   | { do: "spawn"; parent: number; maxCost: number | null; maxTokens: number | null }
-  | { do: "reserve"; who: number; prompt: number; max: number; model: number }
+  | { do: "reserve"; who: number; prompt: number; max: number; model: number; job: number }
   | { do: "end"; who: number; how: "settled" | "unsettled" | "release"; share: number }
   | { do: "crash"; who: number }
   | { do: "raise"; who: number; by: number };
 
 const MODELS = ["claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5"];
+/** Coordinated tasks that calls are made for, with their caps in USD; a call with another number is made for none. */
+const JOBS = [
+  { id: newJobId(), maxCost: 0.05 },
+  { id: newJobId(), maxCost: 0.15 },
+];
 const CAPS = { tenantNano: 400_000_000, ownTokens: 60_000 };
 const RULES = {
   maxInstances: 1_000,
@@ -119,6 +125,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     prompt: fc.oneof(fc.nat(8_000), fc.integer({ min: 90_000, max: 120_000 })),
     max: fc.integer({ min: 1, max: 16_000 }),
     model: fc.nat(2),
+    job: fc.nat(3),
   }),
   fc.record({
     do: fc.constant("end" as const),
@@ -143,6 +150,10 @@ describe("the ledger", () => {
         for (const table of ["instance", "limits", "balance", "reservation", "ledger", "event", "outbox"])
           sql.exec(`DELETE FROM ${table}`);
         sql.exec("INSERT INTO balance (scope) VALUES ('tenant')");
+        for (const { id, maxCost } of JOBS) {
+          ledger.openBalance(sql, id);
+          changeLimits(sql, id, { max_cost: maxCost });
+        }
         sql.exec("UPDATE tenant SET total_instances = 0, active_instances = 0, bound_violations = 0");
         const ids: string[] = [];
         const attempts = new Map<string, number>();
@@ -175,6 +186,7 @@ describe("the ledger", () => {
                 promptTokens: next.prompt,
                 maxTokens: next.max,
                 at: now,
+                job: JOBS[next.job]?.id ?? null,
               };
               const leave = ledger.reserve(storage, who, wanted, CAPS);
               if (leave.kind !== "granted") break;
@@ -245,10 +257,16 @@ function check(sql: SqlStorage): void {
       .toArray()
       .map((row) => [row.instance_id, JSON.parse(row.path) as string[]]),
   );
-  for (const entry of sql.exec<{ instance_id: string; kind: string; reserved_nano: number; settled_nano: number }>(
-    "SELECT * FROM ledger",
-  )) {
-    for (const scope of [TENANT, ...(paths.get(entry.instance_id) ?? []), entry.instance_id]) {
+  interface Entry extends Record<string, SqlStorageValue> {
+    instance_id: string;
+    kind: string;
+    reserved_nano: number;
+    settled_nano: number;
+    job: string | null;
+  }
+  for (const entry of sql.exec<Entry>("SELECT * FROM ledger")) {
+    const ancestors = paths.get(entry.instance_id) ?? [];
+    for (const scope of [TENANT, ...ancestors, entry.instance_id, ...(entry.job === null ? [] : [entry.job])]) {
       const sum = sums.get(scope) ?? { settled: 0, unsettled: 0, reserved: 0 };
       sum.reserved += entry.kind === "reserve" ? entry.reserved_nano : -entry.reserved_nano;
       sum.settled += entry.settled_nano;

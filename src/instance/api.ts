@@ -65,6 +65,8 @@ export interface MessageView {
   waiting_for?: { reason: string; until: string | null };
   /** A cap holds the turn up: which, and what is left. Raising it makes the turn go on. */
   paused?: Failure;
+  /** USD: what its turn has cost so far, once it has begun. */
+  cost?: number;
   /** What the instance has spent, and what is left for it. */
   funds?: Funds;
   response?: MessageResponse;

@@ -9,6 +9,7 @@ import type { Reply } from "../claude/reply.ts";
 import { requestOf } from "../claude/request.ts";
 import type { Config } from "../config.ts";
 import type { Failure } from "../errors.ts";
+import { isJobId } from "../ids.ts";
 import { describe, type Log } from "../log.ts";
 import type { Admission, CallOutcome } from "../orchestrator/api.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";
@@ -270,7 +271,9 @@ export class Engine {
         return null;
       }
       if (!admission.granted && admission.until === null) {
-        pause(store, turn, admission.error, now());
+        // A job's cap is never raised: there is nothing to wait for.
+        if (isJobId(String(admission.error.details?.scope))) turns.abandon(store, "failed", admission.error, now());
+        else pause(store, turn, admission.error, now());
         await committed();
         return null;
       }

@@ -195,6 +195,7 @@ export function viewOf(sql: SqlStorage, transcript: Transcript, instanceId: stri
       until: isoOrNull(row.not_before ?? parkedUntil(sql, row.turn_n ?? row.n)),
     };
   }
+  if (row.cost_nano !== null) view.cost = row.cost_nano / NANO_PER_USD;
   if (row.paused) view.paused = JSON.parse(row.paused) as Failure;
   if (row.error) view.error = JSON.parse(row.error) as Failure;
   if (row.state === "completed") view.response = responseOf(sql, transcript, row, view.message_id);

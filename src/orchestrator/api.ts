@@ -2,12 +2,15 @@
  * What an Orchestrator can be asked, by the tools and by the instances of its tenant.
  */
 import type { Effort } from "../claude/models.ts";
+import type { JobSpec } from "../coordination/api.ts";
+import type { JobReport } from "../coordination/record.ts";
 import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
 import type { Erased } from "../instance/api.ts";
 import type { InstanceSpec, Report, ToolDefinition } from "../instance/spec.ts";
 import type { RoleId } from "../roles/index.ts";
 import type { CoordinationType, TeamTemplate } from "../roles/teams/template.ts";
+import type { CoordinateRequest, JobPage, JobQuery, JobReceipt, JobRecord } from "./jobs.ts";
 import type { CallAsk, Funds } from "./ledger.ts";
 import type { LimitChange } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
@@ -249,6 +252,14 @@ export interface OrchestratorApi {
   expire(instanceId: string): Promise<{ expired: true } | { expired: false; again: number }>;
   /** Changes limits of an instance or (null) the tenant, and lets go on what was paused by them. */
   setLimits(instanceId: string | null, change: LimitChange, idempotency?: Idempotency): Promise<Answer<LimitsAnswer>>;
+  /** Commits a coordinated task; from then on it runs. Refusals as in jobs.ts. */
+  coordinate(request: CoordinateRequest): Promise<Answer<JobReceipt>>;
+  /** What a job copies on its first use; null when this tenant has no such job. */
+  jobBirth(jobId: string): Promise<JobSpec | null>;
+  job(jobId: string): Promise<JobRecord | null>;
+  jobs(query: JobQuery): Promise<JobPage>;
+  /** Whenever a job has something to tell. */
+  reportJob(report: JobReport): Promise<void>;
   metrics(): Promise<Metrics>;
   /** What other instances are to an instance. `not_found`. */
   kin(instanceId: string, others: readonly string[]): Promise<Answer<Kin>>;

@@ -10,7 +10,7 @@ export const FLOOR_TOKENS = 1_024;
 
 /** One scope's cap and balance, in nano-USD or in fresh tokens. */
 export interface Purse {
-  /** `tenant`, or the id of the instance whose subtree it is; with `what`, the name under which a refusal speaks of it. */
+  /** `tenant`, the id of the instance whose subtree it is, or of the job that the call is made for; with `what`, the name under which a refusal speaks of it. */
   scope: string;
   what: "cost" | "tokens";
   cap: number;

@@ -2,6 +2,7 @@
  * Who belongs to whom: questions about the tree of instances.
  */
 import { type Answer, err, ok } from "../errors.ts";
+import { isJobId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
@@ -16,7 +17,7 @@ const LOOK_AGAIN_MS = 60_000;
 
 /**
  * When the idle time of an instance is over, in ms since the epoch: counted from the last activity of its whole subtree, and
- * never while anyone in it is at work. Null when it is terminated.
+ * never while anyone in it is at work, or a job will still ask it. Null when it is terminated.
  */
 export function idleDeadline(sql: SqlStorage, instanceId: string, timeoutMs: number, now: number): number | null {
   const row = first<{ active: number }>(sql, "SELECT active FROM instance WHERE instance_id = ?", instanceId);
@@ -28,7 +29,18 @@ export function idleDeadline(sql: SqlStorage, instanceId: string, timeoutMs: num
       instanceId,
     )
     .one();
-  return busy > 0 ? now + LOOK_AGAIN_MS : last + timeoutMs;
+  return busy > 0 || isInOpenJob(sql, instanceId) ? now + LOOK_AGAIN_MS : last + timeoutMs;
+}
+
+/** Whether anybody in the subtree of an instance belongs to a job that is not over. */
+function isInOpenJob(sql: SqlStorage, instanceId: string): boolean {
+  const found = first(
+    sql,
+    `${TREE} SELECT 1 AS one FROM job WHERE state IN ('queued', 'running') AND (coordinator_id IN (SELECT id FROM tree)
+       OR EXISTS (SELECT 1 FROM json_each(participants) WHERE value IN (SELECT id FROM tree))) LIMIT 1`,
+    instanceId,
+  );
+  return found !== undefined;
 }
 
 /** Paused instances in the subtree of an instance, or (null) of the tenant. */
@@ -61,20 +73,37 @@ interface KinRow extends Row {
   path: string;
 }
 
-/** What others are to an instance. An id that names nobody, and anybody outside the family, is `stranger`. */
+/**
+ * What others are to an instance; a job is what its creator is. An id that names nobody, and anybody outside the family, is
+ * `stranger`.
+ */
 export function kinOf(sql: SqlStorage, instanceId: string, others: readonly string[]): Answer<Kin> {
   const wanted = [...new Set([instanceId, ...others])];
+  const creators = creatorsOf(sql, wanted);
   const rows = sql
     .exec<KinRow>(
       "SELECT instance_id, name, parent_id, path FROM instance WHERE instance_id IN (SELECT value FROM json_each(?))",
-      JSON.stringify(wanted),
+      JSON.stringify([...wanted, ...creators.values()]),
     )
     .toArray();
   const self = rows.find((row) => row.instance_id === instanceId);
   if (!self) return unknownInstance(instanceId);
   const known = new Map(rows.map((row) => [row.instance_id, row]));
-  const kinships = wanted.map((id): [string, Kinship] => [id, kinship(self, known.get(id))]);
+  const kinships = wanted.map((id): [string, Kinship] => [id, kinship(self, known.get(creators.get(id) ?? id))]);
   return ok({ name: self.name, parent_id: self.parent_id, kinships: Object.fromEntries(kinships) });
+}
+
+/** The instances that started the jobs among some ids, by job. */
+function creatorsOf(sql: SqlStorage, ids: readonly string[]): ReadonlyMap<string, string> {
+  const jobs = ids.filter((id) => isJobId(id));
+  if (jobs.length === 0) return new Map();
+  const rows = sql
+    .exec<{ job_id: string; creator: string }>(
+      "SELECT job_id, creator FROM job WHERE creator IS NOT NULL AND job_id IN (SELECT value FROM json_each(?))",
+      JSON.stringify(jobs),
+    )
+    .toArray();
+  return new Map(rows.map((row) => [row.job_id, row.creator]));
 }
 
 function kinship(self: KinRow, other: KinRow | undefined): Kinship {
@@ -155,7 +184,7 @@ export function treeOf(sql: SqlStorage, query: TreeQuery): Answer<TreeAnswer> {
 }
 
 /**
- * Notes that an instance is about to wait for others, unless somebody of them waits for it: `conflict`, and nothing is noted.
+ * Notes that an instance is about to wait for others (a job waits for all its members), unless somebody of them waits for it: `conflict`, and nothing is noted.
  * `seq`: the instance's newest event; a later report of it that does not wait takes the note away.
  */
 export function waitFor(
@@ -170,7 +199,9 @@ export function waitFor(
       sql,
       `WITH RECURSIVE reached(id) AS (
          SELECT value FROM json_each(?)
-         UNION SELECT target FROM wait_edge JOIN reached ON waiter = reached.id)
+         UNION SELECT target FROM wait_edge JOIN reached ON waiter = reached.id
+         UNION SELECT coordinator_id FROM job JOIN reached ON job_id = reached.id WHERE finished_at IS NULL
+         UNION SELECT value FROM job JOIN reached ON job_id = reached.id, json_each(participants) WHERE finished_at IS NULL)
        SELECT id FROM reached WHERE id = ?`,
       JSON.stringify(targets),
       waiter,

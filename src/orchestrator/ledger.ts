@@ -1,10 +1,12 @@
 /**
  * The ledger: what every model call may cost and did cost. Entries are only appended; every balance is their sum, kept
- * beside them so that nobody adds up. An instance, its ancestors and the tenant are changed in one transaction.
+ * beside them so that nobody adds up. An instance, its ancestors, the tenant and the coordinated task that a call is made for
+ * are changed in one transaction.
  */
 import { costOf, priceOf } from "../claude/prices.ts";
 import type { Usage } from "../claude/reply.ts";
 import { type Failure, MadroxError } from "../errors.ts";
+import { isJobId } from "../ids.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import { type Ask, judge, type Purse, type Verdict } from "./budget.ts";
@@ -53,6 +55,21 @@ export function scopesOf(sql: SqlStorage, instanceId: string): string[] {
   const row = first<{ path: string }>(sql, "SELECT path FROM instance WHERE instance_id = ?", instanceId);
   if (!row) throw new MadroxError("not_found", `There is no instance ${instanceId}.`);
   return [TENANT, ...(JSON.parse(row.path) as string[]), instanceId];
+}
+
+/** The scopes that one call counts in: its instance's, the job that it is made for, and the jobs for which that was started. */
+function scopesOfCall(sql: SqlStorage, instanceId: string, job: string | null): string[] {
+  const scopes = scopesOf(sql, instanceId);
+  if (job === null) return scopes;
+  const jobs = sql
+    .exec<{ id: string }>(
+      `WITH RECURSIVE outer_job(id) AS (
+         SELECT ? UNION SELECT within_job FROM job JOIN outer_job ON job_id = outer_job.id WHERE within_job IS NOT NULL)
+       SELECT id FROM outer_job`,
+      job,
+    )
+    .toArray();
+  return [...scopes, ...jobs.map(({ id }) => id)];
 }
 
 export function openBalance(sql: SqlStorage, scope: string): void {
@@ -123,7 +140,8 @@ function ownFresh(sql: SqlStorage, instanceId: string): number {
 export function reserve(storage: DurableObjectStorage, instanceId: string, ask: CallAsk, caps: Caps): Leave {
   const { sql } = storage;
   return storage.transactionSync((): Leave => {
-    const scopes = scopesOf(sql, instanceId);
+    const job = ask.job ?? null;
+    const scopes = scopesOfCall(sql, instanceId, job);
     // A call that this instance asked for before and never told the end of: its process died. It stays counted.
     for (const open of openReservations(sql, instanceId)) {
       if (open.attempt === ask.attempt) return { kind: "granted", maxTokens: open.max_tokens };
@@ -142,8 +160,8 @@ export function reserve(storage: DurableObjectStorage, instanceId: string, ask: 
     if (verdict.kind === "wait") return { kind: "wait" };
     if (verdict.kind === "refuse") return { kind: "refused", error: overBudget(verdict) };
     sql.exec(
-      `INSERT INTO ledger (at, instance_id, attempt, kind, model, price_from, price_band, reserved_nano, reserved_tokens)
-       VALUES (?, ?, ?, 'reserve', ?, ?, ?, ?, ?)`,
+      `INSERT INTO ledger (at, instance_id, attempt, kind, model, price_from, price_band, reserved_nano, reserved_tokens, job)
+       VALUES (?, ?, ?, 'reserve', ?, ?, ?, ?, ?, ?)`,
       ask.at,
       instanceId,
       ask.attempt,
@@ -152,9 +170,10 @@ export function reserve(storage: DurableObjectStorage, instanceId: string, ask: 
       price.upToPromptTokens,
       verdict.costNano,
       verdict.tokens,
+      job,
     );
     sql.exec(
-      "INSERT INTO reservation (instance_id, attempt, model, at, max_tokens, nano, tokens) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO reservation (instance_id, attempt, model, at, max_tokens, nano, tokens, job) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
       instanceId,
       ask.attempt,
       ask.model,
@@ -162,6 +181,7 @@ export function reserve(storage: DurableObjectStorage, instanceId: string, ask: 
       verdict.maxTokens,
       verdict.costNano,
       verdict.tokens,
+      job,
     );
     change(sql, scopes, { reserved: verdict.costNano, freshReserved: verdict.tokens });
     return { kind: "granted", maxTokens: verdict.maxTokens };
@@ -181,12 +201,13 @@ interface ReservationRow extends Row {
   max_tokens: number;
   nano: number;
   tokens: number;
+  job: string | null;
 }
 
 function openReservations(sql: SqlStorage, instanceId: string): ReservationRow[] {
   return sql
     .exec<ReservationRow>(
-      "SELECT attempt, model, at, max_tokens, nano, tokens FROM reservation WHERE instance_id = ?",
+      "SELECT attempt, model, at, max_tokens, nano, tokens, job FROM reservation WHERE instance_id = ?",
       instanceId,
     )
     .toArray();
@@ -208,8 +229,8 @@ export function close(sql: SqlStorage, instanceId: string, attempt: number, endi
   sql.exec("DELETE FROM reservation WHERE instance_id = ? AND attempt = ?", instanceId, attempt);
   sql.exec(
     `INSERT INTO ledger (at, instance_id, attempt, kind, model, price_from, price_band, reserved_nano, reserved_tokens,
-       settled_nano, input, output, cache_read, cache_write_5m, cache_write_1h, web_searches, request_id)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       settled_nano, input, output, cache_read, cache_write_5m, cache_write_1h, web_searches, request_id, job)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     now,
     instanceId,
     attempt,
@@ -227,8 +248,9 @@ export function close(sql: SqlStorage, instanceId: string, attempt: number, endi
     usage?.cacheWrite1h ?? 0,
     usage?.webSearches ?? 0,
     ending.kind === "release" ? null : (ending.requestId ?? null),
+    open.job,
   );
-  change(sql, scopesOf(sql, instanceId), {
+  change(sql, scopesOfCall(sql, instanceId, open.job), {
     settled,
     unsettled,
     reserved: -open.nano,
@@ -318,11 +340,15 @@ export function fundsOf(sql: SqlStorage, instanceId: string, caps: Caps): Funds 
 
 function overBudget({ purse, asked, remaining }: Extract<Verdict, { kind: "refuse" }>): Failure {
   const show = (value: number) => (purse.what === "cost" ? `$${(value / NANO_PER_USD).toFixed(6)}` : `${value} tokens`);
-  const whose = purse.scope === TENANT ? "the tenant" : `instance ${purse.scope}`;
+  const isJob = isJobId(purse.scope);
+  const whose = purse.scope === TENANT ? "the tenant" : `${isJob ? "job" : "instance"} ${purse.scope}`;
   const limit = purse.what === "cost" ? "max_cost" : "max_total_tokens";
+  const next = isJob
+    ? "The step fails; start another job with a higher max_cost."
+    : `The instance is paused; raise ${limit} with set_limits and it goes on where it stopped.`;
   return {
     code: "budget_exceeded",
-    message: `The next model call may take ${show(asked)}, and ${show(remaining)} of ${show(purse.cap)} are left for ${whose}. The instance is paused; raise ${limit} with set_limits and it goes on where it stopped.`,
+    message: `The next model call may take ${show(asked)}, and ${show(remaining)} of ${show(purse.cap)} are left for ${whose}. ${next}`,
     details: {
       scope: purse.scope,
       limit,

@@ -1,12 +1,14 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Config, configOf } from "../config.ts";
+import type { JobSpec } from "../coordination/api.ts";
+import type { JobReport } from "../coordination/record.ts";
 import { type Answer, ok } from "../errors.ts";
 import { type Idempotency, recall, remember } from "../idempotency.ts";
 import type { Erased } from "../instance/api.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { Report } from "../instance/spec.ts";
 import { createLog, type Log } from "../log.ts";
-import { instanceOf } from "../objects.ts";
+import { instanceOf, jobOf } from "../objects.ts";
 import type { TeamTemplate } from "../roles/teams/template.ts";
 import { migrate } from "../sqlite.ts";
 import { Waiters, within } from "../waiters.ts";
@@ -37,6 +39,18 @@ import type {
 import { eventsAfter } from "./events.ts";
 import { childrenOf, idleDeadline, kinOf, pausedWithin, treeOf, waitFor } from "./family.ts";
 import { Gate } from "./gate.ts";
+import {
+  applyJob,
+  type CoordinateRequest,
+  coordinate,
+  type JobPage,
+  type JobQuery,
+  type JobReceipt,
+  type JobRecord,
+  jobBirth,
+  jobRecord,
+  listJobs,
+} from "./jobs.ts";
 import { type CallAsk, fundsOf, releaseAll, reserve } from "./ledger.ts";
 import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
@@ -257,6 +271,34 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return answer;
   }
 
+  async coordinate(request: CoordinateRequest): Promise<Answer<JobReceipt>> {
+    const answer = coordinate(this.ctx.storage, request, Date.now());
+    if (answer.ok) {
+      await this.#arm();
+      this.#watchers.wake();
+      this.#log.info("job.created", { job_id: answer.value.job_id, type: request.type });
+      this.ctx.waitUntil(this.#deliver());
+    }
+    return answer;
+  }
+
+  async jobBirth(jobId: string): Promise<JobSpec | null> {
+    return jobBirth(this.ctx.storage.sql, jobId);
+  }
+
+  async job(jobId: string): Promise<JobRecord | null> {
+    return jobRecord(this.ctx.storage.sql, jobId);
+  }
+
+  async jobs(query: JobQuery): Promise<JobPage> {
+    return listJobs(this.ctx.storage.sql, query);
+  }
+
+  async reportJob(report: JobReport): Promise<void> {
+    applyJob(this.ctx.storage, report);
+    this.#watchers.wake();
+  }
+
   async metrics(): Promise<Metrics> {
     return metricsOf(this.ctx.storage.sql, this.#gate.view);
   }
@@ -353,13 +395,14 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   override async alarm(): Promise<void> {
     const now = Date.now();
-    for (const id of registry.unusedSince(this.ctx.storage.sql, now)) {
-      registry.terminate(
-        this.ctx.storage,
-        { instance_id: id, force: false, reason: IDLE_TIMEOUT },
-        this.#config.retentionDays,
-        now,
-      );
+    const { sql } = this.ctx.storage;
+    for (const id of registry.unusedSince(sql, now)) {
+      const due = idleDeadline(sql, id, this.#idleTimeoutMs(id), now);
+      if (due !== null && due > now) registry.putOff(sql, id, due);
+      else {
+        const request = { instance_id: id, force: false, reason: IDLE_TIMEOUT };
+        registry.terminate(this.ctx.storage, request, this.#config.retentionDays, now);
+      }
     }
     for (const id of registry.outlived(this.ctx.storage.sql, now)) registry.forget(this.ctx.storage.sql, id, now);
     await this.#deliver();
@@ -373,7 +416,10 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async #deliver(): Promise<void> {
     await deliver(
       this.ctx.storage.sql,
-      (id) => instanceOf(this.env, this.#tenant, id),
+      {
+        instance: (id) => instanceOf(this.env, this.#tenant, id),
+        job: (id) => jobOf(this.env, this.#tenant, id),
+      },
       () => Date.now(),
       (id) => registry.remove(this.ctx.storage, id, Date.now()),
     );

@@ -1,8 +1,10 @@
 /**
- * What the Orchestrator owes to its instances: rows written with the change that caused them, delivered afterwards,
- * tried again by alarm until the instance has answered. A delivery may be repeated; the instance makes that harmless.
+ * What the Orchestrator owes to its instances and jobs: rows written with the change that caused them, delivered afterwards,
+ * tried again by alarm until the object has answered. A delivery may be repeated; the object makes that harmless.
  */
+import type { JobApi } from "../coordination/api.ts";
 import { unwrap } from "../errors.ts";
+import { isJobId } from "../ids.ts";
 import type { InstanceApi } from "../instance/api.ts";
 import { first } from "../sqlite.ts";
 
@@ -16,11 +18,12 @@ const RETRY_CEILING_MS = 60_000;
 /** Deliveries under way at once; more would only queue in the runtime. */
 const BATCH = 32;
 
-export function owe(sql: SqlStorage, instanceId: string, call: OutboxCall, now: number): void {
+/** `target`: an instance, or for `wake` a job. */
+export function owe(sql: SqlStorage, target: string, call: OutboxCall, now: number): void {
   sql.exec(
-    "INSERT OR REPLACE INTO outbox (id, instance_id, call, due_at) VALUES (?, ?, ?, ?)",
-    `${call.replace("_now", "")}:${instanceId}`,
-    instanceId,
+    "INSERT OR REPLACE INTO outbox (id, target, call, due_at) VALUES (?, ?, ?, ?)",
+    `${call.replace("_now", "")}:${target}`,
+    target,
     call,
     now,
   );
@@ -28,7 +31,7 @@ export function owe(sql: SqlStorage, instanceId: string, call: OutboxCall, now: 
 
 /** Takes back what was owed. */
 export function forgive(sql: SqlStorage, instanceId: string, call: OutboxCall): void {
-  sql.exec("DELETE FROM outbox WHERE instance_id = ? AND call = ?", instanceId, call);
+  sql.exec("DELETE FROM outbox WHERE target = ? AND call = ?", instanceId, call);
 }
 
 /** When the next delivery is due, in ms since the epoch, or null. */
@@ -36,18 +39,24 @@ export function nextDue(sql: SqlStorage): number | null {
   return first<{ due_at: number }>(sql, "SELECT due_at FROM outbox ORDER BY due_at LIMIT 1")?.due_at ?? null;
 }
 
-/** Delivers what is due. A failing instance is put off and never holds up the others. */
+/** The objects that something can be owed to. */
+export interface Receivers {
+  instance(id: string): InstanceApi;
+  job(id: string): Pick<JobApi, "wake">;
+}
+
+/** Delivers what is due. A failing object is put off and never holds up the others. */
 export async function deliver(
   sql: SqlStorage,
-  instance: (id: string) => InstanceApi,
+  receivers: Receivers,
   now: () => number,
   /** An instance has deleted everything of its own. */
   erased: (id: string) => void,
 ): Promise<void> {
   for (;;) {
     const rows = sql
-      .exec<{ id: string; instance_id: string; call: OutboxCall; tries: number }>(
-        "SELECT id, instance_id, call, tries FROM outbox WHERE due_at <= ? ORDER BY due_at LIMIT ?",
+      .exec<{ id: string; target: string; call: OutboxCall; tries: number }>(
+        "SELECT id, target, call, tries FROM outbox WHERE due_at <= ? ORDER BY due_at LIMIT ?",
         now(),
         BATCH,
       )
@@ -59,15 +68,27 @@ export async function deliver(
     }
     await Promise.allSettled(
       rows.map(async (row) => {
-        const stub = instance(row.instance_id);
-        if (row.call === "wake") await stub.wake();
-        else if (row.call === "forget") unwrap(await stub.forget());
-        else if (row.call === "erase") {
-          unwrap(await stub.erase());
-          erased(row.instance_id);
-        } else await stub.stop({ force: row.call === "stop_now" });
+        if (isJobId(row.target)) await receivers.job(row.target).wake();
+        else await callInstance(receivers.instance(row.target), row.call);
+        if (row.call === "erase") erased(row.target);
         sql.exec("DELETE FROM outbox WHERE id = ? AND call = ?", row.id, row.call);
       }),
     );
+  }
+}
+
+async function callInstance(instance: InstanceApi, call: OutboxCall): Promise<void> {
+  switch (call) {
+    case "wake":
+      return instance.wake();
+    case "forget":
+      unwrap(await instance.forget());
+      return;
+    case "erase":
+      unwrap(await instance.erase());
+      return;
+    case "stop":
+    case "stop_now":
+      return instance.stop({ force: call === "stop_now" });
   }
 }

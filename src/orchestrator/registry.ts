@@ -290,6 +290,11 @@ export function unusedSince(sql: SqlStorage, now: number): string[] {
   return ids(sql, "SELECT instance_id FROM instance WHERE unused_until <= ? AND active = 1 LIMIT 100", now);
 }
 
+/** Somebody below an instance that nobody has used is at work, or a job will ask it: its idle deadline is later. */
+export function putOff(sql: SqlStorage, instanceId: string, until: number): void {
+  sql.exec("UPDATE instance SET unused_until = ? WHERE instance_id = ?", until, instanceId);
+}
+
 /** The next idle deadline of an instance that nobody has used, in ms since the epoch, or null. */
 export function nextUnused(sql: SqlStorage): number | null {
   return (
@@ -445,7 +450,7 @@ export function remove(storage: DurableObjectStorage, instanceId: string, now: n
   storage.transactionSync(() => {
     if (!rowOf(sql, instanceId)) return;
     sql.exec("DELETE FROM instance WHERE instance_id = ? AND active = 0", instanceId);
-    sql.exec("DELETE FROM outbox WHERE instance_id = ?", instanceId);
+    sql.exec("DELETE FROM outbox WHERE target = ?", instanceId);
     sql.exec("DELETE FROM limits WHERE scope = ?", instanceId);
     sql.exec("UPDATE tenant SET total_instances = total_instances - 1");
     logEvent(sql, instanceId, 0, now, "instance.deleted", {});

@@ -15,8 +15,14 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * reservation   Calls that may be under way, at their upper bound; deleted when they end.
  * ledger        Append-only: 'reserve' before each model call, then 'settled' (at its usage), 'unsettled' (it may have been
  *               billed: it stays counted as reserved) or 'release' (it was not made or not billed).
- * event         The tenant's event log, append-only; `seq` never repeats. `instance_seq` is the instance's own number.
- * outbox        Calls that this object owes to instances; deleted when the call has answered. `id` makes it idempotent.
+ *               `job` in both: the coordinated task that the call's message belongs to.
+ * event         The tenant's event log, append-only; `seq` never repeats. `instance_id` is the instance or job that it is about,
+ *               `instance_seq` that one's own number.
+ * outbox        Calls that this object owes to instances and jobs (`target`); deleted when the call has answered. `id` makes it
+ *               idempotent.
+ * job           One row a coordinated task; the row is the job. `spec` is frozen JSON (JobSpec). The columns from `report_seq`
+ *               on are the newest report of the job itself. `within_job`: the job that its creator was working for. Its cap
+ *               is a row of `limits`, its money one of `balance`, under its id.
  * gate          One row: how many model calls may run at once, and until when none may start. Only written when the API
  *               pushes back and while it recovers; the calls under way are known in memory alone.
  * wait_edge     Who waits for whom, so that no circle closes. `seq`: the waiter's newest event when it began.
@@ -194,5 +200,28 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     created_at INTEGER NOT NULL
   ) WITHOUT ROWID;
   CREATE INDEX instance_active ON instance (instance_id) WHERE active = 1;
+  `,
+  `
+  ALTER TABLE outbox RENAME COLUMN instance_id TO target;
+  ALTER TABLE reservation ADD COLUMN job TEXT;
+  ALTER TABLE ledger ADD COLUMN job TEXT;
+  CREATE TABLE job (
+    job_id TEXT PRIMARY KEY,
+    type TEXT NOT NULL,
+    coordinator_id TEXT NOT NULL,
+    participants TEXT NOT NULL,
+    creator TEXT,
+    within_job TEXT,
+    spec TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    report_seq INTEGER NOT NULL DEFAULT 0,
+    started_at INTEGER,
+    finished_at INTEGER,
+    steps_done INTEGER NOT NULL DEFAULT 0,
+    steps_total INTEGER NOT NULL DEFAULT 0,
+    error TEXT
+  ) WITHOUT ROWID;
+  CREATE INDEX job_by_state ON job (state, job_id);
   `,
 ];

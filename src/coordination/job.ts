@@ -1,0 +1,371 @@
+import { DurableObject } from "cloudflare:workers";
+import { Alarm } from "../alarm.ts";
+import { configOf } from "../config.ts";
+import { type Answer, err, type Failure, ok } from "../errors.ts";
+import { parseMessageId } from "../ids.ts";
+import type { MessageView } from "../instance/api.ts";
+import type { News } from "../instance/watch.ts";
+import { createLog, describe, type Log } from "../log.ts";
+import { instanceOf, nameOf, orchestratorOf, watcherOf } from "../objects.ts";
+import { migrate } from "../sqlite.ts";
+import { Waiters, within } from "../waiters.ts";
+import { isFinalJob, type JobApi, type JobSpec, type JobStatus } from "./api.ts";
+import type { Question } from "./course.ts";
+import { COURSES } from "./courses.ts";
+import { deliver, nextDue, type Owed, owe } from "./outbox.ts";
+import { outcomeOf } from "./outcome.ts";
+import { confirm, end, endOf, jobRow, open, reportAt, reportOf, storedSpec } from "./record.ts";
+import { JOB_SCHEMA } from "./schema.ts";
+import { statusOf } from "./status.ts";
+import * as steps from "./steps.ts";
+
+/** Messages on their way to their instances at once: more would only queue in the runtime. */
+const MAX_SENDING = 64;
+/** While messages are on their way the alarm is not sooner than this: they bring out what follows themselves. */
+const CROWDED_MS = 1_000;
+/** A report that the registry did not take is tried again after this time. */
+const REPORT_RETRY_MS = 5_000;
+/** How long a cancellation waits for the instances to have stopped; the outbox goes on by alarm after it. */
+const CANCEL_PATIENCE_MS = 2_000;
+
+/**
+ * One coordinated task. While its steps are under way it does nothing and holds nothing: instances knock when their messages
+ * are final, and its one alarm is the next deadline. What comes next is decided by the course of its type from rows alone.
+ */
+export class Job extends DurableObject<Env> implements JobApi {
+  readonly #tenant: string;
+  readonly #id: string;
+  readonly #log: Log;
+  readonly #alarm: Alarm;
+  readonly #waiters = new Waiters();
+  #spec: JobSpec | undefined;
+  #birth: Promise<Answer<JobSpec>> | undefined;
+  #reporting: Promise<void> | undefined;
+  /** Messages on their way. */
+  #sending = 0;
+  /**
+   * News of messages whose sending has not been answered yet. If they are lost with this object, the sending is repeated, and
+   * its answer tells the same.
+   */
+  readonly #early = new Map<string, MessageView>();
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    const { tenant, id } = nameOf(ctx.id.name);
+    this.#tenant = tenant;
+    this.#id = id;
+    this.#log = createLog(configOf(env).logLevel, { tenant, job_id: id });
+    this.#alarm = new Alarm(ctx.storage);
+  }
+
+  async wake(): Promise<void> {
+    if ((await this.#born()).ok) this.#advance();
+  }
+
+  async status(waitMs: number): Promise<Answer<JobStatus>> {
+    const born = await this.#born();
+    if (!born.ok) return born;
+    const { sql } = this.ctx.storage;
+    const deadline = Date.now() + waitMs;
+    for (;;) {
+      const left = deadline - Date.now();
+      if (isFinalJob(jobRow(sql).state) || left <= 0) return ok(statusOf(sql, born.value));
+      await this.#waiters.next(left);
+    }
+  }
+
+  async watch(watcher: string): Promise<Answer<JobStatus>> {
+    const born = await this.#born();
+    if (!born.ok) return born;
+    const { sql } = this.ctx.storage;
+    if (!isFinalJob(jobRow(sql).state)) owe(sql, "tell", watcher, "", null);
+    return ok(statusOf(sql, born.value));
+  }
+
+  async cancel(reason: string): Promise<Answer<JobStatus>> {
+    const born = await this.#born();
+    if (!born.ok) return born;
+    const { storage } = this.ctx;
+    const now = Date.now();
+    storage.transactionSync(() => {
+      if (isFinalJob(jobRow(storage.sql).state)) return;
+      steps.stopAll(storage.sql, reason, now);
+      end(storage.sql, "cancelled", { code: "cancelled", message: `The job was cancelled: ${reason}.` }, now);
+      reportAt(storage.sql, now);
+    });
+    this.#waiters.wake();
+    await within(this.#bringOut(), CANCEL_PATIENCE_MS);
+    return ok(statusOf(storage.sql, born.value));
+  }
+
+  async knock(news: News): Promise<void> {
+    const { message } = news;
+    const born = await this.#born();
+    if (!born.ok || !message) return;
+    const { sql } = this.ctx.storage;
+    const step = steps.stepOfMessage(sql, news.id);
+    if (step) this.#hear(step, message);
+    else if (steps.hasOpen(sql, "queued")) this.#early.set(news.id, message);
+  }
+
+  override async alarm(): Promise<void> {
+    const born = await this.#born();
+    if (!born.ok) return;
+    this.#alarm.fired();
+    const { storage } = this.ctx;
+    storage.transactionSync(() => steps.expire(storage.sql, born.value, Date.now()));
+    this.#advance();
+  }
+
+  /** A step's message has come to something: the step follows, and the job goes on. */
+  #hear(step: steps.StepRow, view: MessageView): void {
+    const { storage } = this.ctx;
+    if (step.state !== "running") return;
+    const outcome = outcomeOf(view, step);
+    if (storage.transactionSync(() => steps.settle(storage.sql, step, outcome, Date.now()))) this.#advance();
+  }
+
+  /** Does everything that the rows allow, and sees to what it brings about. */
+  #advance(): void {
+    const { storage } = this.ctx;
+    const spec = this.#spec;
+    if (!spec) return;
+    try {
+      storage.transactionSync(() => this.#follow(spec));
+    } catch (error) {
+      // A course that breaks on its rows would break on them for ever.
+      this.#log.error("job.broken", { error: describe(error) });
+      storage.transactionSync(() => {
+        steps.stopAll(storage.sql, "the job could not go on", Date.now());
+        const failure = {
+          code: "internal",
+          message: "The job could not go on, for a reason inside the server.",
+        } as const;
+        end(storage.sql, "failed", failure, Date.now());
+        reportAt(storage.sql, Date.now());
+      });
+    }
+    this.ctx.waitUntil(this.#bringOut());
+  }
+
+  #follow(spec: JobSpec): void {
+    const { sql } = this.ctx.storage;
+    const now = Date.now();
+    while (!isFinalJob(jobRow(sql).state)) {
+      // Only the plan of a delegated job lets anything begin while steps are under way.
+      if (spec.type !== "delegated" && steps.hasOpen(sql)) return;
+      const known = steps.stepsOf(steps.stepRows(sql));
+      const move = COURSES[spec.type].next(spec, known);
+      switch (move.kind) {
+        case "wait":
+          return;
+        case "start":
+          steps.begin(sql, spec, move.steps, now);
+          break;
+        case "end": {
+          const state = endOf(known.values(), move.error);
+          end(sql, state, move.error ?? null, now);
+          this.#log.info("job.ended", { state });
+          this.#waiters.wake();
+          break;
+        }
+      }
+      reportAt(sql, now);
+    }
+  }
+
+  /** Begins to deliver what the rows owe, with the alarm armed for what is left undone. Never rejects. */
+  #bringOut(): Promise<void> {
+    const delivered = this.#deliver();
+    this.#arm();
+    return delivered;
+  }
+
+  /** Messages, the outbox, the report: whatever is due is put off before it is tried. */
+  async #deliver(): Promise<void> {
+    this.#send();
+    await Promise.all([
+      deliver(
+        this.ctx.storage.sql,
+        (owed) => this.#carryOut(owed),
+        () => Date.now(),
+        (error) => this.#log.warning("delivery.failed", { error: describe(error) }),
+      ),
+      this.#report(),
+    ]);
+    this.#arm();
+  }
+
+  async #carryOut({ kind, target, reason }: Owed): Promise<void> {
+    switch (kind) {
+      case "tell":
+        return watcherOf(this.env, this.#tenant, target).knock({ id: this.#id });
+      case "cancel":
+        return this.#cancelMessage(target, reason);
+      case "recall": {
+        // Whether the message arrived is not known: sending it again tells its id, and makes it one that can be cancelled.
+        const step = steps.stepOf(this.ctx.storage.sql, Number(target));
+        const answer = step ? await this.#sendOne(step, this.#question(step)) : undefined;
+        if (answer?.ok) await this.#cancelMessage(answer.value.message_id, reason);
+        return;
+      }
+    }
+  }
+
+  async #cancelMessage(messageId: string, reason: string): Promise<void> {
+    const message = parseMessageId(messageId);
+    // An instance that has gone, or a message that has ended, is as good as cancelled.
+    if (message) await instanceOf(this.env, this.#tenant, message.instanceId).cancel(message.n, reason);
+  }
+
+  /** Sends what is due, as much of it at once as there is room for. */
+  #send(): void {
+    const { storage } = this.ctx;
+    const room = MAX_SENDING - this.#sending;
+    if (room <= 0) return;
+    const due = storage.transactionSync(() => steps.claim(storage.sql, room, Date.now()));
+    if (due.length === 0) return;
+    this.#sending += due.length;
+    const ask = this.#questions();
+    const batch = due.map(async (step) => {
+      try {
+        this.#answered(step, await this.#sendOne(step, ask(step)));
+      } catch (error) {
+        // The row stays due: the alarm sends it again.
+        this.#log.warning("send.failed", { step: step.key, error: describe(error) });
+      } finally {
+        this.#sending -= 1;
+      }
+    });
+    this.ctx.waitUntil(Promise.all(batch).then(() => this.#bringOut()));
+  }
+
+  #sendOne(step: steps.StepRow, { message, schema }: Question): Promise<Answer<MessageView>> {
+    const key = `${this.#id}:${step.key}:${step.tries}`;
+    return instanceOf(this.env, this.#tenant, step.instance_id).send({
+      message,
+      sender: this.#id,
+      priority: 0,
+      when_busy: "queue",
+      response_schema: schema,
+      watcher: this.#id,
+      job: this.#id,
+      // A step's question follows from final rows alone: the key says it all.
+      idempotency: { key, body_hash: key },
+    });
+  }
+
+  #answered(asked: steps.StepRow, answer: Answer<MessageView>): void {
+    if (answer.ok) this.#taken(asked, answer.value);
+    else this.#refused(asked, answer.error);
+  }
+
+  /** The instance has the message. */
+  #taken(asked: steps.StepRow, view: MessageView): void {
+    const { storage } = this.ctx;
+    const step = storage.transactionSync(() => steps.sent(storage.sql, asked, view.message_id));
+    const news = this.#early.get(view.message_id) ?? view;
+    this.#early.delete(view.message_id);
+    if (step) this.#hear(step, news);
+  }
+
+  /** The instance does not take the message: it was terminated, or is gone. */
+  #refused(asked: steps.StepRow, error: Failure): void {
+    const { storage } = this.ctx;
+    const step = steps.stepOf(storage.sql, asked.n);
+    if (step?.state !== "queued" || step.tries !== asked.tries) return;
+    const outcome = { kind: "failed", error, costNano: 0, recall: false } as const;
+    storage.transactionSync(() => steps.settle(storage.sql, step, outcome, Date.now()));
+    this.#advance();
+  }
+
+  #question(step: steps.StepRow): Question {
+    return this.#questions()(step);
+  }
+
+  /** What steps ask, from the rows as they are now; each text is read once. */
+  #questions(): (step: steps.StepRow) => Question {
+    const spec = this.#spec;
+    if (!spec) throw new Error("The job has no spec yet.");
+    const { sql } = this.ctx.storage;
+    const known = steps.stepsOf(steps.stepRows(sql));
+    const texts = new Map<string, string>();
+    const textOf = (key: string) => {
+      const text = texts.get(key) ?? steps.outputOf(sql, key);
+      texts.set(key, text);
+      return text;
+    };
+    return (step) => COURSES[spec.type].ask(spec, known, step, textOf);
+  }
+
+  /** The next thing to do by time: a deadline, a repeated sending, a delivery, a report. None: nothing wakes this object. */
+  #arm(): void {
+    const { sql } = this.ctx.storage;
+    const times = [steps.nextTime(sql), nextDue(sql), jobRow(sql).report_due].filter((time) => time !== null);
+    // What is due and found no room goes out when the messages before it have.
+    const earliest = this.#sending > 0 ? Date.now() + CROWDED_MS : 0;
+    if (times.length === 0) this.#alarm.clear();
+    else this.#alarm.set(Math.max(earliest, Math.min(...times)));
+  }
+
+  /** Tells the registry how the job stands, when that is due. */
+  #report(): Promise<void> {
+    this.#reporting ??= this.#deliverReports().finally(() => {
+      this.#reporting = undefined;
+    });
+    return this.#reporting;
+  }
+
+  async #deliverReports(): Promise<void> {
+    const { sql } = this.ctx.storage;
+    for (let due = jobRow(sql).report_due; due !== null && due <= Date.now(); due = jobRow(sql).report_due) {
+      const report = reportOf(sql, this.#id);
+      const retryAt = report === null ? null : Date.now() + REPORT_RETRY_MS;
+      reportAt(sql, retryAt);
+      if (report === null) return;
+      try {
+        await orchestratorOf(this.env, this.#tenant).reportJob(report);
+      } catch (error) {
+        this.#log.warning("report.failed", { error: describe(error) });
+        return;
+      }
+      confirm(sql, report.seq);
+      // What changed meanwhile has set another time.
+      if (jobRow(sql).report_due === retryAt) reportAt(sql, reportOf(sql, this.#id) === null ? null : Date.now());
+    }
+  }
+
+  /** The spec: from storage, or on the very first use from the registry. */
+  async #born(): Promise<Answer<JobSpec>> {
+    if (this.#spec) return ok(this.#spec);
+    this.#birth ??= this.#bear().finally(() => {
+      this.#birth = undefined;
+    });
+    return this.#birth;
+  }
+
+  async #bear(): Promise<Answer<JobSpec>> {
+    const { storage } = this.ctx;
+    await this.#alarm.load();
+    if (!hasTables(storage.sql)) {
+      const spec = await orchestratorOf(this.env, this.#tenant).jobBirth(this.#id);
+      if (!spec) return err("not_found", `There is no job ${this.#id}.`, { job_id: this.#id });
+      storage.transactionSync(() => {
+        migrate(storage, JOB_SCHEMA);
+        open(storage.sql, spec, Date.now());
+      });
+      this.#spec = spec;
+      // Whoever looks at it first makes it go on, whether or not its wake-up has come.
+      this.#advance();
+    } else {
+      migrate(storage, JOB_SCHEMA);
+      this.#spec = storedSpec(storage.sql) ?? undefined;
+    }
+    if (!this.#spec) throw new Error("The job has tables but no spec.");
+    return ok(this.#spec);
+  }
+}
+
+function hasTables(sql: SqlStorage): boolean {
+  return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'").toArray().length > 0;
+}

@@ -1,0 +1,60 @@
+/**
+ * What the state of a step's message means for the step. Pure.
+ */
+import type { Failure } from "../errors.ts";
+import type { MessageView } from "../instance/api.ts";
+import { NANO_PER_USD } from "../units.ts";
+import type { StepKind } from "./api.ts";
+
+/** How often a step is asked for, at most. */
+export const MAX_TRIES = 2;
+
+/**
+ * Whether another try may not meet the same failure: the model's server broke, or this one. Whatever an instance decided, a cap
+ * stopped or the API refuses (its 4xx) stays as it is.
+ */
+function isPassing({ code, details }: Failure): boolean {
+  if (code === "internal") return true;
+  return code === "upstream_error" && !(typeof details?.status === "number" && details.status < 500);
+}
+
+/** Steps that are answered by a schema. */
+const STRUCTURED: ReadonlySet<StepKind> = new Set<StepKind>(["split", "cluster", "vote", "tiebreak", "plan"]);
+
+export type Outcome =
+  | { kind: "open" }
+  | { kind: "completed"; text: string; structured: unknown; costNano: number }
+  /** Ask once more. */
+  | { kind: "retry"; costNano: number }
+  /** `recall`: the message is still open and has to be cancelled. */
+  | { kind: "failed"; error: Failure; costNano: number; recall: boolean };
+
+export function outcomeOf(view: MessageView, step: { kind: StepKind; tries: number }): Outcome {
+  const costNano = Math.round((view.response?.cost ?? view.cost ?? 0) * NANO_PER_USD);
+  // A cap holds it up: others wait for this step, and nobody knows whether the cap will be raised.
+  if (view.paused) return { kind: "failed", error: view.paused, costNano, recall: true };
+  switch (view.state) {
+    case "queued":
+    case "running":
+    case "waiting":
+      return { kind: "open" };
+    case "completed": {
+      const { response, structured } = { response: "", structured: undefined, ...view.response };
+      if (STRUCTURED.has(step.kind) && structured === undefined) {
+        const error: Failure = {
+          code: "schema_mismatch",
+          message: "The answer does not have the form that was asked for.",
+        };
+        return { kind: "failed", error, costNano, recall: false };
+      }
+      return { kind: "completed", text: response, structured: structured ?? null, costNano };
+    }
+    case "failed":
+    case "refused":
+    case "cancelled": {
+      const error: Failure = view.error ?? { code: "internal", message: `The message ended as ${view.state}.` };
+      if (view.state === "failed" && isPassing(error) && step.tries < MAX_TRIES) return { kind: "retry", costNano };
+      return { kind: "failed", error, costNano, recall: false };
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The row of a job: where it stands, its end, and what the registry hears of it.
+ */
+import type { Failure } from "../errors.ts";
+import type { InstanceEvent } from "../instance/spec.ts";
+import { first, type Row } from "../sqlite.ts";
+import type { JobSpec, JobState } from "./api.ts";
+import type { StepView } from "./course.ts";
+import { tellAll } from "./outbox.ts";
+
+export interface JobRow extends Row {
+  state: JobState;
+  started_at: number;
+  finished_at: number | null;
+  error: string | null;
+  reported_seq: number;
+  report_due: number | null;
+}
+
+/** Undefined before the first use. */
+export function jobRow(sql: SqlStorage): JobRow {
+  return sql.exec<JobRow>("SELECT state, started_at, finished_at, error, reported_seq, report_due FROM job").one();
+}
+
+/** Takes over the spec: from here on the job runs. */
+export function open(sql: SqlStorage, spec: JobSpec, now: number): void {
+  sql.exec(
+    "INSERT INTO job (id, spec, state, started_at, report_due) VALUES (1, ?, 'running', ?, ?)",
+    JSON.stringify(spec),
+    now,
+    now,
+  );
+  note(sql, now, "job.started", { type: spec.type, participants: spec.participants.length });
+}
+
+export function storedSpec(sql: SqlStorage): JobSpec | null {
+  const row = first<{ spec: string }>(sql, "SELECT spec FROM job");
+  return row ? (JSON.parse(row.spec) as JobSpec) : null;
+}
+
+/** How a job whose course is over has ended: everyone did its part, some did, or it came to nothing. Pure. */
+export function endOf(steps: Iterable<StepView>, error: Failure | undefined): Exclude<JobState, "queued" | "running"> {
+  if (error) return "failed";
+  for (const step of steps) if (step.state === "failed" || step.state === "skipped") return "partial";
+  return "completed";
+}
+
+/** The job is over. */
+export function end(sql: SqlStorage, state: JobState, error: Failure | null, now: number): void {
+  sql.exec("UPDATE job SET state = ?, finished_at = ?, error = ?", state, now, error ? JSON.stringify(error) : null);
+  note(sql, now, `job.${state}`, error ? { error: error.code } : {});
+  tellAll(sql, now);
+}
+
+/** Writes an event down. Ids, counts and codes, never content. */
+export function note(sql: SqlStorage, at: number, kind: string, data: InstanceEvent["data"]): void {
+  sql.exec("INSERT INTO event (at, kind, data) VALUES (?, ?, ?)", at, kind, JSON.stringify(data));
+}
+
+/** What a job pushes to the registry. `seq` ascends with every report; one that arrives late is dropped. */
+export interface JobReport {
+  job_id: string;
+  seq: number;
+  state: JobState;
+  started_at: number;
+  finished_at: number | null;
+  steps_done: number;
+  steps_total: number;
+  error: Failure | null;
+  events: InstanceEvent[];
+}
+
+/** Events in one report, at most. */
+const MAX_EVENTS = 500;
+
+/** What the registry does not know yet, or null. */
+export function reportOf(sql: SqlStorage, jobId: string): JobReport | null {
+  const row = jobRow(sql);
+  const events = sql
+    .exec<{ seq: number; at: number; kind: string; data: string }>(
+      "SELECT seq, at, kind, data FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+      row.reported_seq,
+      MAX_EVENTS,
+    )
+    .toArray()
+    .map((event): InstanceEvent => ({ ...event, data: JSON.parse(event.data) }));
+  const last = events.at(-1);
+  if (!last) return null;
+  const steps = sql
+    .exec<{ done: number; total: number }>(
+      "SELECT COUNT(*) AS total, COALESCE(SUM(state NOT IN ('queued', 'running')), 0) AS done FROM step",
+    )
+    .one();
+  return {
+    job_id: jobId,
+    seq: last.seq,
+    state: row.state,
+    started_at: row.started_at,
+    finished_at: row.finished_at,
+    steps_done: steps.done,
+    steps_total: steps.total,
+    error: row.error === null ? null : (JSON.parse(row.error) as Failure),
+    events,
+  };
+}
+
+/** The registry is to be told at `time`, or (null) knows enough. */
+export function reportAt(sql: SqlStorage, time: number | null): void {
+  sql.exec("UPDATE job SET report_due = ?", time);
+}
+
+/** The registry has everything up to `seq`. */
+export function confirm(sql: SqlStorage, seq: number): void {
+  sql.exec("UPDATE job SET reported_seq = MAX(reported_seq, ?)", seq);
+}

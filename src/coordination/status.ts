@@ -1,0 +1,74 @@
+/**
+ * How a job looks from outside, made from its rows.
+ */
+import type { Failure } from "../errors.ts";
+import { NANO_PER_USD } from "../units.ts";
+import { isFinalJob, type JobSpec, type JobStatus, type Output, type StepStatus } from "./api.ts";
+import { COURSES } from "./courses.ts";
+import { shares } from "./prompts.ts";
+import { jobRow } from "./record.ts";
+import { outputOf, type StepRow, stepRows, stepsOf } from "./steps.ts";
+
+/** Characters of the participants' answers in a status, at most: a client cuts longer results off. */
+const OUTPUT_BUDGET = 40_000;
+
+export function statusOf(sql: SqlStorage, spec: JobSpec): JobStatus {
+  const row = jobRow(sql);
+  const rows = stepRows(sql);
+  const names = new Map([spec.coordinator, ...spec.participants].map((member) => [member.instance_id, member.name]));
+  const status: JobStatus = {
+    job_id: spec.job_id,
+    type: spec.type,
+    status: row.state,
+    coordinator_id: spec.coordinator.instance_id,
+    participant_ids: spec.participants.map((member) => member.instance_id),
+    created_at: iso(spec.created_at),
+    started_at: iso(row.started_at),
+    finished_at: row.finished_at === null ? null : iso(row.finished_at),
+    steps: rows.map((step) => stepStatus(step, names.get(step.instance_id) ?? "")),
+  };
+  if (row.error !== null) status.error = JSON.parse(row.error) as Failure;
+  if (isFinalJob(row.state)) {
+    const textOf = (key: string) => outputOf(sql, key);
+    status.result = COURSES[spec.type].result(spec, stepsOf(rows), outputs(rows, names, textOf), textOf);
+  }
+  return status;
+}
+
+function stepStatus(row: StepRow, name: string): StepStatus {
+  return {
+    step: row.key,
+    kind: row.kind,
+    instance_id: row.instance_id,
+    name,
+    status: row.state,
+    message_ids: JSON.parse(row.message_ids) as string[],
+    started_at: iso(row.started_at),
+    finished_at: row.finished_at === null ? null : iso(row.finished_at),
+    cost: row.cost_nano / NANO_PER_USD,
+    ...(row.error === null ? {} : { error: JSON.parse(row.error) as Failure }),
+  };
+}
+
+/** What the participants gave, each cut to a fair share of the budget. */
+function outputs(
+  rows: readonly StepRow[],
+  names: ReadonlyMap<string, string>,
+  textOf: (key: string) => string,
+): Output[] {
+  const given = rows.filter((row) => row.state === "completed" && (row.kind === "work" || row.kind === "task"));
+  const whole = given.map((row) => textOf(row.key));
+  const texts = shares(whole, OUTPUT_BUDGET);
+  return given.map((row, i) => ({
+    step: row.key,
+    instance_id: row.instance_id,
+    name: names.get(row.instance_id) ?? "",
+    text: texts[i] ?? "",
+    message_id: row.message_id,
+    ...(texts[i] === whole[i] ? {} : { more: "get_instance_output of the instance has the answer whole." }),
+  }));
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

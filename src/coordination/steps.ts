@@ -1,0 +1,220 @@
+/**
+ * The steps of a job as rows, from their beginning to their end. Call what writes inside a transaction.
+ */
+import type { Failure } from "../errors.ts";
+import { first, type Row } from "../sqlite.ts";
+import type { JobSpec, StepKind, StepState } from "./api.ts";
+import type { NewStep, Steps, StepView } from "./course.ts";
+import { owe } from "./outbox.ts";
+import type { Outcome } from "./outcome.ts";
+import { note } from "./record.ts";
+
+/** Characters of an answer that are kept for the prompts of others: as much as a model writes with the default max_tokens. */
+const MAX_OUTPUT_CHARACTERS = 64_000;
+
+/** A sending that was not answered is repeated after this time, doubled with each further one, up to the ceiling. */
+const SEND_RETRY_MS = 5_000;
+const SEND_RETRY_CEILING_MS = 60_000;
+
+export interface StepRow extends Row {
+  n: number;
+  key: string;
+  kind: StepKind;
+  instance_id: string;
+  state: StepState;
+  tries: number;
+  sendings: number;
+  message_id: string | null;
+  message_ids: string;
+  started_at: number;
+  finished_at: number | null;
+  cost_nano: number;
+  error: string | null;
+  structured: string | null;
+}
+
+/** Everything but the answer's text, which can be large. */
+const COLUMNS = `n, key, kind, instance_id, state, tries, sendings, message_id, message_ids, started_at, finished_at, cost_nano,
+  error, structured`;
+
+export function stepRows(sql: SqlStorage): StepRow[] {
+  return sql.exec<StepRow>(`SELECT ${COLUMNS} FROM step ORDER BY n`).toArray();
+}
+
+/** What a course decides on. */
+export function stepsOf(rows: readonly StepRow[]): Steps {
+  return new Map(
+    rows.map((row): [string, StepView] => [
+      row.key,
+      {
+        key: row.key,
+        kind: row.kind,
+        instance_id: row.instance_id,
+        state: row.state,
+        structured: row.structured === null ? null : (JSON.parse(row.structured) as unknown),
+        error: row.error === null ? null : (JSON.parse(row.error) as Failure),
+      },
+    ]),
+  );
+}
+
+export function stepOf(sql: SqlStorage, n: number): StepRow | undefined {
+  return first<StepRow>(sql, `SELECT ${COLUMNS} FROM step WHERE n = ?`, n);
+}
+
+export function stepOfMessage(sql: SqlStorage, messageId: string): StepRow | undefined {
+  return first<StepRow>(sql, `SELECT ${COLUMNS} FROM step WHERE message_id = ?`, messageId);
+}
+
+/** The text of a completed step's answer. */
+export function outputOf(sql: SqlStorage, key: string): string {
+  return first<{ output: string | null }>(sql, "SELECT output FROM step WHERE key = ?", key)?.output ?? "";
+}
+
+export function hasOpen(sql: SqlStorage, state?: "queued"): boolean {
+  const which = state === "queued" ? "state = 'queued'" : "state IN ('queued', 'running')";
+  return first(sql, `SELECT 1 AS one FROM step WHERE ${which} LIMIT 1`) !== undefined;
+}
+
+export function begin(sql: SqlStorage, spec: JobSpec, steps: readonly NewStep[], now: number): void {
+  const deadline = now + spec.options.step_timeout_seconds * 1000;
+  for (const { key, kind, instance_id, skip } of steps) {
+    sql.exec(
+      `INSERT INTO step (key, kind, instance_id, state, started_at, due_at, deadline, finished_at, error)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      key,
+      kind,
+      instance_id,
+      skip ? "skipped" : "queued",
+      now,
+      skip ? null : now,
+      skip ? null : deadline,
+      skip ? now : null,
+      skip ? JSON.stringify(skip) : null,
+    );
+    note(sql, now, skip ? "job.step_skipped" : "job.step_started", { step: key, instance_id });
+  }
+}
+
+/** Steps that have to be sent now, at most `limit`; each is put off, so that what this object leaves undone is done later. */
+export function claim(sql: SqlStorage, limit: number, now: number): StepRow[] {
+  const rows = sql
+    .exec<StepRow>(`SELECT ${COLUMNS} FROM step WHERE due_at <= ? ORDER BY due_at, n LIMIT ?`, now, limit)
+    .toArray();
+  for (const row of rows) {
+    const wait = Math.min(SEND_RETRY_MS * 2 ** Math.min(row.sendings, 10), SEND_RETRY_CEILING_MS);
+    sql.exec("UPDATE step SET sendings = sendings + 1, due_at = ? WHERE n = ?", now + wait, row.n);
+  }
+  return rows;
+}
+
+/** The instance has the message of this try. Returns the row as it is now, or null when nobody waits for it any more. */
+export function sent(sql: SqlStorage, asked: StepRow, messageId: string): StepRow | null {
+  const row = stepOf(sql, asked.n);
+  if (row?.state !== "queued" || row.tries !== asked.tries) return null;
+  sql.exec(
+    "UPDATE step SET state = 'running', due_at = NULL, message_id = ?, message_ids = json_insert(message_ids, '$[#]', ?) WHERE n = ?",
+    messageId,
+    messageId,
+    row.n,
+  );
+  return { ...row, state: "running", message_id: messageId };
+}
+
+/** What has come of an open step. Returns whether anything changed. */
+export function settle(sql: SqlStorage, step: StepRow, outcome: Outcome, now: number): boolean {
+  switch (outcome.kind) {
+    case "open":
+      return false;
+    case "retry":
+      sql.exec(
+        `UPDATE step SET state = 'queued', tries = tries + 1, sendings = 0, due_at = ?, message_id = NULL,
+           cost_nano = cost_nano + ? WHERE n = ?`,
+        now,
+        outcome.costNano,
+        step.n,
+      );
+      note(sql, now, "job.step_retried", { step: step.key, instance_id: step.instance_id });
+      return true;
+    case "completed":
+      close(sql, step, "completed", outcome.costNano, null, now);
+      sql.exec(
+        "UPDATE step SET structured = ?, output = ? WHERE n = ?",
+        outcome.structured === null ? null : JSON.stringify(outcome.structured),
+        cut(outcome.text),
+        step.n,
+      );
+      return true;
+    case "failed":
+      close(sql, step, "failed", outcome.costNano, outcome.error, now);
+      if (outcome.recall) recall(sql, step, outcome.error.message, now);
+      return true;
+  }
+}
+
+/** Ends every open step whose time is over. Returns whether there was any. */
+export function expire(sql: SqlStorage, spec: JobSpec, now: number): boolean {
+  const late = sql.exec<StepRow>(`SELECT ${COLUMNS} FROM step WHERE deadline <= ?`, now).toArray();
+  const seconds = spec.options.step_timeout_seconds;
+  const error: Failure = {
+    code: "limit_reached",
+    message: `The step took longer than step_timeout_seconds (${seconds}) and was stopped.`,
+    details: { limit: "step_timeout_seconds", seconds },
+  };
+  for (const step of late) settle(sql, step, { kind: "failed", error, costNano: 0, recall: true }, now);
+  return late.length > 0;
+}
+
+/** Stops every open step. */
+export function stopAll(sql: SqlStorage, reason: string, now: number): void {
+  const error: Failure = { code: "cancelled", message: `The job was cancelled: ${reason}.` };
+  for (const step of sql.exec<StepRow>(`SELECT ${COLUMNS} FROM step WHERE deadline IS NOT NULL`).toArray()) {
+    close(sql, step, "skipped", 0, error, now);
+    recall(sql, step, reason, now);
+  }
+}
+
+/** When something is next to be done about a step, in ms since the epoch, or null. */
+export function nextTime(sql: SqlStorage): number | null {
+  const due = first<{ at: number | null }>(sql, "SELECT MIN(due_at) AS at FROM step WHERE due_at IS NOT NULL")?.at;
+  const late = first<{ at: number | null }>(sql, "SELECT MIN(deadline) AS at FROM step WHERE deadline IS NOT NULL")?.at;
+  const times = [due, late].filter((time): time is number => typeof time === "number");
+  return times.length === 0 ? null : Math.min(...times);
+}
+
+function close(
+  sql: SqlStorage,
+  step: StepRow,
+  state: "completed" | "failed" | "skipped",
+  costNano: number,
+  error: Failure | null,
+  now: number,
+): void {
+  sql.exec(
+    `UPDATE step SET state = ?, due_at = NULL, deadline = NULL, finished_at = ?, cost_nano = cost_nano + ?, error = ?
+     WHERE n = ?`,
+    state,
+    now,
+    costNano,
+    error ? JSON.stringify(error) : null,
+    step.n,
+  );
+  note(sql, now, `job.step_${state}`, {
+    step: step.key,
+    instance_id: step.instance_id,
+    message_id: step.message_id,
+    ...(error ? { error: error.code } : {}),
+  });
+}
+
+/** The message that a step leaves behind is to be cancelled, also if it is not known whether there is one. */
+function recall(sql: SqlStorage, step: StepRow, reason: string, now: number): void {
+  if (step.message_id !== null) owe(sql, "cancel", step.message_id, reason, now);
+  else owe(sql, "recall", String(step.n), reason, now);
+}
+
+function cut(text: string): string {
+  if (text.length <= MAX_OUTPUT_CHARACTERS) return text;
+  const rest = text.length - MAX_OUTPUT_CHARACTERS;
+  return `${text.slice(0, MAX_OUTPUT_CHARACTERS).toWellFormed()}\n[${rest} more characters were cut off]`;
+}

@@ -1,0 +1,253 @@
+/**
+ * Coordinated tasks in the registry: one row a job, committed with everything that makes it run.
+ */
+import type { CoordinationType, JobOptions, JobSpec, JobState, Member } from "../coordination/api.ts";
+import type { JobReport } from "../coordination/record.ts";
+import { type Answer, err, type Failure, ok } from "../errors.ts";
+import { type Idempotency, recall, remember } from "../idempotency.ts";
+import { newJobId } from "../ids.ts";
+import { unknownInstance } from "../instance/refusals.ts";
+import { first, type Row } from "../sqlite.ts";
+import { NANO_PER_USD } from "../units.ts";
+import { logEvent, logEvents } from "./events.ts";
+import { openBalance, scopesOf } from "./ledger.ts";
+import { changeLimits } from "./limits.ts";
+import { owe } from "./outbox.ts";
+import { rowOf } from "./registry.ts";
+
+export interface CoordinateRequest {
+  tenant: string;
+  type: CoordinationType;
+  coordinator_id: string;
+  participant_ids: string[];
+  task: string;
+  options: JobOptions;
+  /** USD, of all its model calls; null: no cap of its own. */
+  max_cost: number | null;
+  /** The instance that starts it, or null for a caller from outside. */
+  creator: string | null;
+  /** The job that the creator's turn works for, whose cap then binds this one too. */
+  within_job: string | null;
+  idempotency?: Idempotency;
+}
+
+export interface JobReceipt {
+  job_id: string;
+  created_at: string;
+}
+
+export interface JobQuery {
+  state?: string;
+  limit: number;
+  /** The last job id of the page before. */
+  cursor?: string;
+}
+
+/** What the registry knows of a job. Times ISO 8601, cost USD: settled and unsettled. */
+export interface JobRecord {
+  job_id: string;
+  type: string;
+  status: string;
+  coordinator_id: string;
+  participant_ids: string[];
+  created_by: string | null;
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+  steps_done: number;
+  steps_total: number;
+  cost: number;
+  unsettled_cost: number;
+  max_cost: number | null;
+  error?: Failure;
+}
+
+export interface JobPage {
+  jobs: JobRecord[];
+  next_cursor: string | null;
+}
+
+/**
+ * Commits one job, or answers why not, and then nothing has begun: `invalid_input` for a coordinator among the participants or
+ * one of them named twice, `not_found`, `conflict` for one that is terminated, `forbidden` for one that the instance that asks
+ * has no say over.
+ */
+export function coordinate(storage: DurableObjectStorage, request: CoordinateRequest, now: number): Answer<JobReceipt> {
+  const { sql } = storage;
+  return storage.transactionSync((): Answer<JobReceipt> => {
+    const known = recall<JobReceipt>(sql, request.idempotency);
+    if (known) return known;
+    const { coordinator_id, participant_ids } = request;
+    const twice = participant_ids.find((id, i) => participant_ids.indexOf(id) !== i);
+    if (twice !== undefined) return misnamed(`participant_ids names ${twice} twice.`, twice);
+    if (participant_ids.includes(coordinator_id)) {
+      return misnamed(
+        `The coordinator ${coordinator_id} is among the participants. Leave it out there, or let another instance coordinate.`,
+        coordinator_id,
+      );
+    }
+    const members: Member[] = [];
+    for (const id of [coordinator_id, ...participant_ids]) {
+      const member = memberOf(sql, id, id === coordinator_id ? "The coordinator" : "The participant", request.creator);
+      if (!member.ok) return member;
+      members.push(member.value);
+    }
+    const [coordinator, ...participants] = members;
+    if (!coordinator) throw new Error("A job has a coordinator.");
+    const jobId = newJobId(now);
+    const spec: JobSpec = {
+      v: 1,
+      job_id: jobId,
+      tenant: request.tenant,
+      type: request.type,
+      task: request.task,
+      coordinator,
+      participants,
+      options: request.options,
+      created_at: now,
+    };
+    sql.exec(
+      `INSERT INTO job (job_id, type, coordinator_id, participants, creator, within_job, spec, created_at, state)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued')`,
+      jobId,
+      spec.type,
+      coordinator_id,
+      JSON.stringify(participant_ids),
+      request.creator,
+      request.within_job,
+      JSON.stringify(spec),
+      now,
+    );
+    openBalance(sql, jobId);
+    if (request.max_cost !== null) changeLimits(sql, jobId, { max_cost: request.max_cost });
+    logEvent(sql, jobId, 0, now, "job.created", {
+      type: spec.type,
+      coordinator_id,
+      participants: participants.length,
+      created_by: request.creator,
+    });
+    owe(sql, jobId, "wake", now);
+    const receipt = { job_id: jobId, created_at: new Date(now).toISOString() };
+    return remember(sql, request.idempotency, ok(receipt), now);
+  });
+}
+
+function memberOf(sql: SqlStorage, id: string, as: string, creator: string | null): Answer<Member> {
+  const row = rowOf(sql, id);
+  if (!row) return unknownInstance(id, as);
+  if (!row.active) {
+    return err("conflict", `${as} ${id} is terminated and takes no messages. Name one that is active.`, {
+      instance_id: id,
+      state: "terminated",
+    });
+  }
+  if (creator !== null && !scopesOf(sql, id).includes(creator)) {
+    return err("forbidden", `${as} ${id} is not below you: you can coordinate your own descendants.`, {
+      instance_id: id,
+    });
+  }
+  return ok({ instance_id: id, name: row.name, role: row.role });
+}
+
+function misnamed(message: string, instanceId: string): Answer<never> {
+  return err("invalid_input", message, { field: "participant_ids", instance_id: instanceId });
+}
+
+/** What a job copies on its first use; null when this tenant has no such job. */
+export function jobBirth(sql: SqlStorage, jobId: string): JobSpec | null {
+  const row = first<{ spec: string }>(sql, "SELECT spec FROM job WHERE job_id = ?", jobId);
+  return row ? (JSON.parse(row.spec) as JobSpec) : null;
+}
+
+/** Takes over what a job reports of itself: its row and the event log, all or nothing. Repeating it changes nothing. */
+export function applyJob(storage: DurableObjectStorage, report: JobReport): void {
+  const { sql } = storage;
+  storage.transactionSync(() => {
+    const row = first<{ report_seq: number }>(sql, "SELECT report_seq FROM job WHERE job_id = ?", report.job_id);
+    if (!row || report.seq <= row.report_seq) return;
+    logEvents(
+      sql,
+      report.job_id,
+      report.events.filter((event) => event.seq > row.report_seq),
+    );
+    sql.exec(
+      `UPDATE job SET report_seq = ?, state = ?, started_at = ?, finished_at = ?, steps_done = ?, steps_total = ?, error = ?
+       WHERE job_id = ?`,
+      report.seq,
+      report.state,
+      report.started_at,
+      report.finished_at,
+      report.steps_done,
+      report.steps_total,
+      report.error ? JSON.stringify(report.error) : null,
+      report.job_id,
+    );
+  });
+}
+
+interface JobRow extends Row {
+  job_id: string;
+  type: string;
+  state: JobState;
+  coordinator_id: string;
+  participants: string;
+  creator: string | null;
+  created_at: number;
+  started_at: number | null;
+  finished_at: number | null;
+  steps_done: number;
+  steps_total: number;
+  error: string | null;
+  settled_nano: number | null;
+  unsettled_nano: number | null;
+  max_cost_nano: number | null;
+}
+
+/** A job's row without its spec, which can be large, and its money. */
+const RECORD = `SELECT job_id, type, state, coordinator_id, participants, creator, created_at, started_at, finished_at,
+  steps_done, steps_total, error, settled_nano, unsettled_nano, max_cost_nano
+  FROM job LEFT JOIN balance ON balance.scope = job_id LEFT JOIN limits ON limits.scope = job_id`;
+
+export function jobRecord(sql: SqlStorage, jobId: string): JobRecord | null {
+  const row = first<JobRow>(sql, `${RECORD} WHERE job_id = ?`, jobId);
+  return row ? recordOf(row) : null;
+}
+
+/** One page of jobs in the order of their making. */
+export function listJobs(sql: SqlStorage, query: JobQuery): JobPage {
+  const rows = sql
+    .exec<JobRow>(
+      `${RECORD} WHERE job_id > ? ${query.state === undefined ? "" : "AND state = ?"} ORDER BY job_id LIMIT ?`,
+      query.cursor ?? "",
+      ...(query.state === undefined ? [] : [query.state]),
+      query.limit + 1,
+    )
+    .toArray();
+  const page = rows.slice(0, query.limit);
+  return {
+    jobs: page.map(recordOf),
+    next_cursor: rows.length > page.length ? (page.at(-1)?.job_id ?? null) : null,
+  };
+}
+
+function recordOf(row: JobRow): JobRecord {
+  const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+  const usd = (nano: number | null) => (nano ?? 0) / NANO_PER_USD;
+  return {
+    job_id: row.job_id,
+    type: row.type,
+    status: row.state,
+    coordinator_id: row.coordinator_id,
+    participant_ids: JSON.parse(row.participants) as string[],
+    created_by: row.creator,
+    created_at: new Date(row.created_at).toISOString(),
+    started_at: iso(row.started_at),
+    finished_at: iso(row.finished_at),
+    steps_done: row.steps_done,
+    steps_total: row.steps_total,
+    cost: usd((row.settled_nano ?? 0) + (row.unsettled_nano ?? 0)),
+    unsettled_cost: usd(row.unsettled_nano),
+    max_cost: row.max_cost_nano === null ? null : usd(row.max_cost_nano),
+    ...(row.error === null ? {} : { error: JSON.parse(row.error) as Failure }),
+  };
+}
