@@ -168,6 +168,42 @@ const ANSWERS: Record<string, () => Promise<Json[]>> = {
       await tool("wait", { ids, until: 2 }),
     ];
   },
+  coordinate_instances: async () => {
+    const job = { coordinator_id: await spawn(), participant_ids: [await spawn()], task_description: "Build." };
+    return [
+      await tool("coordinate_instances", job),
+      await tool("coordinate_instances", {
+        ...job,
+        coordination_type: "parallel",
+        options: { split: true, max_cost: 1 },
+      }),
+    ];
+  },
+  get_job_status: async () => {
+    const job = {
+      coordinator_id: await spawn(),
+      participant_ids: [await spawn(), await spawn()],
+      task_description: "Build.",
+    };
+    const merging = (await tool("coordinate_instances", job)).task_id;
+    const running = await tool("get_job_status", { job_id: merging });
+    const voting = (await tool("coordinate_instances", { ...job, coordination_type: "consensus" })).task_id;
+    scriptModel((call) => (call.lastUserText.includes("<task>") ? { stopReason: "refusal", blocks: [] } : undefined));
+    const failing = (await tool("coordinate_instances", { ...job, participant_ids: [await spawn()] })).task_id;
+    await tool("wait", { ids: [failing], timeout_seconds: 50 });
+    scriptModel(() => undefined);
+    await tool("wait", { ids: [merging, voting], timeout_seconds: 50 });
+    const ended = [merging, voting, failing].map((job_id) => tool("get_job_status", { job_id }));
+    return [running, ...(await Promise.all(ended))];
+  },
+  cancel_job: async () => {
+    const job = { coordinator_id: await spawn(), participant_ids: [await spawn()], task_description: "Build." };
+    const { task_id } = await tool("coordinate_instances", job);
+    return [
+      await tool("cancel_job", { job_id: task_id, reason: "not needed" }),
+      await tool("cancel_job", { job_id: task_id }),
+    ];
+  },
   interrupt_instance: async () => {
     const id = await spawn();
     const idle = await tool("interrupt_instance", { instance_id: id });

@@ -5,7 +5,7 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { newInstanceId, ulid } from "../src/ids.ts";
+import { newInstanceId, newJobId, ulid } from "../src/ids.ts";
 import { output, send, spawn, tool, until } from "./support/door.ts";
 import { installModel, type Script, scriptModel } from "./support/model.ts";
 
@@ -162,6 +162,32 @@ describe("a call that would wait long", () => {
     const again = await call("send_to_instance", input);
     expect(again.result).toMatchObject({ resultType: "complete", structuredContent: task.result?.structuredContent });
     expect(await output(id)).toHaveLength(2);
+  });
+
+  it("coordinate_instances is answered with a task whose id is the job's, and whose result is that of get_job_status", async () => {
+    scriptModel((asked) => saying(asked.lastUserText.includes("You coordinate") ? "The whole." : "A part."));
+    const job = {
+      coordinator_id: await spawn(),
+      participant_ids: [await spawn()],
+      task_description: "Build a bridge.",
+    };
+    const { result } = await call("coordinate_instances", job);
+    expect(result).toMatchObject({ resultType: "task", taskId: expect.stringMatching(/^job_/), status: "working" });
+    const task = await ended(result?.taskId);
+    expect(task).toMatchObject({ status: "completed", createdAt: result?.createdAt });
+    expect(task.result?.structuredContent).toMatchObject({
+      success: true,
+      job_id: result?.taskId,
+      status: "completed",
+      result: { summary: "The whole.", outputs: [{ text: "A part." }] },
+    });
+
+    scriptModel(() => endless);
+    const other = (await call("coordinate_instances", job)).result?.taskId;
+    await rpc("tasks/cancel", { taskId: other });
+    expect(await get(other)).toMatchObject({ status: "cancelled" });
+    expect(await tool("get_job_status", { job_id: other })).toMatchObject({ status: "cancelled" });
+    expect((await get(newJobId())) ?? null).toBeNull();
   });
 
   it("wait is answered with a task, whose result is that of wait", async () => {

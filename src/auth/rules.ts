@@ -27,6 +27,9 @@ export const ROUTES: Readonly<Record<string, Readonly<Partial<Record<Method, Acc
   "/instances/:id/workspace.zip": { GET: "read" },
   "/templates": { GET: "read", POST: "operate" },
   "/templates/:name": { GET: "read", DELETE: "operate" },
+  "/jobs": { GET: "read", POST: "operate" },
+  "/jobs/:id": { GET: "read" },
+  "/jobs/:id/cancel": { POST: "operate" },
   "/events": { GET: "read" },
   "/tree": { GET: "read" },
   "/questions": { GET: "read" },
@@ -44,7 +47,7 @@ export const ROUTES: Readonly<Record<string, Readonly<Partial<Record<Method, Acc
 /** The methods that the route of this path takes; undefined where there is none. */
 export function methodsAt(path: string): Method[] | undefined {
   const route = path
-    .replace(/^(\/(?:instances|questions)\/)[^/]+/, "$1:id")
+    .replace(/^(\/(?:instances|questions|jobs)\/)[^/]+/, "$1:id")
     .replace(/^(\/templates\/)[^/]+$/, "$1:name")
     .replace(/(\/files\/).+/, "$1*");
   const methods = ROUTES[route];

@@ -5,7 +5,7 @@ import type { Principal } from "../auth/principal.ts";
 import { configFor } from "../config.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import { createLog } from "../log.ts";
-import { instanceOf, orchestratorOf } from "../objects.ts";
+import { instanceOf, jobOf, orchestratorOf } from "../objects.ts";
 import type { ToolContext } from "../tools/tool.ts";
 
 export type CallContext = Omit<ToolContext, "idempotency">;
@@ -28,6 +28,7 @@ export function contextOf(
     log: createLog(config.logLevel, { tenant: principal.tenant }),
     orchestrator: orchestratorOf(env, principal.tenant),
     instance: (id) => instanceOf(env, principal.tenant, id),
+    jobApi: (id) => jobOf(env, principal.tenant, id),
     instanceTools,
     defaultModel: call.defaultModel ?? config.defaultModel,
     signal: call.signal,

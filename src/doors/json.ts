@@ -48,3 +48,13 @@ export async function bodyOf(request: Request): Promise<Record<string, unknown>>
   }
   return body as Record<string, unknown>;
 }
+
+/** A number for the schema to judge; what is none stays text, and the schema says so. */
+export function wholeNumber(text: string): number | string {
+  return /^\d{1,9}$/.test(text) ? Number(text) : text;
+}
+
+/** The same for true and false. */
+export function flag(text: string): boolean | string {
+  return text === "true" ? true : text === "false" ? false : text;
+}

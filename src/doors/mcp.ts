@@ -22,6 +22,7 @@ const INSTRUCTIONS = `Madrox runs many Claude instances for you. The pattern is:
 - send_to_instance waits up to 50 s. If status is queued or working, nothing is lost: the work goes on; call wait with the message_id, as often as needed.
 - To let several work at once, send to each with wait_for_response=false, then wait for all their message_ids.
 - spawn_team starts a supervisor with specialists below it from a template; with task_description it begins at once.
+- To have several work together on one task, call coordinate_instances, then wait with its task_id: the server asks each instance, and keeps what they deliver.
 - Instances remember their conversation. Give each one job, and tell it everything it needs: it can't see your conversation.
 - get_instance_output has everything that an instance received, said and did. get_instance_status shows who is busy and what it cost. terminate_instance what is no longer needed: active instances are limited.
 - With an idempotency_key, a repeated call has no second effect.`;

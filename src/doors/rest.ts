@@ -6,7 +6,7 @@ import type { AccessConfig } from "../auth/access.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
 import { errorBody, MadroxError, unwrap } from "../errors.ts";
-import { isInstanceId } from "../ids.ts";
+import { isInstanceId, isJobId } from "../ids.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import { prometheus } from "../orchestrator/metrics.ts";
 import { healthView, type StatusRecord } from "../orchestrator/status.ts";
@@ -17,7 +17,8 @@ import { VERSION } from "../version.ts";
 import { type CallContext, contextOf } from "./context.ts";
 import { eventStream, PULL_MS } from "./events.ts";
 import { createFiles } from "./files.ts";
-import { bodyOf, json, limited } from "./json.ts";
+import { createJobs } from "./jobs.ts";
+import { bodyOf, flag, json, limited, wholeNumber } from "./json.ts";
 import { createTemplates } from "./templates.ts";
 
 export interface RestEnv {
@@ -183,6 +184,8 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
     return json(await execute(c.get("call"), "answer_question", input));
   });
 
+  app.route("/", createJobs());
+
   app.get("/events", async (c) => {
     const { orchestrator } = c.get("call");
     const from = c.req.header("last-event-id") ?? c.req.query("after") ?? "0";
@@ -192,8 +195,8 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
         "invalid_input",
         "That is no event id of this stream: leave it out, or take the id of an event that it sent.",
       );
-    if (instance !== null && !isInstanceId(instance))
-      throw new MadroxError("invalid_input", "instance_id is no instance id.");
+    if (instance !== null && !isInstanceId(instance) && !isJobId(instance))
+      throw new MadroxError("invalid_input", "instance_id is no id of an instance or a job.");
     return eventStream(from, async (cursor) => {
       const page = await orchestrator.events({
         after: Number(cursor),
@@ -213,13 +216,3 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
 
 /** Open questions in one answer, at most: the oldest. */
 const MAX_QUESTIONS = 500;
-
-/** A number for the schema to judge; what is none stays text, and the schema says so. */
-function wholeNumber(text: string): number | string {
-  return /^\d{1,9}$/.test(text) ? Number(text) : text;
-}
-
-/** The same for true and false. */
-function flag(text: string): boolean | string {
-  return text === "true" ? true : text === "false" ? false : text;
-}

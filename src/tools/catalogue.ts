@@ -3,9 +3,12 @@
  */
 import { answerQuestion } from "./answer-question.ts";
 import { broadcastToChildren } from "./broadcast-to-children.ts";
+import { cancelJob } from "./cancel-job.ts";
+import { coordinateInstances } from "./coordinate-instances.ts";
 import { getInstanceOutput } from "./get-instance-output.ts";
 import { getInstanceStatus } from "./get-instance-status.ts";
 import { getInstanceTree } from "./get-instance-tree.ts";
+import { getJobStatus } from "./get-job-status.ts";
 import { interruptInstance } from "./interrupt-instance.ts";
 import { listInstanceFiles } from "./list-instance-files.ts";
 import { retrieveInstanceFile } from "./retrieve-instance-file.ts";
@@ -29,6 +32,9 @@ export const CATALOGUE: readonly Tool[] = [
   getInstanceStatus,
   getInstanceTree,
   answerQuestion,
+  coordinateInstances,
+  getJobStatus,
+  cancelJob,
   interruptInstance,
   terminateInstance,
   setLimits,

@@ -3,7 +3,7 @@
  */
 import * as z from "zod";
 import { MadroxError } from "../errors.ts";
-import { isInstanceId } from "../ids.ts";
+import { isInstanceId, isJobId } from "../ids.ts";
 
 /** A message's size, in bytes of UTF-8, at most: about 250,000 tokens, a quarter of a model's context. */
 export const MAX_MESSAGE_BYTES = 1_048_576;
@@ -24,6 +24,11 @@ export const instanceId = z
     "is no instance id: they look like inst_01K... and come from spawn_claude or get_instance_status",
   )
   .describe("The instance's id");
+
+export const jobId = z
+  .string()
+  .refine(isJobId, "is no job id: they look like job_01K... and come from coordinate_instances")
+  .describe("The job's id: the task_id of coordinate_instances");
 
 export const idempotencyKey = z
   .string()

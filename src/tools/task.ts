@@ -3,9 +3,12 @@
  * own but what it waits for.
  */
 import { assertScope } from "../auth/scopes.ts";
+import { isFinalJob, type JobStatus } from "../coordination/api.ts";
 import { type ErrorBody, errorBody, failureOf, unwrap } from "../errors.ts";
-import { parseMessageId } from "../ids.ts";
+import { isJobId, parseMessageId } from "../ids.ts";
 import { isFinal, type MessageView } from "../instance/api.ts";
+import type { JobRecord } from "../orchestrator/jobs.ts";
+import { jobAnswer } from "./get-job-status.ts";
 import { sendAnswer } from "./send-to-instance.ts";
 import type { ToolAnswer, ToolContext } from "./tool.ts";
 import { waitAnswer } from "./wait.ts";
@@ -22,7 +25,7 @@ export interface TaskView {
   answer?: ToolAnswer | ErrorBody;
 }
 
-type Context = Pick<ToolContext, "instance" | "orchestrator" | "log" | "signal" | "progress" | "principal">;
+type Context = Pick<ToolContext, "instance" | "jobApi" | "orchestrator" | "log" | "signal" | "progress" | "principal">;
 
 /** How a task stands, or null when there is none of this id (for this caller). */
 export async function taskView(context: Context, taskId: string): Promise<TaskView | null> {
@@ -30,6 +33,10 @@ export async function taskView(context: Context, taskId: string): Promise<TaskVi
   if (message) {
     const view = await context.instance(message.instanceId).message(message.n, 0);
     return view.ok ? viewOfMessage(message.instanceId, view.value) : null;
+  }
+  if (isJobId(taskId)) {
+    const job = await context.jobApi(taskId).status(0);
+    return job.ok ? viewOfJob(job.value, await context.orchestrator.job(taskId)) : null;
   }
   const task = await context.orchestrator.taskOf(taskId);
   if (!task) return null;
@@ -52,14 +59,21 @@ export async function taskView(context: Context, taskId: string): Promise<TaskVi
 }
 
 /**
- * Cancels a task: a message is cancelled with its turn, a wait is forgotten. Returns whether there is such a task. Throws
- * `forbidden` for the message of somebody who may only read.
+ * Cancels a task: a message is cancelled with its turn, a job with its steps, a wait is forgotten. Returns whether there is
+ * such a task. Throws `forbidden` for the message or job of somebody who may only read.
  */
 export async function cancelTask(context: Context, taskId: string): Promise<boolean> {
   const message = parseMessageId(taskId);
   if (message) {
     assertScope(context.principal.scopes, "operate");
     const answer = await context.instance(message.instanceId).cancel(message.n, "its task was cancelled");
+    if (!answer.ok && answer.error.code === "not_found") return false;
+    unwrap(answer);
+    return true;
+  }
+  if (isJobId(taskId)) {
+    assertScope(context.principal.scopes, "operate");
+    const answer = await context.jobApi(taskId).cancel("its task was cancelled");
     if (!answer.ok && answer.error.code === "not_found") return false;
     unwrap(answer);
     return true;
@@ -82,4 +96,12 @@ function viewOfMessage(instanceId: string, view: MessageView): TaskView {
       ? "queued"
       : "working";
   return { ...task, status: "working", statusMessage: waiting };
+}
+
+function viewOfJob(job: JobStatus, record: JobRecord | null): TaskView {
+  const task = { taskId: job.job_id, createdAt: job.created_at, statusMessage: job.status };
+  if (job.status === "cancelled") return { ...task, status: "cancelled" };
+  return isFinalJob(job.status)
+    ? { ...task, status: "completed", answer: jobAnswer(job, record) }
+    : { ...task, status: "working" };
 }

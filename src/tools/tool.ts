@@ -5,6 +5,7 @@ import * as z from "zod";
 import type { Principal } from "../auth/principal.ts";
 import type { Scope } from "../auth/scopes.ts";
 import type { Config } from "../config.ts";
+import type { JobApi } from "../coordination/api.ts";
 import type { Idempotency } from "../idempotency.ts";
 import type { InstanceApi } from "../instance/api.ts";
 import type { InstanceTool } from "../instance/tool.ts";
@@ -20,6 +21,7 @@ export interface ToolContext {
   /** The caller's tenant. */
   orchestrator: OrchestratorApi;
   instance(instanceId: string): InstanceApi;
+  jobApi(jobId: string): JobApi;
   /** What the instances of this Worker may use. */
   instanceTools: readonly InstanceTool[];
   /** The model of a spawn that names none: the connection's, else the deployment's. */

@@ -1,6 +1,7 @@
 import * as z from "zod";
+import type { JobStatus } from "../coordination/api.ts";
 import { MadroxError } from "../errors.ts";
-import { ulid } from "../ids.ts";
+import { isJobId, ulid } from "../ids.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 import { awaitAll, isEnough, MAX_WAIT_SECONDS, patienceMs, type Until, type Waited } from "./waiting.ts";
 
@@ -11,13 +12,13 @@ const ANSWER_BUDGET = 60_000;
 
 export const wait = defineTool({
   name: "wait",
-  title: "Wait for messages and instances",
-  description: `Wait until messages have their answers, or instances are at rest: all of the ids, any, or a number of them; at most ${MAX_WAIT_SECONDS} s a call. It consumes nothing: call it again for what is pending, as often as needed.`,
+  title: "Wait for messages, instances and jobs",
+  description: `Wait until messages have their answers, instances are at rest, or jobs are over: all of the ids, any, or a number of them; at most ${MAX_WAIT_SECONDS} s a call. It consumes nothing: call it again for what is pending, as often as needed.`,
   annotations: READS,
   changes: false,
   scope: "read",
   input: z.strictObject({
-    ids: z.array(z.string().max(100)).min(1).max(MAX_IDS).describe("message_ids and instance_ids"),
+    ids: z.array(z.string().max(100)).min(1).max(MAX_IDS).describe("message_ids, instance_ids and job_ids"),
     until: z
       .union([z.enum(["all", "any"]), z.int().min(1)])
       .default("all")
@@ -30,9 +31,12 @@ export const wait = defineTool({
   }),
   output: answer({ done: z.array(z.looseObject({})), pending: z.array(z.looseObject({})) }),
   forInstances: {
-    reach: (input) => ({ near: input.ids }),
+    reach: (input) => ({
+      near: input.ids.filter((id) => !isJobId(id)),
+      within: input.ids.filter((id) => isJobId(id)),
+    }),
     description:
-      "Wait until messages that you sent have their answers, or instances are at rest: all of the ids, any, or a number of them. Waiting costs nothing. It comes back early when a message for you comes in.",
+      "Wait until messages that you sent have their answers, instances are at rest, or jobs that you started are over: all of the ids, any, or a number of them. Waiting costs nothing. It comes back early when a message for you comes in.",
   },
   async run(context, input) {
     const ids = [...new Set(input.ids)];
@@ -80,7 +84,8 @@ export function waitAnswer(states: readonly Waited[]) {
   };
 }
 
-function resultOf({ message }: Waited, budget: number) {
+function resultOf({ message, job }: Waited, budget: number) {
+  if (job) return resultOfJob(job, budget);
   if (message?.error) return { error: message.error.code, message: message.error.message };
   const response = message?.response;
   if (!response) return {};
@@ -92,6 +97,14 @@ function resultOf({ message }: Waited, budget: number) {
     response: { ...plain, response: cutToJson(plain.response, Math.max(0, room)) },
     more: `The answer has ${response.response.length} characters: get_instance_output has it whole.`,
   };
+}
+
+function resultOfJob({ result, error }: JobStatus, budget: number) {
+  const failure = error ? { error: error.code, message: error.message } : {};
+  if (!result) return failure;
+  if (JSON.stringify(result).length <= budget) return { ...failure, result };
+  const cut = { summary: result.summary === null ? null : cutToJson(result.summary, budget) };
+  return { ...failure, result: cut, more: "get_job_status has more of it." };
 }
 
 /** The longest beginning of a text that takes at most `room` characters as JSON, without its quotes. */

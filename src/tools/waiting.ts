@@ -1,8 +1,9 @@
 /**
  * Waiting from outside: bounded, by reading durable rows, consuming nothing. The work goes on whether anyone waits or not.
  */
+import { isFinalJob, type JobStatus } from "../coordination/api.ts";
 import { type Answer, err, unwrap } from "../errors.ts";
-import { isInstanceId, parseMessageId } from "../ids.ts";
+import { isInstanceId, isJobId, parseMessageId } from "../ids.ts";
 import { isFinal, type MessageView } from "../instance/api.ts";
 import { describe } from "../log.ts";
 import { type Parking, ParkSignal } from "./parking.ts";
@@ -17,21 +18,25 @@ const PROGRESS_MS = 5_000;
 /** Before the object of an interrupted wait is asked again, in ms. */
 const RETRY_MS = 100;
 
-/** One thing that is waited for, as far as it has come. `message` for a message, once it was read. */
+/** One thing that is waited for, as far as it has come. `message` for a message, `job` for a job. */
 export interface Waited {
   id: string;
-  kind: "message" | "instance";
+  kind: "message" | "instance" | "job";
   done: boolean;
   status: string;
   /** In a few words, for a caller that wants to know why it waits. */
   doing: string;
   message?: MessageView;
+  job?: JobStatus;
 }
 
 /** How many of the things have to be done. */
 export type Until = "all" | "any" | number;
 
-type Context = Pick<ToolContext, "instance" | "orchestrator" | "log" | "signal" | "progress" | "principal" | "parking">;
+type Context = Pick<
+  ToolContext,
+  "instance" | "jobApi" | "orchestrator" | "log" | "signal" | "progress" | "principal" | "parking"
+>;
 
 /** Where the message stands once that is final, at the latest after `waitMs`. */
 export async function awaitMessage(context: Context, sent: MessageView, waitMs: number): Promise<MessageView> {
@@ -151,11 +156,26 @@ async function ask(context: Context, id: string, waitMs: number, watcher?: strin
     const doing = working_on ? `working on ${working_on}, ${queue_depth} queued` : `${queue_depth} queued`;
     return { ok: true, value: { id, kind: "instance", done: resting, status, doing } };
   }
+  if (isJobId(id)) {
+    const object = context.jobApi(id);
+    const job = await (watcher ? object.watch(watcher) : object.status(waitMs));
+    if (!job.ok) return job;
+    const done = isFinalJob(job.value.status);
+    const status = done ? job.value.status : "working";
+    return { ok: true, value: { id, kind: "job", done, status, doing: doingOfJob(job.value), job: job.value } };
+  }
   return err(
     "invalid_input",
-    `${JSON.stringify(id.slice(0, 100).toWellFormed())} is no id: wait takes ids of messages and instances.`,
+    `${JSON.stringify(id.slice(0, 100).toWellFormed())} is no id: wait takes ids of messages, instances and jobs.`,
     { field: "ids" },
   );
+}
+
+function doingOfJob({ steps }: JobStatus): string {
+  const open = steps.filter((step) => step.status === "queued" || step.status === "running");
+  const first = open[0];
+  const more = open.length > 1 ? ` and ${open.length - 1} more` : "";
+  return `${steps.length - open.length} steps done${first ? `, ${first.step} of ${first.name}${more} under way` : ""}`;
 }
 
 function doingOf(view: MessageView): string {

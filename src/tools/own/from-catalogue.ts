@@ -5,7 +5,7 @@
 
 import type { InstanceTool, ToolContext as OwnContext } from "../../instance/tool.ts";
 import { createLog } from "../../log.ts";
-import { instanceOf, orchestratorOf } from "../../objects.ts";
+import { instanceOf, jobOf, orchestratorOf } from "../../objects.ts";
 import { execute } from "../execute.ts";
 import { ParkSignal } from "../parking.ts";
 import { jsonSchemaOf, type Tool, type ToolContext } from "../tool.ts";
@@ -41,6 +41,7 @@ function contextFor(own: OwnContext): Omit<ToolContext, "idempotency"> {
     log: createLog(own.config.logLevel, { tenant: own.tenant, caller: own.instanceId }),
     orchestrator: orchestratorOf(own.env, own.tenant),
     instance: (id) => instanceOf(own.env, own.tenant, id),
+    jobApi: (id) => jobOf(own.env, own.tenant, id),
     instanceTools: own.instanceTools,
     defaultModel: own.config.defaultModel,
     signal: own.signal,

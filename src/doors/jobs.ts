@@ -1,0 +1,59 @@
+/**
+ * The routes of coordinated tasks, over the same tools as everywhere.
+ */
+import { Hono } from "hono";
+import { JOB_STATES, type JobState } from "../coordination/api.ts";
+import { MadroxError } from "../errors.ts";
+import { isJobId } from "../ids.ts";
+import { execute } from "../tools/execute.ts";
+import { bodyOf, json, limited, wholeNumber } from "./json.ts";
+import type { RestEnv } from "./rest.ts";
+
+const MAX_PAGE = 500;
+
+export function createJobs(): Hono<RestEnv> {
+  const app = new Hono<RestEnv>();
+
+  app.post("/jobs", limited, async (c) =>
+    json(
+      await execute(
+        c.get("call"),
+        "coordinate_instances",
+        await bodyOf(c.req.raw),
+        c.req.header("idempotency-key") ?? null,
+      ),
+    ),
+  );
+
+  app.get("/jobs", async (c) => {
+    const { state, cursor, limit = "100" } = c.req.query();
+    const count = wholeNumber(limit);
+    if (typeof count === "string" || count < 1 || count > MAX_PAGE) throw invalid("limit", `is 1 to ${MAX_PAGE}`);
+    if (state !== undefined && !JOB_STATES.includes(state as JobState)) {
+      throw invalid("state", `is one of ${JOB_STATES.join(", ")}`);
+    }
+    if (cursor !== undefined && !isJobId(cursor)) throw invalid("cursor", "is next_cursor of the page before");
+    const page = await c.get("call").orchestrator.jobs({
+      limit: count,
+      ...(state === undefined ? {} : { state }),
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    return c.json({ success: true, message: `${page.jobs.length} jobs.`, ...page });
+  });
+
+  app.get("/jobs/:id", async (c) =>
+    json(await execute(c.get("call"), "get_job_status", { job_id: c.req.param("id") })),
+  );
+
+  app.post("/jobs/:id/cancel", limited, async (c) => {
+    const body = c.req.raw.body === null ? {} : await bodyOf(c.req.raw);
+    const key = c.req.header("idempotency-key") ?? null;
+    return json(await execute(c.get("call"), "cancel_job", { ...body, job_id: c.req.param("id") }, key));
+  });
+
+  return app;
+}
+
+function invalid(field: string, rule: string): MadroxError {
+  return new MadroxError("invalid_input", `${field} ${rule}.`, { field });
+}
