@@ -135,6 +135,13 @@ describe("the rules of the routes", () => {
   });
 });
 
+/** The id of a new job in which an instance works. */
+async function jobOf(key: string, instance: string): Promise<string> {
+  const coordinator_id = (await server.tool(key, "spawn_claude", { name: "Cora" })).instance_id;
+  const job = { coordinator_id, participant_ids: [instance], task_description: "Build." };
+  return String((await server.tool(key, "coordinate_instances", job)).task_id);
+}
+
 async function bodyStart(response: Response): Promise<Json> {
   const type = response.headers.get("content-type") ?? "";
   if (type.startsWith("application/json")) return (await response.json()) as Json;
@@ -148,8 +155,9 @@ describe.each(CALLERS)("$who", ({ scopes, tenant = "alice", authorization }) => 
     const header = await authorization();
     const instance = String((await server.tool(ALICE, "spawn_claude", { name: "Ada" })).instance_id);
     await server.tool(ALICE, "write_instance_file", { instance_id: instance, path: "a.txt", content: "hello" });
+    const job = await jobOf(ALICE, instance);
     for (const { method, path, access } of ROWS) {
-      const id = path.startsWith("/questions") ? questionIdOf(instance, 1) : instance;
+      const id = path.startsWith("/questions") ? questionIdOf(instance, 1) : path.startsWith("/jobs") ? job : instance;
       const concrete = path.replace(":id", id).replace("*", "a.txt");
       const response = await server.request(concrete, {
         method,
@@ -158,7 +166,9 @@ describe.each(CALLERS)("$who", ({ scopes, tenant = "alice", authorization }) => 
           accept: "application/json, text/event-stream",
           ...(header === null ? {} : { authorization: header }),
         },
-        ...(method === "POST" || method === "PUT" ? { body: '{"answer": "yes"}' } : {}),
+        ...(method === "POST" || method === "PUT"
+          ? { body: path.startsWith("/jobs") ? "{}" : '{"answer": "yes"}' }
+          : {}),
       });
       const answer = await bodyStart(response);
       const at = `${method} ${path}: ${response.status} ${JSON.stringify(answer).slice(0, 200)}`;
@@ -264,6 +274,9 @@ describe("another tenant's ids", () => {
   it("are not found, whatever is done with them", async () => {
     const mine = String((await server.tool(ALICE, "spawn_claude", { name: "Ada" })).instance_id);
     const sent = await server.tool(ALICE, "send_to_instance", { instance_id: mine, message: "a word for alice" });
+    const bobs = String((await server.tool(BOB, "spawn_claude", { name: "Bob" })).instance_id);
+    const job = await jobOf(ALICE, mine);
+    await server.tool(ALICE, "wait", { ids: [job], timeout_seconds: 50 });
     const calls: [string, Record<string, unknown>][] = [
       ["spawn_claude", { name: "Eve", parent_instance_id: mine }],
       ["send_to_instance", { instance_id: mine, message: "hello" }],
@@ -282,6 +295,11 @@ describe("another tenant's ids", () => {
       ["write_instance_file", { instance_id: mine, path: "a.txt", content: "x" }],
       ["share_file", { from_instance_id: mine, path: "a.txt", to_instance_id: mine, to_path: "b.txt" }],
       ["spawn_team", { template: "research", parent_instance_id: mine }],
+      ["coordinate_instances", { coordinator_id: mine, participant_ids: [bobs], task_description: "Build." }],
+      ["coordinate_instances", { coordinator_id: bobs, participant_ids: [mine], task_description: "Build." }],
+      ["get_job_status", { job_id: job }],
+      ["cancel_job", { job_id: job }],
+      ["wait", { ids: [job] }],
     ];
     // A new tool has to be tried here too.
     expect(new Set(calls.map(([name]) => name))).toEqual(new Set(CATALOGUE.map(({ name }) => name)));

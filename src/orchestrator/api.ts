@@ -2,14 +2,14 @@
  * What an Orchestrator can be asked, by the tools and by the instances of its tenant.
  */
 import type { Effort } from "../claude/models.ts";
-import type { JobSpec } from "../coordination/api.ts";
+import type { CoordinationType, JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
 import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
 import type { Erased } from "../instance/api.ts";
 import type { InstanceSpec, Report, ToolDefinition } from "../instance/spec.ts";
 import type { RoleId } from "../roles/index.ts";
-import type { CoordinationType, TeamTemplate } from "../roles/teams/template.ts";
+import type { TeamTemplate } from "../roles/teams/template.ts";
 import type { CoordinateRequest, JobPage, JobQuery, JobReceipt, JobRecord } from "./jobs.ts";
 import type { CallAsk, Funds } from "./ledger.ts";
 import type { LimitChange } from "./limits.ts";

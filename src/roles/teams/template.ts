@@ -2,12 +2,9 @@
  * Team templates: who works together, on what terms, and who leads. Data only; `spawn_team` makes instances of it.
  */
 import * as z from "zod";
+import { COORDINATION_TYPES, type CoordinationType } from "../../coordination/api.ts";
 import { TOOL_PRESETS } from "../../instance/tool.ts";
 import { ROLE_IDS } from "../role.ts";
-
-/** How a team works together, as `coordinate_instances` takes it. */
-export const COORDINATION_TYPES = ["sequential", "parallel", "consensus", "delegated"] as const;
-export type CoordinationType = (typeof COORDINATION_TYPES)[number];
 
 const words = (max: number) =>
   z
