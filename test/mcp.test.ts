@@ -128,6 +128,11 @@ describe.each(DOORS)("a client of $era on $path", ({ era, path, connect }) => {
     expect(new TextEncoder().encode(instructions).length).toBeLessThan(2048);
   });
 
+  interface Schema {
+    required?: string[];
+    properties: Record<string, { description?: string }>;
+  }
+
   it("lists exactly the catalogue, with schemas, titles and annotations", async () => {
     const listed = await (await connect(path)).list();
     expect(listed).toHaveLength(CATALOGUE.length);
@@ -136,9 +141,18 @@ describe.each(DOORS)("a client of $era on $path", ({ era, path, connect }) => {
         name: tool.name,
         title: tool.title,
         description: tool.description,
-        inputSchema: jsonSchemaOf(tool.input),
-        annotations: { title: tool.title, ...tool.annotations },
+        inputSchema: { type: "object" },
       });
+      const whole = jsonSchemaOf(tool.input) as unknown as Schema;
+      const shown = listed[index]?.inputSchema as Schema;
+      expect(shown.required).toEqual(whole.required);
+      expect(Object.keys(shown.properties)).toEqual(Object.keys(whole.properties));
+      const described = (schema: Schema) => Object.values(schema.properties).map(({ description }) => description);
+      expect(described(shown)).toEqual(described(whole));
+      // What is left out is what the protocol takes for granted.
+      const granted = { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true };
+      const hints = (listed[index] as { annotations?: object } | undefined)?.annotations;
+      expect({ ...granted, ...hints }).toEqual({ title: tool.title, ...tool.annotations });
     }
   });
 

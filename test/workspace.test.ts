@@ -1136,11 +1136,7 @@ describe("deleting an instance", () => {
     await until(async () => (await keysOf(id)).length === 1);
     const orchestrator = env.ORCHESTRATOR.getByName("default");
     await runInDurableObject(orchestrator, (_instance, { storage }) => {
-      storage.sql.exec(
-        "INSERT INTO outbox (id, instance_id, call, due_at) VALUES (?, ?, 'erase', 0)",
-        `erase:${id}`,
-        id,
-      );
+      storage.sql.exec("INSERT INTO outbox (id, target, call, due_at) VALUES (?, ?, 'erase', 0)", `erase:${id}`, id);
     });
     await runInDurableObject(orchestrator, (instance) => instance.alarm());
     expect((await request(`/instances/${id}`)).status).toBe(404);

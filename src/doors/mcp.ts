@@ -10,7 +10,7 @@ import type { InstanceTool } from "../instance/tool.ts";
 import { createLog, describe } from "../log.ts";
 import { CATALOGUE } from "../tools/catalogue.ts";
 import { execute, executeOrBegin } from "../tools/execute.ts";
-import { isTask, jsonSchemaOf } from "../tools/tool.ts";
+import { isTask, jsonSchemaOf, type Tool } from "../tools/tool.ts";
 import { VERSION } from "../version.ts";
 import { contextOf } from "./context.ts";
 import { serveResources } from "./mcp-resources.ts";
@@ -42,11 +42,34 @@ function toolList(): { tools: Record<string, unknown>[] } {
       name: tool.name,
       title: tool.title,
       description: tool.description,
-      inputSchema: jsonSchemaOf(tool.input),
-      annotations: { title: tool.title, ...tool.annotations },
+      inputSchema: asListed(jsonSchemaOf(tool.input)),
+      annotations: annotationsOf(tool),
     })),
   };
   return listed;
+}
+
+/** What a call is held to all the same, and whose breach is answered in words: it would only lengthen every prompt. */
+const UNLISTED: readonly string[] = ["additionalProperties", "minLength", "maxLength", "maxItems"];
+
+function asListed(schema: Record<string, unknown>): Record<string, unknown> {
+  const entries = Object.entries(schema).filter(([key, value]) => typeof value === "object" || !UNLISTED.includes(key));
+  return Object.fromEntries(entries.map(([key, value]) => [key, isObject(value) ? asListed(value) : value]));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Without the hints that say what the protocol takes for granted. */
+function annotationsOf({ title, annotations }: Tool): Record<string, unknown> {
+  const { idempotentHint, openWorldHint, ...always } = annotations;
+  return {
+    title,
+    ...always,
+    ...(idempotentHint ? { idempotentHint } : {}),
+    ...(openWorldHint ? {} : { openWorldHint }),
+  };
 }
 
 export function serveMcp(

@@ -22,8 +22,7 @@ export const instanceId = z
   .refine(
     isInstanceId,
     "is no instance id: they look like inst_01K... and come from spawn_claude or get_instance_status",
-  )
-  .describe("The instance's id");
+  );
 
 export const jobId = z
   .string()
@@ -36,9 +35,7 @@ export const idempotencyKey = z
   .max(200)
   .refine(storable, STORABLE)
   .optional()
-  .describe(
-    "Any string of your own. Repeating a call with the same key has no second effect and gets the first answer",
-  );
+  .describe("Makes repeating the call harmless");
 
 /** Throws `too_large` for a text that is longer than a message may be. */
 export function assertSize(
@@ -56,20 +53,21 @@ export function assertSize(
   });
 }
 
+const tokens = z.int().min(1).optional();
+const usd = z.number().positive().max(1_000_000).optional();
+const minutes = z.number().positive().max(525_600).optional();
+
 /** A cap on an instance and everything below it. */
 export const spendingLimits = {
-  max_total_tokens: z
-    .int()
-    .min(1)
-    .optional()
-    .describe("Fresh tokens (input, cache writes, output) of it and everything below it"),
-  max_cost: z
-    .number()
-    .positive()
-    .max(1_000_000)
-    .optional()
-    .describe("USD, of it and everything below it; checked before each model call"),
+  max_total_tokens: tokens.describe("Fresh tokens (input, cache writes, output) of it and everything below it"),
+  max_cost: usd.describe("USD, of it and everything below it; checked before each model call"),
 };
 
-export const timeoutMinutes = z.number().positive().max(525_600).optional().describe("Idle time after which it ends");
-export const turnMinutes = z.number().positive().max(525_600).optional().describe("Wall time of one turn");
+/** The same limits in one object, as the original's callers give them. */
+export const resourceLimits = z
+  .strictObject({ max_total_tokens: tokens, max_cost: usd, timeout_minutes: minutes })
+  .optional()
+  .describe("The same three in one object; what stands beside it goes before");
+
+export const timeoutMinutes = minutes.describe("Idle time after which it ends");
+export const turnMinutes = minutes.describe("Wall time of one turn");

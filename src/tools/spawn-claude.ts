@@ -10,6 +10,7 @@ import {
   idempotencyKey,
   instanceId,
   prose,
+  resourceLimits,
   spendingLimits,
   text,
   timeoutMinutes,
@@ -88,10 +89,7 @@ const SpawnInput = z.strictObject({
     ),
   ...spendingLimits,
   timeout_minutes: timeoutMinutes,
-  resource_limits: z
-    .strictObject({ ...spendingLimits, timeout_minutes: timeoutMinutes })
-    .optional()
-    .describe("The same three in one object; what stands beside it goes before"),
+  resource_limits: resourceLimits,
   max_turn_minutes: turnMinutes,
   idempotency_key: idempotencyKey,
 });

@@ -10,6 +10,7 @@ import {
   idempotencyKey,
   instanceId,
   prose,
+  resourceLimits,
   spendingLimits,
   text,
   timeoutMinutes,
@@ -27,10 +28,7 @@ const Overrides = z
     effort: z.enum(["low", "medium", "high", "xhigh", "max"]).optional().describe("Of all"),
     ...spendingLimits,
     timeout_minutes: timeoutMinutes,
-    resource_limits: z
-      .strictObject({ ...spendingLimits, timeout_minutes: timeoutMinutes })
-      .optional()
-      .describe("The same three in one object; what stands beside it goes before"),
+    resource_limits: resourceLimits,
     max_turn_minutes: turnMinutes,
     names: z.record(text(), prose().max(60)).optional().describe("New names, by the template's: {Lead: Grace}"),
     leave_out: z.array(text()).max(100).optional().describe("Members to do without, by the template's names"),

@@ -131,13 +131,23 @@ export function answer<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.looseObject({ success: z.boolean(), message: z.string(), ...shape });
 }
 
+/** Takes out what says nothing to a reader: every tool's schema is part of every client's prompt. */
+function terse({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+  if (jsonSchema.propertyNames) delete jsonSchema.propertyNames;
+}
+
 const jsonSchemas = new WeakMap<z.ZodType, Record<string, unknown>>();
 
 /** A schema's JSON Schema, made once. Inputs as callers write them: what has a default is optional. */
 export function jsonSchemaOf(schema: z.ZodType): Record<string, unknown> {
   const known = jsonSchemas.get(schema);
   if (known) return known;
-  const { $schema: _dialect, ...made } = z.toJSONSchema(schema, { io: "input" }) as Record<string, unknown>;
+  const { $schema: _dialect, ...made } = z.toJSONSchema(schema, { io: "input", override: terse }) as Record<
+    string,
+    unknown
+  >;
   jsonSchemas.set(schema, made);
   return made;
 }
