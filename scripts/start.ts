@@ -39,7 +39,7 @@ await new Promise<void>((free) => {
 });
 
 /** What is taken from the environment. Whatever .dev.vars says of the same name gives way. */
-const SECRETS = ["ACCESS_KEYS", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEYS", "AI_GATEWAY_TOKEN"];
+const SECRETS = ["ACCESS_KEYS", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEYS", "AI_GATEWAY_TOKEN", "ENCRYPTION_KEY"];
 const VARS = [
   "ANTHROPIC_BASE_URL",
   "DEFAULT_MODEL",
@@ -53,6 +53,7 @@ const VARS = [
   "MAX_STEPS",
   "MODEL_IDLE_TIMEOUT_SECONDS",
   "SIMULATOR_CHUNK_DELAY_MS",
+  "ALLOW_PRIVATE_MCP",
   "WORKSPACE_PREFIX",
   "WORKSPACE_DIR",
   "LOG_LEVEL",

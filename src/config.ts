@@ -43,6 +43,10 @@ export interface Config {
   workspace: WorkspaceLimits;
   /** Whether a child has a workspace of its own unless its spawn says otherwise. */
   enableIsolation: boolean;
+  /** Of secrets at rest; null: each tenant has a key of its own. */
+  encryptionKey: string | null;
+  /** Whether remote MCP servers may be at private addresses. */
+  allowPrivateMcp: boolean;
   logLevel: LogLevel;
 }
 
@@ -128,6 +132,12 @@ const Vars = z.object({
   WORKSPACE_MAX_FILES: count(10_000, 1),
   WORKSPACE_MAX_FILE_BYTES: count(50 * 1024 * 1024, 1),
   ENABLE_ISOLATION: flag(true),
+  ENCRYPTION_KEY: z
+    .string()
+    .optional()
+    .transform(orNull)
+    .refine((key) => key === null || key.length >= 32, "must have at least 32 characters, drawn at random"),
+  ALLOW_PRIVATE_MCP: flag(false),
   WORKSPACE_DIR: z
     .undefined("is not used: workspaces are kept in storage, not in a folder. Set WORKSPACE_PREFIX instead")
     .optional(),
@@ -193,6 +203,8 @@ export function configOf(env: Env): Config {
       fileBytes: vars.WORKSPACE_MAX_FILE_BYTES,
     },
     enableIsolation: vars.ENABLE_ISOLATION,
+    encryptionKey: vars.ENCRYPTION_KEY,
+    allowPrivateMcp: vars.ALLOW_PRIVATE_MCP,
     logLevel: vars.LOG_LEVEL,
   };
   parsed.set(env, config);

@@ -37,6 +37,8 @@ interface Bindings {
   WORKSPACE_MAX_FILES?: string;
   WORKSPACE_MAX_FILE_BYTES?: string;
   ENABLE_ISOLATION?: string;
+  ENCRYPTION_KEY?: string;
+  ALLOW_PRIVATE_MCP?: string;
   LOG_LEVEL?: string;
   PUBLIC_URL?: string;
   ALLOWED_HOSTS?: string;

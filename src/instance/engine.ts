@@ -13,6 +13,7 @@ import { isJobId } from "../ids.ts";
 import { describe, type Log } from "../log.ts";
 import type { Admission, CallOutcome } from "../orchestrator/api.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";
+import type { Secrets } from "../secrets.ts";
 import { first } from "../sqlite.ts";
 import type { WorkspaceApi } from "../workspace/api.ts";
 import { commitAnswer } from "./answers.ts";
@@ -56,6 +57,7 @@ export interface EngineParts {
   allTools: readonly InstanceTool[];
   log: Log;
   workspace: WorkspaceApi;
+  secrets(): Promise<Secrets>;
   now(): number;
   /** Before a model call: the registry's leave, or when to ask again. Throws when it can't be asked. */
   admit(ask: CallAsk, signal: AbortSignal): Promise<Admission>;
@@ -441,6 +443,7 @@ export class Engine {
       key: `${spec.instance_id}:${call.tool_use_id}`,
       signal,
       workspace: this.#parts.workspace,
+      secrets: this.#parts.secrets,
       env: this.#parts.env,
       config: this.#parts.config,
       instanceTools: this.#parts.allTools,

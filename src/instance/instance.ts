@@ -3,11 +3,13 @@ import { Alarm } from "../alarm.ts";
 import { createClaude } from "../claude/client.ts";
 import { type Config, configFor } from "../config.ts";
 import { type Answer, err, ok, unwrap } from "../errors.ts";
+import { remoteTools } from "../hands/remote.ts";
 import { type Idempotency, recall, remember } from "../idempotency.ts";
 import { messageIdOf } from "../ids.ts";
 import { createLog, describe, type Log } from "../log.ts";
 import { instanceNameOf, instanceOf, orchestratorOf, watcherOf } from "../objects.ts";
 import type { CallOutcome } from "../orchestrator/api.ts";
+import { keyNameOf, NO_SECRETS, open, type Secrets } from "../secrets.ts";
 import { migrate } from "../sqlite.ts";
 import { Waiters, within } from "../waiters.ts";
 import type { WorkspaceApi } from "../workspace/api.ts";
@@ -49,7 +51,7 @@ import { Readers } from "./readers.ts";
 import { filesClosed, terminated, unknownInstance } from "./refusals.ts";
 import { Reporter } from "./reporter.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
-import { checkHealth, confirm, emit, hasUnreported, selfOf, standingOf, storedSpec } from "./self.ts";
+import { checkHealth, confirm, emit, hasUnreported, sealedSecrets, selfOf, standingOf, storedSpec } from "./self.ts";
 import type { InstanceTool } from "./tool.ts";
 import { Transcript } from "./transcript.ts";
 import { deadlineOf, openTurn } from "./turn-store.ts";
@@ -554,10 +556,11 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         migrate(storage, INSTANCE_SCHEMA);
         const now = Date.now();
         storage.sql.exec(
-          "INSERT INTO self (id, spec, next_n, last_activity, standing) VALUES (1, ?, 1, ?, ?)",
+          "INSERT INTO self (id, spec, next_n, last_activity, standing, secrets) VALUES (1, ?, 1, ?, ?, ?)",
           JSON.stringify(birth.spec),
           birth.spec.created_at,
           JSON.stringify(birth.standing),
+          birth.secrets,
         );
         if (birth.initial_prompt !== null) {
           storage.sql.exec(
@@ -585,9 +588,14 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       },
       claude: createClaude(this.#config),
       // Only what it was given at its spawn.
-      tools: new Map(this.tools().flatMap((tool) => (given.has(tool.name) ? [[tool.name, tool]] : []))),
+      tools: new Map(
+        [...this.tools(), ...remoteTools(spec, this.#config)].flatMap((tool) =>
+          given.has(tool.name) ? [[tool.name, tool]] : [],
+        ),
+      ),
       allTools: this.tools(),
       workspace: this.#workspace(spec.workspace_owner ?? null),
+      secrets: () => this.#secrets(),
       log: this.#log,
       now: () => Date.now(),
       admit: (ask, signal) => {
@@ -612,6 +620,16 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const deadline = this.#idleDeadline();
     if (deadline !== null && this.#alarm.at === null) this.#alarm.set(deadline);
     return ok(this.#engine);
+  }
+
+  async #secrets(): Promise<Secrets> {
+    const sealed = sealedSecrets(this.ctx.storage.sql);
+    if (sealed === null) return NO_SECRETS;
+    const key =
+      keyNameOf(sealed) === "deployment"
+        ? (this.#config.encryptionKey ?? "")
+        : await this.#reporter.ask((orchestrator) => orchestrator.tenantKey());
+    return open(sealed, key, this.#tenant);
   }
 
   async #committed(call?: CallOutcome): Promise<void> {

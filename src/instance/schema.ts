@@ -7,7 +7,7 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  *              ending (`ended`: 0 no, 1 after the running turn, 2 yes), which message's turn is open, and the cumulative
  *              counters that the registry gets.
  *              `standing` is what the registry last said of limits and money; `unhealthy` the figures that made the instance
- *              so (Unhealthy as JSON, see health.ts), or null.
+ *              so (Unhealthy as JSON, see health.ts), or null. `secrets`: sealed (see secrets.ts), or null.
  * message      The inbox: one row a message, from its acceptance on, never deleted. `content` moves to the transcript when
  *              the turn starts. States as in `MESSAGE_STATES`.
  *              A steering message that joined a running turn names it in `joined_n` and shares its end.
@@ -227,5 +227,8 @@ export const INSTANCE_SCHEMA: readonly string[] = [
     rev INTEGER NOT NULL,
     parts TEXT NOT NULL
   );
+  `,
+  `
+  ALTER TABLE self ADD COLUMN secrets TEXT;
   `,
 ];

@@ -42,6 +42,11 @@ export function storedSpec(sql: SqlStorage): InstanceSpec | null {
   return row ? (JSON.parse(row.spec) as InstanceSpec) : null;
 }
 
+/** What `secrets.ts` opens; null: there are none. */
+export function sealedSecrets(sql: SqlStorage): string | null {
+  return first<{ secrets: string | null }>(sql, "SELECT secrets FROM self")?.secrets ?? null;
+}
+
 /** Writes an event down. Call inside the transaction of what happened, after the output rows that belong to it. */
 export function emit(sql: SqlStorage, at: number, kind: string, data: InstanceEvent["data"] = {}): void {
   sql.exec(

@@ -6,10 +6,38 @@ import type { RoleId } from "../roles/index.ts";
 import type { Unhealthy } from "./health.ts";
 
 /** A tool as the model sees it. Frozen at spawn: a changed tool list would invalidate the conversation's prefix. */
-export interface ToolDefinition {
+export type ToolDefinition = OwnToolDefinition | ServerToolDefinition;
+
+/** One that the instance runs. */
+export interface OwnToolDefinition {
   name: string;
   description: string;
   input_schema: Record<string, unknown>;
+}
+
+/** One that the Messages API runs itself, within a model call. */
+export interface ServerToolDefinition {
+  type: string;
+  name: string;
+  /** In one model call, at most. */
+  max_uses: number;
+  max_content_tokens?: number;
+}
+
+/** A remote MCP server as it was at spawn. Its token is among the instance's secrets, under the server's name. */
+export interface RemoteServer {
+  name: string;
+  url: string;
+  tools: RemoteTool[];
+}
+
+export interface RemoteTool {
+  /** As the model calls it. */
+  name: string;
+  /** As its server calls it. */
+  remote_name: string;
+  /** The server says that calling it twice does no harm. */
+  repeatable: boolean;
 }
 
 /**
@@ -31,6 +59,8 @@ export interface InstanceSpec {
   /** The instance in whose object its files are; null or absent (before there were files): its own. */
   workspace_owner?: string | null;
   parent_instance_id: string | null;
+  /** Absent: none. */
+  mcp_servers?: RemoteServer[];
   /** Tools whose every call needs leave first; absent in specs from before there was this. */
   require_approval?: string[];
   /** Whether message 0 is an initial prompt, which the instance takes over with its spec. */

@@ -2,8 +2,9 @@
  * A tool that an instance can use. The engine takes its tools as a list and knows nothing else of them.
  */
 import type { Config } from "../config.ts";
+import type { Secrets } from "../secrets.ts";
 import type { WorkspaceApi } from "../workspace/api.ts";
-import type { ToolDefinition } from "./spec.ts";
+import type { OwnToolDefinition } from "./spec.ts";
 
 export interface ToolContext {
   tenant: string;
@@ -14,6 +15,8 @@ export interface ToolContext {
   signal: AbortSignal;
   /** The instance's files: its own, or those it shares with its parent. */
   workspace: WorkspaceApi;
+  /** Opens what the instance was given in confidence. It must not get into a result. */
+  secrets(): Promise<Secrets>;
   env: Env;
   config: Config;
   /** All tools that instances of this Worker can have. */
@@ -76,7 +79,7 @@ export interface ToolResult {
 
 export type ToolOutcome = ToolResult | { park: Park };
 
-export interface InstanceTool extends ToolDefinition {
+export interface InstanceTool extends OwnToolDefinition {
   /** Whether running it twice for one call does no harm. If not, a crash in its middle is reported to the model as such. */
   repeatable: boolean;
   /** The smallest preset that has it. */
@@ -94,7 +97,7 @@ export function presetTools(tools: readonly InstanceTool[], preset: ToolPreset):
 }
 
 /** The definition without its code, as it is frozen into a spec. */
-export function definitionOf(tool: InstanceTool): ToolDefinition {
+export function definitionOf(tool: InstanceTool): OwnToolDefinition {
   return { name: tool.name, description: tool.description, input_schema: tool.input_schema };
 }
 

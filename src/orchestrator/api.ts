@@ -7,9 +7,10 @@ import type { JobReport } from "../coordination/record.ts";
 import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
 import type { Erased } from "../instance/api.ts";
-import type { InstanceSpec, Report, ToolDefinition } from "../instance/spec.ts";
+import type { InstanceSpec, RemoteServer, Report, ToolDefinition } from "../instance/spec.ts";
 import type { RoleId } from "../roles/index.ts";
 import type { TeamTemplate } from "../roles/teams/template.ts";
+import type { Secrets } from "../secrets.ts";
 import type { CoordinateRequest, JobPage, JobQuery, JobReceipt, JobRecord } from "./jobs.ts";
 import type { CallAsk, Funds } from "./ledger.ts";
 import type { LimitChange } from "./limits.ts";
@@ -28,6 +29,9 @@ export interface SpawnRequest {
   max_tokens: number;
   system: string;
   tools: ToolDefinition[];
+  mcp_servers?: RemoteServer[];
+  /** Kept encrypted. */
+  secrets?: Secrets;
   /** Its own unless given. `parent`: the files of its parent, or of whoever that one shares them with. */
   workspace?: "own" | "parent";
   parent_instance_id: string | null;
@@ -210,6 +214,8 @@ export interface StoredTask {
 export interface Birth {
   spec: InstanceSpec;
   initial_prompt: string | null;
+  /** Sealed; null: none. */
+  secrets: string | null;
   /** It was terminated before its first use. */
   ended: boolean;
   standing: Standing;
@@ -234,6 +240,8 @@ export interface OrchestratorApi {
   deleteTemplate(name: string): Promise<boolean>;
   /** What an instance copies on its first use; null when this tenant has no such instance. */
   birthOf(instanceId: string): Promise<Birth | null>;
+  /** The key of secrets that were sealed without ENCRYPTION_KEY. */
+  tenantKey(): Promise<string>;
   status(instanceId: string): Promise<StatusRecord | null>;
   list(query: ListQuery): Promise<InstancePage>;
   terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>>;

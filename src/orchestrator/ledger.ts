@@ -263,6 +263,9 @@ export function close(sql: SqlStorage, instanceId: string, attempt: number, endi
     unsettled,
     instanceId,
   );
+  const soft = first(sql, "SELECT 1 FROM instance WHERE instance_id = ? AND soft = 1", instanceId) !== undefined;
+  // What web tools bring is bounded by nothing, and counts as it is.
+  if (soft) return true;
   if (settled > open.nano || (ending.kind === "settled" && fresh > open.tokens)) {
     sql.exec("UPDATE tenant SET bound_violations = bound_violations + 1");
   }

@@ -62,6 +62,7 @@ import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
 import { type StatusRecord, statusOf } from "./status.ts";
 import { cancelTask, saveTask, taskOf } from "./tasks.ts";
 import { deleteTemplate, spawnTeam, storedTemplates, storeTemplate } from "./teams.ts";
+import { sealed, tenantKey } from "./vault.ts";
 
 /** A call that waits for money asks again after this time, if no settlement woke it before. */
 const BUDGET_RETRY_MS = 5_000;
@@ -94,7 +95,14 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async spawn(request: SpawnRequest): Promise<Answer<SpawnReceipt>> {
-    const answer = registry.spawn(this.ctx.storage, request, this.#spawnRules, this.#caps, Date.now());
+    const secrets = await sealed(this.ctx.storage.sql, request.secrets, this.#config, this.#tenant);
+    const answer = registry.spawn(
+      this.ctx.storage,
+      { ...request, sealed: secrets },
+      this.#spawnRules,
+      this.#caps,
+      Date.now(),
+    );
     if (answer.ok) await this.#spawned([{ request, receipt: answer.value }]);
     return answer;
   }
@@ -145,6 +153,10 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async birthOf(instanceId: string): Promise<Birth | null> {
     const birth = registry.birthOf(this.ctx.storage.sql, instanceId);
     return birth ? { ...birth, standing: this.#standing(instanceId) } : null;
+  }
+
+  async tenantKey(): Promise<string> {
+    return tenantKey(this.ctx.storage.sql);
   }
 
   async status(instanceId: string): Promise<StatusRecord | null> {

@@ -4,6 +4,7 @@
 import type { Usage } from "../claude/reply.ts";
 import type { Answer } from "../errors.ts";
 import { err, ok } from "../errors.ts";
+import { isSoft } from "../hands/web.ts";
 import { recall, remember } from "../idempotency.ts";
 import { messageIdOf, newInstanceId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
@@ -44,7 +45,7 @@ interface TenantRow extends Row {
  */
 export function spawn(
   storage: DurableObjectStorage,
-  request: SpawnRequest,
+  request: SpawnRequest & { sealed?: string | null },
   rules: SpawnRules,
   caps: { tenantNano: number; ownTokens: number },
   now: number,
@@ -97,6 +98,7 @@ export function spawn(
       tools: request.tools,
       workspace_owner: workspaceOwner,
       parent_instance_id: request.parent_instance_id,
+      ...(request.mcp_servers?.length ? { mcp_servers: request.mcp_servers } : {}),
       ...(approvals.length > 0 ? { require_approval: approvals } : {}),
       has_initial_prompt: hasPrompt,
       depth,
@@ -104,7 +106,7 @@ export function spawn(
     };
     sql.exec(
       `INSERT INTO instance (instance_id, name, role, model, parent_id, depth, path, unused_until, state, active, spec,
-         initial_prompt, created_at, last_activity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)`,
+         initial_prompt, secrets, soft, created_at, last_activity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)`,
       instanceId,
       spec.name,
       spec.role,
@@ -116,6 +118,8 @@ export function spawn(
       hasPrompt ? "initializing" : "idle",
       JSON.stringify(spec),
       request.initial_prompt,
+      request.sealed ?? null,
+      isSoft(spec.tools) ? 1 : 0,
       now,
       now,
     );
@@ -146,13 +150,15 @@ function specOf(sql: SqlStorage, instanceId: string): InstanceSpec {
 
 /** What an instance copies on its first use; from then on it watches its idle time itself. */
 export function birthOf(sql: SqlStorage, instanceId: string): Omit<Birth, "standing"> | null {
-  const row = first<{ spec: string; initial_prompt: string | null; active: number }>(
+  const row = first<{ spec: string; initial_prompt: string | null; secrets: string | null; active: number }>(
     sql,
-    "SELECT spec, initial_prompt, active FROM instance WHERE instance_id = ?",
+    "SELECT spec, initial_prompt, secrets, active FROM instance WHERE instance_id = ?",
     instanceId,
   );
   if (row) sql.exec("UPDATE instance SET unused_until = NULL WHERE instance_id = ?", instanceId);
-  return row ? { spec: JSON.parse(row.spec), initial_prompt: row.initial_prompt, ended: row.active === 0 } : null;
+  if (!row) return null;
+  const { spec, initial_prompt, secrets, active } = row;
+  return { spec: JSON.parse(spec), initial_prompt, secrets, ended: active === 0 };
 }
 
 /** What binds a spawn beside its request. */
@@ -229,7 +235,7 @@ export function apply(storage: DurableObjectStorage, report: Report): boolean {
       `UPDATE instance SET report_seq = ?, event_seq = ?, state = CASE active WHEN 1 THEN ? ELSE state END,
          waiting_reason = ?, waiting_until = ?, last_activity = ?, queue_depth = ?, request_count = ?, completed_count = ?,
          error_count = ?, response_ms_total = ?, tokens_input = ?, tokens_output = ?, tokens_cache_read = ?,
-         tokens_cache_write = ?, error_message = ?, simulated = ?, unhealthy = ?
+         tokens_cache_write = ?, error_message = ?, simulated = ?, unhealthy = ?, secrets = NULL
        WHERE instance_id = ?`,
       report.seq,
       eventSeq,
@@ -394,7 +400,7 @@ export function terminate(
     for (const id of ended) {
       const reason = id === request.instance_id ? request.reason : `parent ${request.instance_id} terminated`;
       sql.exec(
-        `UPDATE instance SET state = 'terminated', active = 0, unused_until = NULL, kept_until = ?, terminated_at = ?, termination_reason = ?, last_activity = ?,
+        `UPDATE instance SET state = 'terminated', active = 0, unused_until = NULL, secrets = NULL, kept_until = ?, terminated_at = ?, termination_reason = ?, last_activity = ?,
            queue_depth = 0, open_questions = 0 WHERE instance_id = ?`,
         now + retentionDays * DAY_MS,
         now,

@@ -29,6 +29,9 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * question      The open questions of instances, as they reported them last; `instance.open_questions` counts them.
  * task          What a task of the MCP extension waits for; forgotten after its time.
  * team_template The team templates that were stored for this tenant, as JSON (TeamTemplate); `v` is the version of that shape.
+ *               In an instance's row: `secrets` sealed (see secrets.ts), until the instance has them or has ended; `soft` 1 when its
+ *               calls can cost more than was reserved.
+ * vault         The tenant's key for secrets, where the deployment has none.
  * idempotency   The answers of calls that carried an idempotency key, for as long as keys are honoured.
  */
 export const ORCHESTRATOR_SCHEMA: readonly string[] = [
@@ -223,5 +226,14 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     error TEXT
   ) WITHOUT ROWID;
   CREATE INDEX job_by_state ON job (state, job_id);
+  `,
+  `
+  CREATE TABLE vault (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    key TEXT NOT NULL
+  );
+  ALTER TABLE instance ADD COLUMN secrets TEXT;
+  ALTER TABLE instance ADD COLUMN soft INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX instance_soft ON instance (soft) WHERE soft = 1;
   `,
 ];

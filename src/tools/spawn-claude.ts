@@ -1,6 +1,8 @@
 import * as z from "zod";
 import { ALIASES, resolveModel } from "../claude/models.ts";
 import { MadroxError, unwrap } from "../errors.ts";
+import type { ListedServer } from "../hands/remote.ts";
+import { isWebTool, WEB_TOOLS } from "../hands/web.ts";
 import { definitionOf, type InstanceTool, presetTools, TOOL_PRESETS, type ToolPreset } from "../instance/tool.ts";
 import type { SpawnRequest } from "../orchestrator/api.ts";
 import type { LimitChange } from "../orchestrator/limits.ts";
@@ -16,6 +18,7 @@ import {
   timeoutMinutes,
   turnMinutes,
 } from "./fields.ts";
+import { assertMayGive, environmentVars, mcpServers, remoteServers, secretsIn, web, webTools } from "./given.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
 
 /** The three places in which a caller may set a limit, in the order in which they count. */
@@ -39,7 +42,7 @@ export function limitsIn(input: {
 /** The tools that a spawn asks for. Throws `invalid_input`, naming those there are, for one that there is not. */
 function toolsFor(asked: ToolPreset | string[], all: readonly InstanceTool[]): InstanceTool[] {
   if (!Array.isArray(asked)) return presetTools(all, asked);
-  const names = all.map((tool) => tool.name);
+  const names = [...all.map((tool) => tool.name), ...WEB_TOOLS];
   const unknown = asked.filter((name) => !names.includes(name));
   if (unknown.length > 0) {
     const shown = unknown.slice(0, 5).map((name) => JSON.stringify(name.slice(0, 60).toWellFormed()));
@@ -87,6 +90,9 @@ const SpawnInput = z.strictObject({
     .describe(
       "own: files of its own; parent: it works in its parent's files. Default: own, unless the server says otherwise",
     ),
+  web,
+  mcp_servers: mcpServers,
+  environment_vars: environmentVars,
   ...spendingLimits,
   timeout_minutes: timeoutMinutes,
   resource_limits: resourceLimits,
@@ -95,8 +101,27 @@ const SpawnInput = z.strictObject({
 });
 export type SpawnInput = z.output<typeof SpawnInput>;
 
-/** Everything that a spawn commits, decided. Throws `invalid_input` or `too_large`, naming the field. */
-export function spawnRequestOf(context: ToolContext, input: SpawnInput): SpawnRequest {
+/** A call of a web tool is made within the model call, where nobody can be asked first. */
+function assertWaitable(names: readonly string[]): void {
+  const web = names.filter(isWebTool);
+  if (web.length === 0) return;
+  throw new MadroxError(
+    "invalid_input",
+    `require_approval can't hold ${web.join(", ")}: the Messages API runs them itself. Leave the tool out, or bound it with web.`,
+    { field: "require_approval" },
+  );
+}
+
+/**
+ * Everything that a spawn commits, decided; `servers` are its remote servers, as they answered. Throws `invalid_input` or
+ * `too_large`, naming the field.
+ */
+export function spawnRequestOf(
+  context: ToolContext,
+  input: SpawnInput,
+  servers: readonly ListedServer[] = [],
+): SpawnRequest {
+  assertMayGive(context, input);
   const resolved = resolveModel(input.model ?? context.defaultModel);
   if (!resolved.ok) {
     throw new MadroxError("invalid_input", resolved.message, {
@@ -141,7 +166,9 @@ export function spawnRequestOf(context: ToolContext, input: SpawnInput): SpawnRe
     );
   }
   const shared = input.parent_instance_id !== undefined && !context.config.enableIsolation;
-  const tools = toolsFor(input.tools ?? roleById(input.role).tools, context.instanceTools);
+  const own = toolsFor(input.tools ?? roleById(input.role).tools, context.instanceTools).map(definitionOf);
+  const tools = [...own, ...servers.flatMap((listed) => listed.definitions), ...webTools(input)];
+  assertWaitable(input.require_approval);
   const unguarded = input.require_approval.filter((name) => !tools.some((tool) => tool.name === name));
   if (unguarded.length > 0) {
     throw new MadroxError(
@@ -158,7 +185,9 @@ export function spawnRequestOf(context: ToolContext, input: SpawnInput): SpawnRe
     effort: input.effort ?? null,
     max_tokens: input.max_tokens,
     system: systemPromptOf(input.role, input.system_prompt),
-    tools: tools.map(definitionOf),
+    tools,
+    mcp_servers: servers.map((listed) => listed.server),
+    secrets: secretsIn(input),
     workspace: input.workspace ?? (shared ? "parent" : "own"),
     parent_instance_id: input.parent_instance_id ?? null,
     initial_prompt: input.initial_prompt ?? null,
@@ -184,9 +213,11 @@ export const spawnClaude = defineTool({
     role: z.string(),
     model: z.string(),
     tools: z.array(z.string()),
+    left_out: z.array(z.looseObject({})).optional().describe("Tools of remote servers that can't be used, and why"),
     message_id: z.string().optional(),
   }),
   forInstances: {
+    without: ["web", "mcp_servers", "environment_vars"],
     reach: (input) => ({ within: input.parent_instance_id ? [input.parent_instance_id] : [] }),
     description:
       "Start a new Claude instance below you, with a name and a role, ready to take messages. It can't see your conversation: tell it everything it needs. Returns its instance_id; with initial_prompt it starts to work at once. It works within your limits.",
@@ -195,7 +226,9 @@ export const spawnClaude = defineTool({
     // An instance's children are its own, or those of somebody below it.
     const parent = given.parent_instance_id ?? context.principal.instance ?? undefined;
     const input = { ...given, parent_instance_id: parent };
-    const request = spawnRequestOf(context, input);
+    const servers = await remoteServers(context, input);
+    const left = servers.flatMap(({ server, left }) => left.map((tool) => ({ server: server.name, ...tool })));
+    const request = spawnRequestOf(context, input, servers);
     const receipt = unwrap(
       await context.orchestrator.spawn({
         ...request,
@@ -212,6 +245,7 @@ export const spawnClaude = defineTool({
       role: input.role,
       model: request.model,
       tools: request.tools.map((tool) => tool.name),
+      ...(left.length > 0 ? { left_out: left } : {}),
       limits: receipt.limits,
       remaining: receipt.remaining,
       ...(receipt.message_id ? { message_id: receipt.message_id } : {}),

@@ -132,6 +132,8 @@ export interface WorkspaceApi {
   /** The same from a stream, whole or not at all, without holding it in memory. */
   upload(path: string, body: ReadableStream<Uint8Array>, options: ChangeOptions): Promise<Written>;
   edit(path: string, edit: Edit, options: ChangeOptions): Promise<Edited>;
+  /** Creates a folder, and those above it. One that is there stays as it is. */
+  makeFolder(path: string, options: ChangeOptions): Promise<FileInfo>;
   list(query: ListQuery): Promise<Listing>;
   search(query: SearchQuery): Promise<Matches>;
   /** Moves a file or a folder. Replaces a file only if told to, a folder never. */

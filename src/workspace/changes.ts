@@ -27,6 +27,20 @@ export class Changes {
     return this.#change(options.idempotency, () => this.#place(name, bytes, options));
   }
 
+  async makeFolder(path: string, options: ChangeOptions): Promise<FileInfo> {
+    const name = filePath(path);
+    return this.#change(options.idempotency, () => {
+      const there = this.#store.at(name);
+      if (there && there.type !== "dir") throw otherKind(name, "a file, not a folder");
+      if (!there) {
+        // It is the parent of whatever will be in it.
+        this.#makeParents(`${name}/.`);
+        this.#store.recount();
+      }
+      return infoOf(name, this.#store.existing(name));
+    });
+  }
+
   async upload(path: string, body: ReadableStream<Uint8Array>, options: ChangeOptions): Promise<Written> {
     const name = filePath(path);
     const known = recall<Written>(this.#store.sql, options.idempotency);

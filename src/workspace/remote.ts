@@ -14,7 +14,7 @@ export interface WorkspaceHost {
 }
 
 /** What changes something, and is refused once the instance has ended. */
-const CHANGES: ReadonlySet<FileCall> = new Set<FileCall>(["write", "upload", "edit", "move", "delete"]);
+const CHANGES: ReadonlySet<FileCall> = new Set<FileCall>(["write", "upload", "edit", "makeFolder", "move", "delete"]);
 
 export function changesFiles(call: FileCall): boolean {
   return CHANGES.has(call);
@@ -31,6 +31,7 @@ export function workspaceOf(host: WorkspaceHost): WorkspaceApi {
     write: (...args) => ask("write", ...args),
     upload: (...args) => ask("upload", ...args),
     edit: (...args) => ask("edit", ...args),
+    makeFolder: (...args) => ask("makeFolder", ...args),
     list: (...args) => ask("list", ...args),
     search: (...args) => ask("search", ...args),
     move: (...args) => ask("move", ...args),

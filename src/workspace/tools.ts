@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import type { InstanceTool, ToolContext, ToolPreset } from "../instance/tool.ts";
+import { inputOf, schemaOf } from "../instance/tool-input.ts";
 import { bytesOfContent, contentOfBytes } from "./content.ts";
 import { mediaTypeOf } from "./media.ts";
 
@@ -30,20 +31,14 @@ function fileTool<Input extends z.ZodType<Record<string, unknown>>>(tool: {
   input: Input;
   run(input: z.output<Input>, context: ToolContext): Promise<string>;
 }): InstanceTool {
-  const { $schema: _dialect, ...schema } = z.toJSONSchema(tool.input, { io: "input" }) as Record<string, unknown>;
   return {
     name: tool.name,
     description: tool.description,
-    input_schema: schema,
+    input_schema: schemaOf(tool.input),
     preset: tool.preset,
     repeatable: true,
     async run(input, context) {
-      const parsed = tool.input.safeParse(input);
-      if (!parsed.success) {
-        const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "input"}: ${issue.message}`);
-        throw new Error(`${tool.name} can't be called like this. ${problems.join("; ")}.`);
-      }
-      return { content: await tool.run(parsed.data, context) };
+      return { content: await tool.run(inputOf(tool.name, tool.input, input), context) };
     },
   };
 }

@@ -126,6 +126,10 @@ export class Workspace implements WorkspaceApi {
     return this.#changes.edit(path, edit, options);
   }
 
+  async makeFolder(path: string, options: ChangeOptions): Promise<FileInfo> {
+    return this.#changes.makeFolder(path, options);
+  }
+
   async move(from: string, to: string, options: ChangeOptions & { overwrite: boolean }): Promise<FileInfo> {
     return this.#changes.move(from, to, options);
   }

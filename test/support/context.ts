@@ -4,6 +4,7 @@
 import { env } from "cloudflare:test";
 import { configOf } from "../../src/config.ts";
 import type { ToolContext } from "../../src/instance/tool.ts";
+import { NO_SECRETS } from "../../src/secrets.ts";
 
 export function toolContext(fields: Partial<ToolContext> = {}): ToolContext {
   return {
@@ -14,6 +15,7 @@ export function toolContext(fields: Partial<ToolContext> = {}): ToolContext {
     key: "inst_1:t1",
     signal: new AbortController().signal,
     workspace: {} as ToolContext["workspace"],
+    secrets: async () => NO_SECRETS,
     env,
     config: configOf(env),
     instanceTools: [],

@@ -85,7 +85,10 @@ export function compose(request: Request, wanted: readonly ScriptBlock[], script
     stopReason: stopReason ?? script.stopReason ?? (calls ? "tool_use" : "end_turn"),
     stopSequence,
     stopDetails: script.stopDetails ?? refusalDetails(stopReason ?? script.stopReason),
-    usage: { ...usageOf(request.cached, limit === 0 ? 0 : Math.max(1, limit - left), thinking), ...script.usage },
+    usage: {
+      ...usageOf(request.cached, limit === 0 ? 0 : Math.max(1, limit - left), thinking, content),
+      ...script.usage,
+    },
     inputText,
   };
 }
@@ -145,7 +148,10 @@ function refusalDetails(reason: StopReason | null | undefined): Json | null {
   return reason === "refusal" ? { type: "refusal", category: null, explanation: null } : null;
 }
 
-function usageOf(cached: CacheUsage, output: number, thinking: number): WireUsage {
+function usageOf(cached: CacheUsage, output: number, thinking: number, content: readonly Json[]): WireUsage {
+  const uses = (name: string) =>
+    content.filter((block) => block.type === "server_tool_use" && block.name === name).length;
+  const [searches, fetches] = [uses("web_search"), uses("web_fetch")];
   return {
     input_tokens: cached.input,
     output_tokens: output,
@@ -153,7 +159,7 @@ function usageOf(cached: CacheUsage, output: number, thinking: number): WireUsag
     cache_read_input_tokens: cached.read,
     cache_creation: { ephemeral_5m_input_tokens: cached.write5m, ephemeral_1h_input_tokens: cached.write1h },
     output_tokens_details: { thinking_tokens: thinking },
-    server_tool_use: null,
+    server_tool_use: searches + fetches > 0 ? { web_search_requests: searches, web_fetch_requests: fetches } : null,
     service_tier: "standard",
     speed: "standard",
     inference_geo: "global",

@@ -78,6 +78,29 @@ const TOOL_KEYS = new Set([
 const TYPED_TOOL =
   /^(bash|text_editor|memory|web_search|web_fetch|code_execution|tool_search_tool_(regex|bm25)|computer_toolset|browser_toolset)_\d{8}$/;
 
+const WEB_TOOL = /^(web_search|web_fetch)_\d{8}$/;
+const WEB_KEYS = [
+  "allowed_callers",
+  "allowed_domains",
+  "blocked_domains",
+  "cache_control",
+  "defer_loading",
+  "max_uses",
+  "name",
+  "strict",
+  "type",
+];
+/** Of any version (`WebSearchTool*` and `WebFetchTool*` of SDK 1.12.0). */
+const WEB_SEARCH_KEYS = [...WEB_KEYS, "response_inclusion", "user_location"];
+const WEB_FETCH_KEYS = [
+  ...WEB_KEYS,
+  "citations",
+  "max_content_tokens",
+  "response_inclusion",
+  "url_sources",
+  "use_cache",
+];
+
 /** Checks version and authentication; throws a `Rejection`. */
 export function checkHeaders(headers: Headers): void {
   const bearer = headers.get("authorization")?.match(/^Bearer\s+\S/i);
@@ -219,12 +242,28 @@ function checkTools(tools: unknown, betas: readonly string[]): ReadonlySet<strin
       const mcp = type === "mcp_toolset" && betas.some((beta) => beta.startsWith("mcp-client-"));
       if (!mcp && !TYPED_TOOL.test(type))
         throw invalid(`tools.${index}: Input tag '${type}' found using 'type' does not match any of the expected tags`);
+      const web = WEB_TOOL.exec(type);
+      if (web) checkWebTool(tool, web[1] ?? "", `tools.${index}`);
       if (typeof name !== "string") continue;
     } else checkCustomTool(tool, `tools.${index}.custom`);
     if (names.has(String(name))) throw invalid("tools: Tool names must be unique.");
     names.add(String(name));
   }
   return names;
+}
+
+function checkWebTool(tool: Json, name: string, at: string): void {
+  const known = name === "web_search" ? WEB_SEARCH_KEYS : WEB_FETCH_KEYS;
+  const extra = Object.keys(tool).find((key) => !known.includes(key));
+  if (extra) throw invalid(`${at}.${extra}: Extra inputs are not permitted`);
+  if (tool.name !== name) throw invalid(`${at}.name: Input should be '${name}'`);
+  const uses = tool.max_uses;
+  if (uses !== undefined && uses !== null && !(typeof uses === "number" && Number.isInteger(uses) && uses > 0)) {
+    throw invalid(`${at}.max_uses: Input should be greater than 0`);
+  }
+  if (tool.allowed_domains && tool.blocked_domains) {
+    throw invalid(`${at}: only one of \`allowed_domains\` and \`blocked_domains\` may be given`);
+  }
 }
 
 function checkCustomTool(tool: Json, at: string): void {

@@ -1,6 +1,7 @@
 /**
  * All tools that instances can have: for their files, for themselves, and the catalogue's for what is below them.
  */
+import { HAND_TOOLS } from "../../hands/tools.ts";
 import type { InstanceTool } from "../../instance/tool.ts";
 import { FILE_TOOLS } from "../../workspace/tools.ts";
 import { CATALOGUE } from "../catalogue.ts";
@@ -10,6 +11,7 @@ import { reportToParent } from "./report-to-parent.ts";
 
 export const INSTANCE_TOOLS: readonly InstanceTool[] = [
   ...FILE_TOOLS,
+  ...HAND_TOOLS,
   ask,
   reportToParent,
   ...CATALOGUE.filter((tool) => tool.forInstances !== undefined).map(fromCatalogue),
