@@ -4,6 +4,7 @@
  */
 import type { FsStat, IFileSystem } from "just-bash/browser";
 import { type Files, posix } from "./files.ts";
+import { bytesOfLatin1, latin1 } from "./latin1.ts";
 import type { Pace } from "./pace.ts";
 import { absolutePath } from "./paths.ts";
 
@@ -158,13 +159,5 @@ function isBinary(encoding: string | null | undefined): boolean {
 function bytesOf(content: Content, options: Encoding): Uint8Array {
   if (typeof content !== "string") return content;
   const encoding = typeof options === "string" ? options : options?.encoding;
-  return isBinary(encoding)
-    ? Uint8Array.from(content, (char) => char.charCodeAt(0))
-    : new TextEncoder().encode(content);
-}
-
-export function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < bytes.length; at += 8_192) text += String.fromCharCode(...bytes.subarray(at, at + 8_192));
-  return text;
+  return isBinary(encoding) ? bytesOfLatin1(content) : new TextEncoder().encode(content);
 }

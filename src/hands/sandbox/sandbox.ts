@@ -13,6 +13,7 @@ import {
   type QuickJSRuntime,
 } from "quickjs-emscripten-core";
 import { codeOf, type Files } from "../files.ts";
+import { bytesOfLatin1, latin1 } from "../latin1.ts";
 import { type Modules, resolveSpecifier } from "../modules.ts";
 import type { Outcome } from "../program.ts";
 import { builtin, START } from "./library.ts";
@@ -197,7 +198,6 @@ export class Sandbox {
     if (this.#over) return;
     this.#stopped = why;
     for (const wake of this.#sleeps.values()) wake();
-    this.#calls.add(Promise.resolve());
   }
 
   #installHost(): void {
@@ -263,12 +263,12 @@ export class Sandbox {
         const bytes = await files.read(path);
         return args[1] === true
           ? new TextDecoder("utf-8", { fatal: false, ignoreBOM: true }).decode(bytes)
-          : textOf(bytes);
+          : latin1(bytes);
       }
       case "write":
-        return files.write(path, bytesOf(String(args[1])));
+        return files.write(path, bytesOfLatin1(String(args[1])));
       case "append":
-        return files.append(path, bytesOf(String(args[1])));
+        return files.append(path, bytesOfLatin1(String(args[1])));
       case "list":
         return files.list(path);
       case "stat": {
@@ -297,15 +297,4 @@ export class Sandbox {
       this.#sleeps.set(id, done);
     });
   }
-}
-
-/** Bytes as text, a character each. */
-function textOf(bytes: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < bytes.length; at += 8_192) text += String.fromCharCode(...bytes.subarray(at, at + 8_192));
-  return text;
-}
-
-function bytesOf(text: string): Uint8Array {
-  return Uint8Array.from(text, (char) => char.charCodeAt(0));
 }
