@@ -50,7 +50,7 @@ function toolList(): { tools: Record<string, unknown>[] } {
 }
 
 /** What a call is held to all the same, and whose breach is answered in words: it would only lengthen every prompt. */
-const UNLISTED: readonly string[] = ["additionalProperties", "minLength", "maxLength", "maxItems"];
+const UNLISTED: readonly string[] = ["additionalProperties", "minLength", "maxLength", "maxItems", "pattern"];
 
 function asListed(schema: Record<string, unknown>): Record<string, unknown> {
   const entries = Object.entries(schema).filter(([key, value]) => typeof value === "object" || !UNLISTED.includes(key));

@@ -17,7 +17,7 @@ const coordinateInput = z.strictObject({
     .enum(COORDINATION_TYPES)
     .default("sequential")
     .describe(
-      "sequential: each participant gets the task and what came before, the coordinator writes the result. parallel: all at once, the coordinator merges. consensus: blind proposals, then secret ballots. delegated: the coordinator plans sub-tasks with dependencies, ready ones run at once, it reviews and writes the result",
+      "sequential: one after the other, each sees what came before. parallel: all at once. consensus: blind proposals, then secret ballots. delegated: the coordinator plans sub-tasks with dependencies; ready ones run at once. The coordinator writes the result",
     ),
   options: z
     .strictObject({
@@ -27,7 +27,7 @@ const coordinateInput = z.strictObject({
         .max(50)
         .optional()
         .describe(
-          "consensus: what to vote on, word for word. Without: everyone makes a proposal first, and the coordinator makes the choices from them",
+          "consensus: what to vote on, word for word. Default: the coordinator makes them from everyone's proposals",
         ),
       quorum: z
         .number()
@@ -50,9 +50,7 @@ const coordinateInput = z.strictObject({
         .min(1)
         .max(5)
         .optional()
-        .describe(
-          "consensus: rounds of voting at most (default 1); a further one, with the counts and reasons of the last, only while there is no decision",
-        ),
+        .describe("consensus: rounds of voting at most (default 1); another only while there is no decision"),
       split: z
         .boolean()
         .optional()
@@ -64,7 +62,7 @@ const coordinateInput = z.strictObject({
         .min(1)
         .max(86_400)
         .default(1_800)
-        .describe("Time for each step, from when it is sent. One that takes longer is stopped and counts as failed"),
+        .describe("A step that takes longer is stopped and counts as failed"),
       max_cost: z
         .number()
         .positive()
@@ -89,7 +87,7 @@ export const coordinateInstances = defineTool({
   name: "coordinate_instances",
   title: "Let instances work together on a task",
   description:
-    "Start a job: the server itself runs a task with several instances, durably, and asks each of them what its part needs. Answers at once with task_id (the job_id). wait with it waits for the end, get_job_status shows every step and the result, cancel_job stops it. A participant that fails makes the result partial, and it is named.",
+    "Start a job: the server runs a task with several instances, durably. Answers at once with task_id (the job_id): wait for it, get_job_status shows every step and the result, cancel_job stops it. A participant that fails makes the result partial.",
   annotations: ADDS,
   changes: true,
   scope: "operate",
