@@ -4,8 +4,7 @@
  */
 import type { JobApi } from "./coordination/api.ts";
 import { isJobId } from "./ids.ts";
-import type { InstanceApi } from "./instance/api.ts";
-import type { Watcher } from "./instance/watch.ts";
+import type { InstanceApi, Watcher } from "./instance/api.ts";
 import type { OrchestratorApi } from "./orchestrator/api.ts";
 
 export function orchestratorOf(env: Env, tenant: string): OrchestratorApi {

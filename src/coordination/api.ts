@@ -2,7 +2,7 @@
  * A coordinated task ("job"): what it is, how it stands, and what its object can be asked.
  */
 import type { Answer, Failure } from "../errors.ts";
-import type { Watcher } from "../instance/watch.ts";
+import type { Watcher } from "../instance/api.ts";
 
 /**
  * `sequential`: one after another, each with what came before. `parallel`: all at once. `consensus`: proposals, then

@@ -6,8 +6,6 @@ import type { Idempotency } from "../idempotency.ts";
 import type { Funds } from "../orchestrator/ledger.ts";
 import type { WorkspaceHost } from "../workspace/remote.ts";
 import type { CallFigures, Unhealthy } from "./health.ts";
-import type { Followed } from "./live.ts";
-import type { Watcher } from "./watch.ts";
 
 /** `waiting` is not final: the turn is open and waits for something (`waiting_for`). The last four are final. */
 export const MESSAGE_STATES = ["queued", "running", "waiting", "completed", "failed", "cancelled", "refused"] as const;
@@ -99,6 +97,29 @@ export interface OutputPage {
   rows: OutputRow[];
   /** The message_index to go on from, or null at the end. */
   next: number | null;
+}
+
+/** What a watcher hears. `message` for a message; without it the instance `id` has come to rest. */
+export interface News {
+  id: string;
+  message?: MessageView;
+}
+
+export interface Watcher {
+  knock(news: News): Promise<void>;
+}
+
+/** `status`: a change of state. `output`: a row as in get_instance_output. `text`: more of a running answer; `restart`: it is written anew. */
+export interface StreamEvent {
+  id: string;
+  event: "status" | "output" | "text" | "restart";
+  data: Record<string, unknown>;
+}
+
+export interface Followed {
+  events: StreamEvent[];
+  /** Where to go on. */
+  cursor: string;
 }
 
 /** An answer to a question. `by`: `user`, or the instance that answers. */

@@ -30,9 +30,11 @@ import { Workspace } from "../workspace/workspace.ts";
 import type {
   Checkup,
   Erased,
+  Followed,
   GivenAnswer,
   InstanceApi,
   MessageView,
+  News,
   OutputPage,
   OutputQuery,
   Rest,
@@ -43,19 +45,20 @@ import { resume } from "./attempts.ts";
 import { Engine } from "./engine.ts";
 import { callFigures, healthOf } from "./health.ts";
 import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, viewOf } from "./inbox.ts";
-import { type Followed, follow, parseCursor } from "./live.ts";
+import { follow, parseCursor } from "./live.ts";
 import { pageOf } from "./output.ts";
 import { hear } from "./parked.ts";
 import { answer } from "./questions.ts";
 import { Readers } from "./readers.ts";
 import { filesClosed, terminated, unknownInstance } from "./refusals.ts";
+import { checkHealth, confirm, hasUnreported } from "./report.ts";
 import { Reporter } from "./reporter.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
-import { checkHealth, confirm, emit, hasUnreported, sealedSecrets, selfOf, standingOf, storedSpec } from "./self.ts";
+import { emit, sealedSecrets, selfOf, standingOf, storedSpec } from "./self.ts";
 import type { InstanceTool } from "./tool.ts";
 import { Transcript } from "./transcript.ts";
 import { deadlineOf, openTurn } from "./turn-store.ts";
-import { AT_REST, type News, nextNews, ring, ringAtRest, tell, watch } from "./watch.ts";
+import { AT_REST, nextNews, ring, ringAtRest, tell, watch } from "./watch.ts";
 
 /**
  * While a turn is open the alarm beats this often: it keeps the object awake, and after a crash it is what starts the

@@ -3,8 +3,10 @@
  * once. Nothing of it is stored for readers: a cursor says how far they are, and the rest follows from rows and from the
  * answer that is being written.
  */
+
 import { messageIdOf } from "../ids.ts";
 import { first } from "../sqlite.ts";
+import type { Followed, StreamEvent } from "./api.ts";
 import { pageOf } from "./output.ts";
 import { type Transcript, textOf } from "./transcript.ts";
 
@@ -40,19 +42,6 @@ export function parseCursor(text: string): Cursor | null {
   if (!match) return null;
   const number = (part: string | undefined) => (part === undefined ? null : Number(part));
   return { seq: Number(match[1]), index: number(match[2]), attempt: number(match[3]), offset: Number(match[4] ?? 0) };
-}
-
-/** `status`: a change of state. `output`: a row as in get_instance_output. `text`: more of a running answer; `restart`: it is written anew. */
-export interface StreamEvent {
-  id: string;
-  event: "status" | "output" | "text" | "restart";
-  data: Record<string, unknown>;
-}
-
-export interface Followed {
-  events: StreamEvent[];
-  /** Where to go on. */
-  cursor: string;
 }
 
 const MAX_EVENTS = 100;

@@ -5,7 +5,7 @@
 import { describe, type Log } from "../log.ts";
 import type { Admission, CallOutcome, OrchestratorApi } from "../orchestrator/api.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";
-import { confirm, hasUnreported, reportOf } from "./self.ts";
+import { confirm, hasUnreported, reportOf } from "./report.ts";
 
 export class Reporter {
   readonly #sql: SqlStorage;

@@ -4,17 +4,7 @@
  * told twice, and look for themselves.
  */
 import { first, type Row } from "../sqlite.ts";
-import type { MessageView } from "./api.ts";
-
-/** What a watcher hears. `message` for a message; without it the instance `id` has come to rest. */
-export interface News {
-  id: string;
-  message?: MessageView;
-}
-
-export interface Watcher {
-  knock(news: News): Promise<void>;
-}
+import type { News, Watcher } from "./api.ts";
 
 /** In the place of a message's number: the instance itself, at rest. */
 export const AT_REST = -1;
