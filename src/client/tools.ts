@@ -19,6 +19,7 @@ export const SERVER_ERRORS = {
   conflict: 409,
   too_large: 413,
   unsupported_media_type: 415,
+  range_not_satisfiable: 416,
   limit_reached: 429,
   upstream_error: 502,
   refused: 422,
@@ -31,6 +32,7 @@ export const SERVER_ERRORS = {
 /** Tools that change something: their calls carry an idempotency key, so that a repeated one has no second effect. */
 export const CHANGING: ReadonlySet<string> = new Set([
   "spawn_claude",
+  "spawn_team",
   "send_to_instance",
   "broadcast_to_children",
   "answer_question",
@@ -38,6 +40,7 @@ export const CHANGING: ReadonlySet<string> = new Set([
   "terminate_instance",
   "set_limits",
   "write_instance_file",
+  "share_file",
 ]);
 
 export interface SpawnInstanceInput {
@@ -150,6 +153,151 @@ export interface SpawnInstanceAnswer {
   role: string;
   model: string;
   tools: string[];
+  message_id?: string;
+  [k: string]: unknown;
+}
+
+export interface SpawnTeamInput {
+  /**
+   * The template's name
+   */
+  template: string;
+  /**
+   * What the team is to do; the supervisor begins at once
+   */
+  task_description?: string;
+  /**
+   * What is to be different from the template. Limits are those of the whole team
+   */
+  overrides?: {
+    /**
+     * Of all: sonnet, opus, haiku, fable, or a full model id
+     */
+    model?: string;
+    /**
+     * Of all
+     */
+    effort?: "low" | "medium" | "high" | "xhigh" | "max";
+    /**
+     * Fresh tokens (input, cache writes, output) of it and everything below it
+     */
+    max_total_tokens?: number;
+    /**
+     * USD, of it and everything below it; checked before each model call
+     */
+    max_cost?: number;
+    /**
+     * Idle time after which it ends
+     */
+    timeout_minutes?: number;
+    /**
+     * The same three in one object; what stands beside it goes before
+     */
+    resource_limits?: {
+      /**
+       * Fresh tokens (input, cache writes, output) of it and everything below it
+       */
+      max_total_tokens?: number;
+      /**
+       * USD, of it and everything below it; checked before each model call
+       */
+      max_cost?: number;
+      /**
+       * Idle time after which it ends
+       */
+      timeout_minutes?: number;
+    };
+    /**
+     * Wall time of one turn
+     */
+    max_turn_minutes?: number;
+    /**
+     * New names, by the template's: {Lead: Grace}
+     */
+    names?: {
+      [k: string]: string;
+    };
+    /**
+     * Members to do without, by the template's names
+     *
+     * @maxItems 100
+     */
+    leave_out?: string[];
+    /**
+     * Further members
+     *
+     * @maxItems 20
+     */
+    add?: {
+      /**
+       * Unique in the team
+       */
+      name: string;
+      role?:
+        | "general"
+        | "frontend_developer"
+        | "backend_developer"
+        | "testing_specialist"
+        | "documentation_writer"
+        | "code_reviewer"
+        | "architect"
+        | "debugger"
+        | "security_analyst"
+        | "data_analyst";
+      /**
+       * Its part in the team, added to its role's prompt
+       */
+      prompt: string;
+      /**
+       * As for spawn_claude
+       */
+      tools?: ("none" | "read_only" | "standard" | "full") | string[];
+      /**
+       * Default: the server's
+       */
+      model?: string;
+      effort?: "low" | "medium" | "high" | "xhigh" | "max";
+      /**
+       * parent: the files of the supervisor, shared by all
+       */
+      workspace?: "own" | "parent";
+    }[];
+  };
+  /**
+   * The instance that the supervisor belongs to
+   */
+  parent_instance_id?: string;
+  /**
+   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   */
+  idempotency_key?: string;
+}
+
+export interface SpawnTeamAnswer {
+  success: boolean;
+  message: string;
+  template: string;
+  coordination_type: string;
+  supervisor: {
+    instance_id: string;
+    name: string;
+    role: string;
+    model: string;
+    [k: string]: unknown;
+  };
+  members: {
+    instance_id: string;
+    name: string;
+    role: string;
+    model: string;
+    [k: string]: unknown;
+  }[];
+  limits: {
+    [k: string]: unknown;
+  };
+  remaining: {
+    [k: string]: unknown;
+  };
   message_id?: string;
   [k: string]: unknown;
 }
@@ -610,6 +758,51 @@ export interface WriteInstanceFileAnswer {
   [k: string]: unknown;
 }
 
+export interface ShareFileInput {
+  /**
+   * Whose file it is
+   */
+  from_instance_id: string;
+  /**
+   * Relative to its workspace, like src/app.ts
+   */
+  path: string;
+  /**
+   * Who gets the copy
+   */
+  to_instance_id: string;
+  /**
+   * Where to put it; default: the same path
+   */
+  to_path?: string;
+  /**
+   * Replace a file that is there
+   */
+  overwrite?: boolean;
+  /**
+   * The version to replace
+   */
+  expected_version?: string;
+  /**
+   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   */
+  idempotency_key?: string;
+}
+
+export interface ShareFileAnswer {
+  success: boolean;
+  message: string;
+  path: string;
+  size: number;
+  media_type: string;
+  version: string;
+  modified_at: string;
+  created: boolean;
+  from_instance_id: string;
+  to_instance_id: string;
+  [k: string]: unknown;
+}
+
 export abstract class Tools {
   /** Runs a tool by its name. Throws `MadroxError`. */
   abstract call<Answer>(tool: string, input: object, options?: CallOptions): Promise<Answer>;
@@ -617,6 +810,11 @@ export abstract class Tools {
   /** Start a new Claude instance with a name and a role, ready to take messages. It keeps its conversation until it is terminated. Returns its instance_id; with initial_prompt it starts to work at once. */
   spawnInstance(input: SpawnInstanceInput, options: CallOptions = {}): Promise<SpawnInstanceAnswer> {
     return this.call<SpawnInstanceAnswer>("spawn_claude", input, options);
+  }
+
+  /** Start a whole team from a template: a supervisor, and members as its children, all or none. Built in: software_engineering, research, security_audit, data_pipeline; more may be stored. With task_description the supervisor gets the task and its team's ids, and leads the work; without, talk to it yourself, or name them all in coordinate_instances. */
+  spawnTeam(input: SpawnTeamInput, options: CallOptions = {}): Promise<SpawnTeamAnswer> {
+    return this.call<SpawnTeamAnswer>("spawn_team", input, options);
   }
 
   /** Send a message to an instance and, unless told otherwise, wait for its answer. The message is safe once this answers: if the answer is not there in time (at most 50 s), status is queued or working, the work goes on, and wait with the message_id brings it. */
@@ -685,5 +883,10 @@ export abstract class Tools {
   /** Create a file in an instance's workspace, or replace it whole. With expected_version it replaces only the version that you have read; a stale one is a conflict, and nothing is lost. */
   writeInstanceFile(input: WriteInstanceFileInput, options: CallOptions = {}): Promise<WriteInstanceFileAnswer> {
     return this.call<WriteInstanceFileAnswer>("write_instance_file", input, options);
+  }
+
+  /** Copy a file from one instance's workspace into another's, byte for byte; it works from terminated instances too. A file that is there is replaced only with overwrite, or with the expected_version that you have read. */
+  shareFile(input: ShareFileInput, options: CallOptions = {}): Promise<ShareFileAnswer> {
+    return this.call<ShareFileAnswer>("share_file", input, options);
   }
 }

@@ -299,8 +299,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       };
       const followed = follow(source, from);
       const left = deadline - Date.now();
-      if (followed.events.length > 0 || left <= 0) {
-        const self = selfOf(this.ctx.storage.sql);
+      const self = selfOf(this.ctx.storage.sql);
+      // From one that has ended nothing more comes.
+      if (followed.events.length > 0 || left <= 0 || self?.ended === 2) {
         return ok({ ...followed, resting: self?.open_n == null && (self?.queued ?? 0) === 0 });
       }
       await this.#readers.next(left);
