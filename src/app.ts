@@ -8,7 +8,7 @@ import { accessOf } from "./auth/access.ts";
 import { authenticate, bringsKey } from "./auth/authenticate.ts";
 import { challenge } from "./auth/oauth.ts";
 import type { Principal } from "./auth/principal.ts";
-import { type Access, methodsAt, ROUTES } from "./auth/rules.ts";
+import { type Access, type Method, methodsAt, ROUTES, type Rules } from "./auth/rules.ts";
 import { assertScope, SCOPES } from "./auth/scopes.ts";
 import { configOf } from "./config.ts";
 import { assertOrigin, assertPeer, isAllowedOrigin, peerProblem } from "./doors/guard.ts";
@@ -16,6 +16,7 @@ import { secured, stripped } from "./doors/headers.ts";
 import { errorResponse } from "./doors/json.ts";
 import { serveMcp } from "./doors/mcp.ts";
 import { createOAuth } from "./doors/oauth.ts";
+import { createDescription } from "./doors/openapi/routes.ts";
 import { createRest, type RestEnv } from "./doors/rest.ts";
 import { MadroxError } from "./errors.ts";
 import type { InstanceTool } from "./instance/tool.ts";
@@ -49,8 +50,8 @@ export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestE
     c.set("access", accessOf(c.env));
     await next();
   });
-  for (const [path, methods] of Object.entries(ROUTES)) {
-    for (const [method, rule] of Object.entries(methods)) app.on(method, path, admit(rule));
+  for (const [path, methods] of Object.entries<Rules>(ROUTES)) {
+    for (const [method, rule] of Object.entries(methods) as [Method, Access][]) app.on(method, path, admit(rule));
   }
   app.use(async (c, next) => {
     if (c.get("admitted")) return next();
@@ -66,6 +67,7 @@ export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestE
     const request = new Request(url, c.req.raw);
     return serveMcp(request, c.env, c.get("config"), caller(c.get("principal")), instanceTools);
   });
+  app.route("/", createDescription());
   app.route("/", createOAuth());
   app.route("/", createRest(instanceTools));
 

@@ -5,7 +5,7 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createRoutes } from "../src/app.ts";
-import { type Access, ROUTES } from "../src/auth/rules.ts";
+import { type Access, type Method, ROUTES, type Rules, rulesOf } from "../src/auth/rules.ts";
 import { allows, SCOPES, type Scope } from "../src/auth/scopes.ts";
 import { configOf } from "../src/config.ts";
 import { stripped } from "../src/doors/headers.ts";
@@ -90,8 +90,8 @@ interface Row {
   access: Access;
 }
 
-const ROWS: readonly Row[] = Object.entries(ROUTES).flatMap(([path, methods]) =>
-  Object.entries(methods).map(([method, access]) => ({ method, path, access })),
+const ROWS: readonly Row[] = Object.entries<Rules>(ROUTES).flatMap(([path, methods]) =>
+  (Object.entries(methods) as [Method, Access][]).map(([method, access]) => ({ method, path, access })),
 );
 
 /** What a stranger's answer has to be. */
@@ -104,7 +104,7 @@ describe("the rules of the routes", () => {
   const served = createRoutes([]).routes.filter(({ method }) => method !== "ALL");
 
   it("are there for every route that a door serves", () => {
-    const without = served.filter(({ method, path }) => !(method in (ROUTES[path] ?? {})));
+    const without = served.filter(({ method, path }) => !(method in (rulesOf(path) ?? {})));
     expect(without.map(({ method, path }) => `${method} ${path}`)).toEqual([]);
   });
 
@@ -124,6 +124,10 @@ describe("the rules of the routes", () => {
     const open = ROWS.filter(({ access }) => access === "anyone" || access === "optional");
     expect(open.map(({ method, path }) => `${method} ${path}`)).toEqual([
       "GET /health",
+      "GET /openapi.json",
+      "GET /docs",
+      "GET /favicon.ico",
+      "GET /favicon.svg",
       "GET /.well-known/oauth-protected-resource",
       "GET /.well-known/oauth-protected-resource/mcp",
       "GET /.well-known/oauth-authorization-server",

@@ -11,13 +11,15 @@ import type { Scope } from "./scopes.ts";
  * - a scope: everyone whose key has it.
  */
 export type Access = "anyone" | "optional" | "caller" | Scope;
+export type Rules = Readonly<Partial<Record<Method, Access>>>;
 export type Method = "GET" | "POST" | "PUT" | "DELETE";
 
-export const ROUTES: Readonly<Record<string, Readonly<Partial<Record<Method, Access>>>>> = {
+export const ROUTES = {
   "/": { POST: "caller" },
   "/mcp": { POST: "caller" },
   "/tools": { GET: "caller" },
   "/tools/execute": { POST: "caller" },
+  "/tools/:name": { POST: "caller" },
   "/instances": { GET: "read" },
   "/instances/:id": { GET: "read", DELETE: "admin" },
   "/instances/:id/health": { POST: "read" },
@@ -36,20 +38,31 @@ export const ROUTES: Readonly<Record<string, Readonly<Partial<Record<Method, Acc
   "/questions/:id": { POST: "operate" },
   "/metrics": { GET: "read" },
   "/health": { GET: "optional" },
+  "/openapi.json": { GET: "anyone" },
+  "/docs": { GET: "anyone" },
+  "/favicon.ico": { GET: "anyone" },
+  "/favicon.svg": { GET: "anyone" },
   "/.well-known/oauth-protected-resource": { GET: "anyone" },
   "/.well-known/oauth-protected-resource/mcp": { GET: "anyone" },
   "/.well-known/oauth-authorization-server": { GET: "anyone" },
   "/oauth/register": { POST: "anyone" },
   "/oauth/token": { POST: "anyone" },
   "/authorize": { GET: "anyone", POST: "anyone" },
-};
+} as const satisfies Readonly<Record<string, Rules>>;
+
+export type RoutePath = keyof typeof ROUTES;
+
+/** The rules of a route; undefined where there is none. */
+export function rulesOf(route: string): Rules | undefined {
+  return Object.hasOwn(ROUTES, route) ? ROUTES[route as RoutePath] : undefined;
+}
 
 /** The methods that the route of this path takes; undefined where there is none. */
 export function methodsAt(path: string): Method[] | undefined {
   const route = path
     .replace(/^(\/(?:instances|questions|jobs)\/)[^/]+/, "$1:id")
-    .replace(/^(\/templates\/)[^/]+$/, "$1:name")
+    .replace(/^(\/(?:templates|tools)\/)[^/]+$/, "$1:name")
     .replace(/(\/files\/).+/, "$1*");
-  const methods = ROUTES[route];
+  const methods = rulesOf(path) ?? rulesOf(route);
   return methods && (Object.keys(methods) as Method[]);
 }

@@ -91,6 +91,11 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
     return json(await execute(c.get("call"), tool, input, c.req.header("idempotency-key") ?? null));
   });
 
+  app.post("/tools/:name", limited, async (c) => {
+    const key = c.req.header("idempotency-key") ?? null;
+    return json(await execute(c.get("call"), c.req.param("name"), await bodyOf(c.req.raw), key));
+  });
+
   app.get("/instances", async (c) => {
     const { limit, ...query } = c.req.query();
     const input = { ...query, ...(limit === undefined ? {} : { limit: wholeNumber(limit) }) };

@@ -1,0 +1,70 @@
+/**
+ * What a user has: the package as npm packs it, in a clean folder, with the programs of the README as they stand there; and
+ * the OpenAPI document in the hands of a public validator.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { MadroxServer } from "../../scripts/local-server.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const server = new MadroxServer({ env: { ANTHROPIC_API_KEY: "", LOG_LEVEL: "ERROR" } });
+const folder = mkdtempSync(join(tmpdir(), "madrox-user-"));
+
+beforeAll(async () => {
+  await server.start();
+  execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: root });
+  const unpacked = join(folder, "node_modules", "madrox");
+  mkdirSync(unpacked, { recursive: true });
+  const [tarball = ""] = execFileSync("ls", [folder], { encoding: "utf8" }).match(/\S+\.tgz/) ?? [];
+  execFileSync("tar", ["-xzf", join(folder, tarball), "-C", unpacked, "--strip-components=1"]);
+  writeFileSync(join(folder, "package.json"), '{"type": "module"}');
+});
+
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const PROGRAMS = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/```ts\n(import [\s\S]*?)```/g)].map(
+  ([, program = ""]) => program,
+);
+
+describe("the client of the README", () => {
+  it("has three programs", () => expect(PROGRAMS).toHaveLength(3));
+
+  it.each(PROGRAMS.map((program, i) => [i + 1, program] as const))("runs as program %i", (i, program) => {
+    const file = join(folder, `program-${i}.mjs`);
+    const source = program.replace("new Madrox()", `new Madrox({ url: ${JSON.stringify(server.url)} })`);
+    expect(source).not.toBe(program);
+    writeFileSync(file, source);
+    const said = execFileSync(process.execPath, [file], { cwd: folder, encoding: "utf8" });
+    expect(said).toMatch(/simulated reply|completed/);
+  });
+
+  it("has types that need nothing else", () => {
+    const names = PROGRAMS.map((program, i) => {
+      writeFileSync(
+        join(folder, `typed-${i}.ts`),
+        `declare const process: { stdout: { write(text: string): void } };\n${program}`,
+      );
+      return `typed-${i}.ts`;
+    });
+    const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--lib", "es2024,dom"];
+    const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+    execFileSync(process.execPath, [tsc, ...options, "--types", "", ...names], { cwd: folder, stdio: "pipe" });
+  });
+});
+
+describe("the OpenAPI document", () => {
+  it("is valid OpenAPI 3.1", async () => {
+    const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as Record<string, unknown>;
+    const validator = new Validator();
+    expect(await validator.validate(document)).toMatchObject({ valid: true });
+    expect(validator.version).toBe("3.1");
+  });
+});
