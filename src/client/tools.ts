@@ -36,6 +36,8 @@ export const CHANGING: ReadonlySet<string> = new Set([
   "send_to_instance",
   "broadcast_to_children",
   "answer_question",
+  "coordinate_instances",
+  "cancel_job",
   "interrupt_instance",
   "terminate_instance",
   "set_limits",
@@ -389,7 +391,7 @@ export interface BroadcastToChildrenAnswer {
 
 export interface WaitInput {
   /**
-   * message_ids and instance_ids
+   * message_ids, instance_ids and job_ids
    *
    * @minItems 1
    * @maxItems 500
@@ -542,6 +544,134 @@ export interface AnswerQuestionAnswer {
   message: string;
   question_id: string;
   instance_id: string;
+  [k: string]: unknown;
+}
+
+export interface CoordinateInstancesInput {
+  /**
+   * The instance that plans, merges and breaks ties; none of the participants
+   */
+  coordinator_id: string;
+  /**
+   * Who does the work, in this order
+   *
+   * @minItems 1
+   * @maxItems 256
+   *
+   * Items: The instance's id
+   */
+  participant_ids: string[];
+  /**
+   * The task, with everything that is needed to do it
+   */
+  task_description: string;
+  /**
+   * sequential: each participant gets the task and what came before, the coordinator writes the result. parallel: all at once, the coordinator merges. consensus: blind proposals, then secret ballots. delegated: the coordinator plans sub-tasks with dependencies, ready ones run at once, it reviews and writes the result
+   */
+  coordination_type?: "sequential" | "parallel" | "consensus" | "delegated";
+  options?: {
+    /**
+     * consensus: what to vote on, word for word. Without: everyone makes a proposal first, and the coordinator makes the choices from them
+     *
+     * @minItems 2
+     * @maxItems 50
+     */
+    choices?: string[];
+    /**
+     * consensus: how many valid ballots a decision needs; up to 1 a share of the participants (default 0.5), above 1 a number
+     */
+    quorum?: number;
+    /**
+     * consensus: the share of the valid ballots that the decision needs. Default: more than any other choice
+     */
+    threshold?: number;
+    /**
+     * consensus: rounds of voting at most (default 1); a further one, with the counts and reasons of the last, only while there is no decision
+     */
+    rounds?: number;
+    /**
+     * parallel: the coordinator first splits the task among the participants by their roles (default false)
+     */
+    split?: boolean;
+    /**
+     * Time for each step, from when it is sent. One that takes longer is stopped and counts as failed
+     */
+    step_timeout_seconds?: number;
+    /**
+     * USD, of all model calls of the job together; checked before each. A step that does not fit fails
+     */
+    max_cost?: number;
+  };
+  /**
+   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   */
+  idempotency_key?: string;
+}
+
+export interface CoordinateInstancesAnswer {
+  success: boolean;
+  message: string;
+  task_id: string;
+  job_id: string;
+  status: string;
+  [k: string]: unknown;
+}
+
+export interface GetJobStatusInput {
+  /**
+   * The job's id: the task_id of coordinate_instances
+   */
+  job_id: string;
+}
+
+export interface GetJobStatusAnswer {
+  success: boolean;
+  message: string;
+  job_id: string;
+  type: string;
+  status: string;
+  coordinator_id: string;
+  participant_ids: string[];
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+  steps: {
+    step: string;
+    instance_id: string;
+    status: string;
+    [k: string]: unknown;
+  }[];
+  result?: {
+    [k: string]: unknown;
+  };
+  failure?: {
+    code: string;
+    message: string;
+    [k: string]: unknown;
+  };
+  cost: number;
+  unsettled_cost: number;
+  max_cost: number | null;
+  [k: string]: unknown;
+}
+
+export interface CancelJobInput {
+  /**
+   * The job's id: the task_id of coordinate_instances
+   */
+  job_id: string;
+  reason?: string;
+  /**
+   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   */
+  idempotency_key?: string;
+}
+
+export interface CancelJobAnswer {
+  success: boolean;
+  message: string;
+  job_id: string;
+  status: string;
   [k: string]: unknown;
 }
 
@@ -827,7 +957,7 @@ export abstract class Tools {
     return this.call<BroadcastToChildrenAnswer>("broadcast_to_children", input, options);
   }
 
-  /** Wait until messages have their answers, or instances are at rest: all of the ids, any, or a number of them; at most 50 s a call. It consumes nothing: call it again for what is pending, as often as needed. */
+  /** Wait until messages have their answers, instances are at rest, or jobs are over: all of the ids, any, or a number of them; at most 50 s a call. It consumes nothing: call it again for what is pending, as often as needed. */
   wait(input: WaitInput, options: CallOptions = {}): Promise<WaitAnswer> {
     return this.call<WaitAnswer>("wait", input, options);
   }
@@ -850,6 +980,21 @@ export abstract class Tools {
   /** Answer what an instance asks and waits for; get_instance_status shows open questions. Leave to run a tool is given with approve or refused with deny, and a note may follow. */
   answerQuestion(input: AnswerQuestionInput, options: CallOptions = {}): Promise<AnswerQuestionAnswer> {
     return this.call<AnswerQuestionAnswer>("answer_question", input, options);
+  }
+
+  /** Start a job: the server itself runs a task with several instances, durably, and asks each of them what its part needs. Answers at once with task_id (the job_id). wait with it waits for the end, get_job_status shows every step and the result, cancel_job stops it. A participant that fails makes the result partial, and it is named. */
+  coordinateInstances(input: CoordinateInstancesInput, options: CallOptions = {}): Promise<CoordinateInstancesAnswer> {
+    return this.call<CoordinateInstancesAnswer>("coordinate_instances", input, options);
+  }
+
+  /** How a coordinated task stands: its status (queued, running, completed, partial, failed, cancelled), each step with its instance, state, times, cost and message_ids, and, once it is over, the result. wait with the job_id waits for its end. */
+  getJobStatus(input: GetJobStatusInput, options: CallOptions = {}): Promise<GetJobStatusAnswer> {
+    return this.call<GetJobStatusAnswer>("get_job_status", input, options);
+  }
+
+  /** Stop a coordinated task and the messages that its instances work on for it. The instances stay. What was delivered before stays in get_job_status. A job that has ended stays as it is. */
+  cancelJob(input: CancelJobInput, options: CallOptions = {}): Promise<CancelJobAnswer> {
+    return this.call<CancelJobAnswer>("cancel_job", input, options);
   }
 
   /** Stop the running turn of an instance, at once. Its message ends as cancelled; what it cost stays on record, the conversation stays usable, and queued messages go on. */
