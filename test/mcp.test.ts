@@ -139,9 +139,8 @@ describe.each(DOORS)("a client of $era on $path", ({ era, path, connect }) => {
     for (const [index, tool] of CATALOGUE.entries()) {
       expect(listed[index]).toMatchObject({
         name: tool.name,
-        title: tool.title,
         description: tool.description,
-        inputSchema: { type: "object" },
+inputSchema: { type: "object" },
       });
       const whole = jsonSchemaOf(tool.input) as unknown as Schema;
       const shown = listed[index]?.inputSchema as Schema;
@@ -308,6 +307,88 @@ describe("the MCP route by hand", () => {
     expect(await eventsOf(response)).toEqual([{ jsonrpc: "2.0", id: 1, result: {} }]);
   });
 
+  it("has clients load the tools of the pattern at once, and keep long answers", async () => {
+    const [listed] = (await eventsOf(await post("/mcp", "tools/list", {}))) as [
+      { result: { tools: { name: string; _meta?: Record<string, unknown> }[] } },
+    ];
+    const meta = (key: string) => listed.result.tools.filter(({ _meta }) => _meta?.[key]).map(({ name }) => name);
+    expect(meta("anthropic/alwaysLoad")).toEqual([
+      "spawn_claude",
+      "send_to_instance",
+      "wait",
+      "get_instance_output",
+      "get_instance_status",
+    ]);
+    expect(meta("anthropic/maxResultSizeChars")).toEqual(["send_to_instance", "wait", "get_instance_output"]);
+  });
+
+  it.each(["plan_team", "review_progress", "wrap_up"])(
+    "has the prompt %s, which names only tools there are",
+    async (name) => {
+      const [{ result: list }] = (await eventsOf(await post("/mcp", "prompts/list", {}))) as [
+        { result: { prompts: { name: string; arguments: { name: string; required: boolean }[] }[] } },
+      ];
+      const prompt = list.prompts.find((one) => one.name === name);
+      const given = Object.fromEntries(
+        (prompt?.arguments ?? []).map((argument) => [argument.name, `<${argument.name}>`]),
+      );
+      const [{ result }] = (await eventsOf(await post("/mcp", "prompts/get", { name, arguments: given }))) as [
+        { result: { messages: { role: string; content: { text: string } }[] } },
+      ];
+      expect(result.messages).toMatchObject([{ role: "user", content: { type: "text" } }]);
+      const text = result.messages[0]?.content.text ?? "";
+      for (const value of Object.values(given)) expect(text).toContain(value);
+      const tools = CATALOGUE.map((tool) => tool.name);
+      const named = text.match(/\b(?:get|list|retrieve|send|spawn|terminate|answer|coordinate|set)_[a-z_]+/g) ?? [];
+      expect(named.length).toBeGreaterThan(0);
+      for (const tool of named) expect(tools).toContain(tool);
+    },
+  );
+
+  it.each([
+    ["no prompt", { name: "fly" }],
+    ["a prompt without what it needs", { name: "plan_team", arguments: { budget: "3" } }],
+    ["a prompt with too much", { name: "plan_team", arguments: { task: "x".repeat(50_001) } }],
+  ])("refuses %s", async (_what, params) => {
+    const [answer] = await eventsOf(await post("/mcp", "prompts/get", params));
+    expect(answer).toMatchObject({ error: { code: -32602 } });
+  });
+
+  it("lets instances, conversations and the tree be read as resources", async () => {
+    const id = String((await tool("spawn_claude", { name: "Readable Ada" })).instance_id);
+    await tool("send_to_instance", { instance_id: id, message: "A word to find again" });
+    const read = async (uri: string) => {
+      const [{ result }] = (await eventsOf(await post("/mcp", "resources/read", { uri }))) as [
+        { result: { contents: { text: string }[] } },
+      ];
+      return result.contents[0]?.text ?? "";
+    };
+    expect(JSON.parse(await read(`instance://${id}`))).toMatchObject({ instance_id: id, name: "Readable Ada" });
+    const transcript = await read(`instance://${id}/transcript`);
+    expect(transcript).toMatch(/^\[user, .*\]\nA word to find again\n\n\[response, /);
+    expect(await read(`tree://${id}`)).toContain("Readable Ada");
+    const [{ result }] = (await eventsOf(await post("/mcp", "resources/list", {}))) as [
+      { result: { resources: { uri: string }[] } },
+    ];
+    const uris = result.resources.map(({ uri }) => uri);
+    expect(uris).toEqual(expect.arrayContaining(["tree://all", `instance://${id}/transcript`, `workspace://${id}/`]));
+  });
+
+  it("cuts a long conversation at its old end when it is read as a resource", async () => {
+    const id = String((await tool("spawn_claude", { name: "Ada" })).instance_id);
+    for (const letter of ["a", "b", "c"]) {
+      await tool("send_to_instance", { instance_id: id, message: letter.repeat(60_000) });
+    }
+    const [{ result }] = (await eventsOf(
+      await post("/mcp", "resources/read", { uri: `instance://${id}/transcript` }),
+    )) as [{ result: { contents: { text: string }[] } }];
+    const text = result.contents[0]?.text ?? "";
+    expect(text).toMatch(/^\[older rows are left out/);
+    expect(text.length).toBeLessThan(101_000);
+    expect(text).toContain("c".repeat(60_000));
+    expect(text).not.toContain("aa");
+  });
+
   it("lists its tools in less than 24 KB, the same bytes each time", async () => {
     const texts = await Promise.all([1, 2].map(async () => (await post("/mcp", "tools/list", {})).text()));
     expect(new TextEncoder().encode(texts[0]).length).toBeLessThan(24 * 1024);
@@ -347,7 +428,7 @@ describe("the MCP route by hand", () => {
     expect((await post("/mcp", "ping", {})).status).toBe(200);
   });
 
-  it.each(["tools/fly", "resources/subscribe", "prompts/get"])("knows no method %s", async (method) => {
+  it.each(["tools/fly", "resources/subscribe", "completion/complete"])("knows no method %s", async (method) => {
     const response = await post("/mcp", method, {});
     expect(response.status).toBeLessThan(500);
     expect(await response.text()).toContain("-32601");

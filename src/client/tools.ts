@@ -118,17 +118,8 @@ export interface SpawnInstanceInput {
    * The same three in one object; what stands beside it goes before
    */
   resource_limits?: {
-    /**
-     * Fresh tokens (input, cache writes, output) of it and everything below it
-     */
     max_total_tokens?: number;
-    /**
-     * USD, of it and everything below it; checked before each model call
-     */
     max_cost?: number;
-    /**
-     * Idle time after which it ends
-     */
     timeout_minutes?: number;
   };
   /**
@@ -136,7 +127,7 @@ export interface SpawnInstanceInput {
    */
   max_turn_minutes?: number;
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -196,17 +187,8 @@ export interface SpawnTeamInput {
      * The same three in one object; what stands beside it goes before
      */
     resource_limits?: {
-      /**
-       * Fresh tokens (input, cache writes, output) of it and everything below it
-       */
       max_total_tokens?: number;
-      /**
-       * USD, of it and everything below it; checked before each model call
-       */
       max_cost?: number;
-      /**
-       * Idle time after which it ends
-       */
       timeout_minutes?: number;
     };
     /**
@@ -270,7 +252,7 @@ export interface SpawnTeamInput {
    */
   parent_instance_id?: string;
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -333,7 +315,7 @@ export interface SendToInstanceInput {
     [k: string]: unknown;
   };
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -374,7 +356,7 @@ export interface BroadcastToChildrenInput {
    */
   timeout_seconds?: number;
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -534,7 +516,7 @@ export interface AnswerQuestionInput {
   question_id: string;
   answer: string;
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -603,7 +585,7 @@ export interface CoordinateInstancesInput {
     max_cost?: number;
   };
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -662,7 +644,7 @@ export interface CancelJobInput {
   job_id: string;
   reason?: string;
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -685,7 +667,7 @@ export interface InterruptInstanceInput {
    */
   reason?: string;
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -708,7 +690,7 @@ export interface TerminateInstanceInput {
    */
   force?: boolean;
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -747,7 +729,7 @@ export interface SetLimitsInput {
    */
   max_instances?: number;
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -871,7 +853,7 @@ export interface WriteInstanceFileInput {
    */
   expected_version?: string;
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }
@@ -914,7 +896,7 @@ export interface ShareFileInput {
    */
   expected_version?: string;
   /**
-   * Any string of your own. Repeating a call with the same key has no second effect and gets the first answer
+   * A string of your own: a repeated call with it has no second effect
    */
   idempotency_key?: string;
 }

@@ -3,8 +3,10 @@
  * that it sees and refuses what they do.
  */
 import { ProtocolError, ResourceNotFoundError, type Server, UriTemplate } from "@modelcontextprotocol/server";
-import { type ErrorCode, failureOf, MadroxError } from "../errors.ts";
+import { type ErrorBody, type ErrorCode, failureOf, MadroxError } from "../errors.ts";
 import { isInstanceId } from "../ids.ts";
+import { execute } from "../tools/execute.ts";
+import type { ToolAnswer } from "../tools/tool.ts";
 import { type FileInfo, MAX_PIECE_BYTES } from "../workspace/api.ts";
 import { contentOfBytes } from "../workspace/content.ts";
 import { workspaceOf } from "../workspace/remote.ts";
@@ -14,7 +16,9 @@ import type { CallContext } from "./context.ts";
 const MAX_RESOURCE_BYTES = 1024 * 1024;
 /** Entries of a folder that is read as a resource. */
 const MAX_ENTRIES = 1_000;
-/** Instances whose workspaces are listed, the newest: clients ask for the list at every connection. */
+/** Characters of a conversation that is read as a resource, the newest. */
+const MAX_TRANSCRIPT_CHARS = 100_000;
+/** Instances whose files and conversations are listed, the newest: clients ask for the list at every connection. */
 const MAX_LISTED = 50;
 
 const INVALID_PARAMS = -32602;
@@ -49,7 +53,42 @@ export const TEMPLATES: readonly Template[] = [
     uriTemplate: "workspace://{instance_id}/",
     read: ({ instance_id: id = "" }, context) => readFolder(context, id, ""),
   },
+  {
+    name: "transcript",
+    title: "Conversation of an instance",
+    description: "What an instance received and said, as text to read; the newest when it is long.",
+    uriTemplate: "instance://{instance_id}/transcript",
+    read: ({ instance_id: id = "" }, context) => readTranscript(context, id),
+  },
+  {
+    name: "instance",
+    title: "Instance",
+    description: "How an instance stands: state, limits, tokens, cost, health, open questions.",
+    uriTemplate: "instance://{instance_id}",
+    read: async ({ instance_id: id = "" }, context) =>
+      asJson((await answered(context, "get_instance_status", { instance_id: instanceIdIn(id) })).status),
+  },
+  {
+    name: "tree",
+    title: "Instances below an instance",
+    description: "Who belongs to whom below an instance, with state and cost; tree://all has all instances.",
+    uriTemplate: "tree://{root_id}",
+    read: async ({ root_id: id = "" }, context) => ({
+      mimeType: "text/plain",
+      text: String(
+        (await answered(context, "get_instance_tree", id === "all" ? {} : { root_id: instanceIdIn(id) })).text,
+      ),
+    }),
+  },
 ];
+
+/** The resource that is always there. */
+const TREE = {
+  uri: "tree://all",
+  name: "all instances",
+  description: "Who belongs to whom, with state and cost",
+  mimeType: "text/plain",
+};
 
 const MATCHERS = TEMPLATES.map((template) => ({ template, uri: new UriTemplate(template.uriTemplate) }));
 
@@ -58,12 +97,23 @@ export function serveResources(server: Server, contextFor: (signal: AbortSignal)
   server.setRequestHandler("resources/list", async (_request, call) => {
     const page = await contextFor(call.mcpReq.signal).orchestrator.list({ newest: true, limit: MAX_LISTED });
     return {
-      resources: page.instances.map(({ instance_id: id, name, role }) => ({
-        uri: `workspace://${id}/`,
-        name: `files of ${name}`,
-        description: `Files of ${name} (${role}), ${id}`,
-        mimeType: "application/json",
-      })),
+      resources: [
+        TREE,
+        ...page.instances.flatMap(({ instance_id: id, name, role }) => [
+          {
+            uri: `workspace://${id}/`,
+            name: `files of ${name}`,
+            description: `Files of ${name} (${role}), ${id}`,
+            mimeType: "application/json",
+          },
+          {
+            uri: `instance://${id}/transcript`,
+            name: `conversation of ${name}`,
+            description: `What ${name} (${role}) received and said, ${id}`,
+            mimeType: "text/plain",
+          },
+        ]),
+      ],
     };
   });
   server.setRequestHandler("resources/templates/list", () => ({
@@ -113,6 +163,49 @@ async function readFolder(context: CallContext, id: string, folder: string): Pro
   };
   return { mimeType: "application/json", text: JSON.stringify(listing) };
 }
+
+async function readTranscript(context: CallContext, id: string): Promise<Body> {
+  const rows: OutputRow[] = [];
+  let cursor: string | null = null;
+  do {
+    const query = { instance_id: instanceIdIn(id), limit: 1000, ...(cursor === null ? {} : { cursor }) };
+    const page = (await answered(context, "get_instance_output", query)) as unknown as {
+      output: OutputRow[];
+      next_cursor: string | null;
+    };
+    rows.push(...page.output);
+    cursor = page.next_cursor;
+    // What would be cut off is not kept.
+    for (let chars = charsOf(rows); rows.length > 1 && chars > 2 * MAX_TRANSCRIPT_CHARS; ) {
+      chars -= rows.shift()?.content.length ?? 0;
+    }
+  } while (cursor !== null);
+  const text = rows.map(({ type, timestamp, content }) => `[${type}, ${timestamp}]\n${content}`).join("\n\n");
+  const cut = text.length > MAX_TRANSCRIPT_CHARS || (rows[0]?.message_index ?? 0) > 0;
+  const said = cut
+    ? `[older rows are left out: get_instance_output has all]\n\n${text.slice(-MAX_TRANSCRIPT_CHARS).toWellFormed()}`
+    : text;
+  return { mimeType: "text/plain", text: said };
+}
+
+interface OutputRow {
+  message_index: number;
+  type: string;
+  timestamp: string;
+  content: string;
+}
+
+const charsOf = (rows: readonly OutputRow[]) => rows.reduce((sum, { content }) => sum + content.length, 0);
+
+/** A tool's answer, by the dispatcher of all doors. Throws its failure. */
+async function answered(context: CallContext, tool: string, input: Record<string, unknown>): Promise<ToolAnswer> {
+  const answer = await execute(context, tool, input);
+  if (answer.success) return answer as ToolAnswer;
+  const { error, message, details } = answer as ErrorBody;
+  throw new MadroxError(error, message, details);
+}
+
+const asJson = (value: unknown): Body => ({ mimeType: "application/json", text: JSON.stringify(value) });
 
 function uriOf(id: string, { path }: FileInfo): string {
   return `workspace://${id}/${path.split("/").map(encodeURIComponent).join("/")}`;

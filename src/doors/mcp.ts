@@ -8,23 +8,31 @@ import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import { createLog, describe } from "../log.ts";
-import { CATALOGUE } from "../tools/catalogue.ts";
 import { execute, executeOrBegin } from "../tools/execute.ts";
-import { isTask, jsonSchemaOf, type Tool } from "../tools/tool.ts";
+import { isTask } from "../tools/tool.ts";
 import { VERSION } from "../version.ts";
 import { contextOf } from "./context.ts";
+import { toolList } from "./mcp-listing.ts";
+import { servePrompts } from "./mcp-prompts.ts";
 import { serveResources } from "./mcp-resources.ts";
 import { followsTasks, serveTasks, TASKS, taskResult, toolResult } from "./mcp-tasks.ts";
 
-const SERVER_INFO: Implementation = { name: "madrox", title: "Madrox", version: VERSION };
+function serverInfo(origin: string): Implementation {
+  const icons = [{ src: `${origin}/favicon.svg`, mimeType: "image/svg+xml", sizes: ["any"] }];
+  return { name: "madrox", title: "Madrox", version: VERSION, icons };
+}
 
+/** In the context of every conversation that uses the server: under 2 KB. */
 const INSTRUCTIONS = `Madrox runs many Claude instances for you. The pattern is: spawn_claude with a name and a role, send_to_instance with a message, read the answer.
 - send_to_instance waits up to 50 s. If status is queued or working, nothing is lost: the work goes on; call wait with the message_id, as often as needed.
 - To let several work at once, send to each with wait_for_response=false, then wait for all their message_ids.
+- Instances remember their conversation, and have files of their own. Give each one job, and tell it everything it needs: it can't see your conversation.
+- With parent_instance_id an instance belongs to another: it works within its limits and ends with it. broadcast_to_children talks to all of them.
 - spawn_team starts a supervisor with specialists below it from a template; with task_description it begins at once.
 - To have several work together on one task, call coordinate_instances, then wait with its task_id: the server asks each instance, and keeps what they deliver.
-- Instances remember their conversation. Give each one job, and tell it everything it needs: it can't see your conversation.
-- get_instance_output has everything that an instance received, said and did. get_instance_status shows who is busy and what it cost. terminate_instance what is no longer needed: active instances are limited.
+- An instance may ask you something: get_instance_status shows open questions, answer_question answers them.
+- get_instance_output has everything that an instance received, said and did; list_instance_files and retrieve_instance_file what it made. get_instance_status shows who is busy and what it cost. terminate_instance what is no longer needed: active instances are limited.
+- max_cost and max_total_tokens are checked before each model call. budget_exceeded: the work is paused, and set_limits lets it go on.
 - With an idempotency_key, a repeated call has no second effect.`;
 
 /** A message of 1 MiB may need six times that in JSON escapes; what is larger than this is refused unread. */
@@ -32,45 +40,6 @@ export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
 /** Comments on a silent stream: they find out that a client has gone. */
 const KEEP_ALIVE_MS = 5_000;
-
-let listed: { tools: Record<string, unknown>[] } | undefined;
-
-/** The answer to `tools/list`: made once, the catalogue never changes. */
-function toolList(): { tools: Record<string, unknown>[] } {
-  listed ??= {
-    tools: CATALOGUE.map((tool) => ({
-      name: tool.name,
-      title: tool.title,
-      description: tool.description,
-      inputSchema: asListed(jsonSchemaOf(tool.input)),
-      annotations: annotationsOf(tool),
-    })),
-  };
-  return listed;
-}
-
-/** What a call is held to all the same, and whose breach is answered in words: it would only lengthen every prompt. */
-const UNLISTED: readonly string[] = ["additionalProperties", "minLength", "maxLength", "maxItems", "pattern"];
-
-function asListed(schema: Record<string, unknown>): Record<string, unknown> {
-  const entries = Object.entries(schema).filter(([key, value]) => typeof value === "object" || !UNLISTED.includes(key));
-  return Object.fromEntries(entries.map(([key, value]) => [key, isObject(value) ? asListed(value) : value]));
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Without the hints that say what the protocol takes for granted. */
-function annotationsOf({ title, annotations }: Tool): Record<string, unknown> {
-  const { idempotentHint, openWorldHint, ...always } = annotations;
-  return {
-    title,
-    ...always,
-    ...(idempotentHint ? { idempotentHint } : {}),
-    ...(openWorldHint ? {} : { openWorldHint }),
-  };
-}
 
 export function serveMcp(
   request: Request,
@@ -84,17 +53,19 @@ export function serveMcp(
   const log = createLog(config.logLevel);
 
   const createServer = ({ era }: { era: "legacy" | "modern" }) => {
-    const server = new Server(SERVER_INFO, {
+    const server = new Server(serverInfo(url.origin), {
       instructions: INSTRUCTIONS,
       capabilities: {
         tools: { listChanged: false },
         resources: { listChanged: false },
+        prompts: { listChanged: false },
         extensions: { [TASKS]: {} },
       },
     });
     const contextFor = (signal: AbortSignal) => contextOf(env, instanceTools, { principal, signal });
     if (era === "modern") serveTasks(server, contextFor);
     serveResources(server, contextFor);
+    servePrompts(server);
     server.setRequestHandler("tools/list", () => toolList() as never);
     server.setRequestHandler("tools/call", async ({ params }, call) => {
       const context = contextOf(env, instanceTools, {

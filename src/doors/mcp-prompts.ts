@@ -1,0 +1,102 @@
+/**
+ * What a person can ask for by name: in Claude Code `/mcp__madrox__plan_team`, in other clients a menu. Each prompt is a
+ * message to the model that has the tools; none does anything itself.
+ */
+import { ProtocolError, type Server } from "@modelcontextprotocol/server";
+import { ROLE_IDS } from "../roles/index.ts";
+import { TEAMS } from "../roles/teams/index.ts";
+
+interface Prompt {
+  name: string;
+  title: string;
+  description: string;
+  arguments: { name: string; description: string; required: boolean }[];
+  text(given: Record<string, string>): string;
+}
+
+const INVALID_PARAMS = -32602;
+/** Characters of one argument, at most. */
+const MAX_ARGUMENT = 50_000;
+
+const PROMPTS: readonly Prompt[] = [
+  {
+    name: "plan_team",
+    title: "Plan a team for a task",
+    description: "Which instances a task needs, what each does and what it may cost. Starts nothing before you agree.",
+    arguments: [
+      { name: "task", description: "What is to be done", required: true },
+      { name: "budget", description: "USD that it may cost at most", required: false },
+    ],
+    text: ({ task, budget }) => `Plan a team of Claude instances for this task, with the tools of Madrox:
+
+<task>
+${task}
+</task>
+
+1. Decide whether it needs several instances at all. One is better when the parts depend on each other at every step.
+2. Name each instance: its role (${ROLE_IDS.join(", ")}), the one job that it has, what it must be told (it sees nothing of
+   this conversation), and what it delivers: a file or an answer. Templates for spawn_team: ${TEAMS.map(({ name }) => name).join(", ")}.
+3. Say how they work together: independently (send_to_instance to each, then wait), one after the other, in parallel with a
+   merge, by vote, or led by one of them (coordinate_instances), and who checks the result.
+4. Set limits: max_cost for the parent of all, so that it binds everyone${budget ? ` (at most ${budget} USD together)` : ""}, and a model for each that is no dearer than its job needs.
+
+Show me the plan as a table, and wait for my word before you spawn anything. Then carry it out: spawn, send, wait as often as
+needed, read what came, and tell me what it cost.`,
+  },
+  {
+    name: "review_progress",
+    title: "Review progress",
+    description: "How the instances stand: who works, who is stuck or waits for you, and what it has cost.",
+    arguments: [{ name: "instance_id", description: "Only this one and what is below it", required: false }],
+    text: ({
+      instance_id: id,
+    }) => `Review how ${id ? `the instance ${id} and those below it stand` : "the Madrox instances stand"}.
+
+1. get_instance_tree${id ? ` with root_id ${id}` : ""} shows who there is, with state and cost; get_instance_status has limits and health.
+2. For each that is paused, in error, unhealthy or waiting: read the end of its get_instance_output and find out why.
+3. List open questions, with what you would answer, and ask me before you call answer_question.
+
+Report in this order: what needs a decision of mine, what is stuck and what would free it, what is done and where the result
+is, what is under way. Then the cost so far, and what is left of each cap. Change nothing yet.`,
+  },
+  {
+    name: "wrap_up",
+    title: "Wrap up",
+    description: "Collect the results, check them against the task, and end the instances that are done.",
+    arguments: [{ name: "instance_id", description: "Only this one and what is below it", required: false }],
+    text: ({
+      instance_id: id,
+    }) => `Wrap up the work of ${id ? `the instance ${id} and those below it` : "the Madrox instances"}.
+
+1. wait for what is still running, as often as needed; tell me what will not end by itself.
+2. Collect the results: get_instance_output for answers, list_instance_files and retrieve_instance_file for files.
+3. Hold them against what was asked, sentence by sentence. Name what is missing or unverified.
+4. Show me the summary, where each result is, and what it cost, instance by instance.
+5. Ask me, and then call terminate_instance for what is no longer needed: children end with their parent. Records, output and
+   files stay readable after that.`,
+  },
+];
+
+/** Answers `prompts/list` and `prompts/get`. */
+export function servePrompts(server: Server): void {
+  server.setRequestHandler("prompts/list", () => ({ prompts: PROMPTS.map(({ text: _text, ...shown }) => shown) }));
+  server.setRequestHandler("prompts/get", ({ params }) => {
+    const prompt = PROMPTS.find(({ name }) => name === params.name);
+    if (!prompt) {
+      const names = PROMPTS.map(({ name }) => name).join(", ");
+      throw new ProtocolError(INVALID_PARAMS, `There is no prompt of that name. There are: ${names}.`);
+    }
+    const given = params.arguments ?? {};
+    for (const { name, required } of prompt.arguments) {
+      const value = given[name] ?? "";
+      if (required && value.trim() === "") throw new ProtocolError(INVALID_PARAMS, `${prompt.name} needs ${name}.`);
+      if (value.length > MAX_ARGUMENT) {
+        throw new ProtocolError(INVALID_PARAMS, `${name} is longer than ${MAX_ARGUMENT} characters.`);
+      }
+    }
+    return {
+      description: prompt.description,
+      messages: [{ role: "user", content: { type: "text", text: prompt.text(given) } }],
+    };
+  });
+}
