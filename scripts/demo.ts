@@ -1,138 +1,128 @@
 /**
- * `npm run demo`: three specialists plan a task-management app. Starts a server of its own, talks to it over MCP as any
- * client would, shows each answer as it is written, and says what it took. Without ANTHROPIC_API_KEY the simulator answers.
+ * `npm run demo`: three specialists build a task-management app in the files of their lead, who coordinates them, and the
+ * result comes as a zip. Starts a server of its own and talks to it with the client. Without ANTHROPIC_API_KEY a simulator
+ * stands in for the models: what they write is prepared (demo-model.ts), all that the server does is not.
  */
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSimulator } from "../src/claude/simulator/simulator.ts";
+import { Madrox } from "../src/client/index.ts";
+import { demoModel } from "./demo-model.ts";
 import { MadroxServer } from "./local-server.ts";
+import { serve } from "./node-server.ts";
+import { settings } from "./settings.ts";
 
-interface Specialist {
-  name: string;
-  role: string;
-  task: (before: string) => string;
-}
+const TASK = `Build a small task-management app for the browser in our shared workspace: tasks with a title and a due date that can be
+added, completed and removed. No dependencies, no build step.
+- The backend developer writes tasks.js: the model, as an ES module without any DOM.
+- The frontend developer writes index.html on top of it.
+- The testing specialist reads both, writes tasks.test.js for node --test, and review.md with findings.
+Everything is a file in the workspace; answer with a short summary of what you made and what others need to know.`;
 
-const TEAM: readonly Specialist[] = [
-  {
-    name: "Architect",
-    role: "architect",
-    task: () =>
-      "Sketch a small task-management app: users, projects, tasks with due dates. Name its parts and the data model.",
-  },
-  {
-    name: "Backend",
-    role: "backend_developer",
-    task: (before) => `Design the REST API for this task-management app.\n\nThe architect's sketch:\n${before}`,
-  },
-  {
-    name: "Tester",
-    role: "testing_specialist",
-    task: (before) => `Write the test plan for this task-management app.\n\nThe API:\n${before}`,
-  },
-];
+const SPECIALISTS = [
+  { name: "Backend", role: "backend_developer" },
+  { name: "Frontend", role: "frontend_developer" },
+  { name: "Tester", role: "testing_specialist" },
+] as const;
 
+const real = Boolean(settings().ANTHROPIC_API_KEY);
 const dim = (text: string) => (process.stdout.isTTY ? `\x1b[2m${text}\x1b[0m` : text);
-const bold = (text: string) => (process.stdout.isTTY ? `\x1b[1m${text}\x1b[0m` : text);
 
-/** Calls a tool and returns its answer. Throws when it failed. */
-async function call(client: Client, name: string, input: Record<string, unknown>): Promise<Record<string, unknown>> {
-  const result = await client.callTool({ name, arguments: input });
-  const answer = result.structuredContent as Record<string, unknown>;
-  if (result.isError) throw new Error(`${name}: ${String(answer.message)}`);
-  return answer;
+/** An output row in one line. */
+function lineOf(type: string, content: string): string {
+  if (type !== "tool_call") return content.replace(/\s+/g, " ").slice(0, 100);
+  const { name, input } = JSON.parse(content) as { name: string; input: { path?: string } };
+  return `${name} ${input.path ?? ""}`;
 }
 
-/** Prints an instance's answer to a message as it is written, from the server's live stream, and returns it. */
-async function watch(url: string, instanceId: string, messageId: string): Promise<string> {
-  let answer = "";
-  let after = "0";
-  for (;;) {
-    const stream = await fetch(`${url}/instances/${instanceId}/events?after=${after}`);
-    if (!stream.ok || !stream.body) throw new Error(`The live stream answers ${stream.status}.`);
-    let rest = "";
-    for await (const chunk of stream.body.pipeThrough(new TextDecoderStream())) {
-      const frames = (rest + chunk).split("\n\n");
-      rest = frames.pop() ?? "";
-      for (const frame of frames) {
-        const field = (name: string) => frame.match(new RegExp(`^${name}: (.*)$`, "m"))?.[1];
-        after = field("id") ?? after;
-        const data = JSON.parse(field("data") ?? "{}") as Record<string, unknown>;
-        if (data.message_id !== messageId) continue;
-        if (field("event") === "restart") answer = "";
-        if (field("event") === "text") {
-          answer += String(data.text);
-          process.stdout.write(String(data.text));
-        }
-        if (data.kind === "message.completed") return answer;
-        if (data.kind === "message.failed" || data.kind === "message.refused")
-          throw new Error(`The message ended: ${String(data.error)}.`);
-      }
+/** Prints what an instance does as it does it, until `signal` ends that. */
+async function narrate(madrox: Madrox, id: string, name: string, signal: AbortSignal): Promise<void> {
+  try {
+    for await (const { event, data } of madrox.stream(id, { signal })) {
+      if (event !== "output" || data.type === "user" || data.type === "tool_result") continue;
+      console.log(`${name.padEnd(9)} ${dim(lineOf(String(data.type), String(data.content)))}`);
     }
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
 }
 
+async function build(madrox: Madrox): Promise<void> {
+  const limits = { max_cost: 5, max_total_tokens: 2_000_000 };
+  const lead = await madrox.spawnInstance({ name: "Lead", role: "architect", tools: "standard", ...limits });
+  const team = await Promise.all(
+    SPECIALISTS.map((member) =>
+      madrox.spawnInstance({
+        ...member,
+        tools: "standard",
+        workspace: "parent",
+        parent_instance_id: lead.instance_id,
+        max_total_tokens: limits.max_total_tokens,
+      }),
+    ),
+  );
+  const all = [lead, ...team];
+  const watching = new AbortController();
+  const narrated = Promise.all(all.map(({ instance_id, name }) => narrate(madrox, instance_id, name, watching.signal)));
+
+  const { job_id } = await madrox.coordinateInstances({
+    coordinator_id: lead.instance_id,
+    participant_ids: team.map(({ instance_id }) => instance_id),
+    task_description: TASK,
+    coordination_type: "sequential",
+    options: { max_cost: limits.max_cost },
+  });
+  await madrox.waitUntilDone([job_id]);
+  const job = await madrox.getJobStatus({ job_id });
+  watching.abort();
+  await narrated;
+  console.log(`\nThe job is ${String(job.status)}.`);
+
+  const { files } = await madrox.listInstanceFiles({ instance_id: lead.instance_id });
+  console.table(files.map(({ path, size }) => ({ file: path, bytes: size })));
+  const zip = join(mkdtempSync(join(tmpdir(), "madrox-demo-")), "task-app.zip");
+  writeFileSync(zip, await (await madrox.workspaceZip(lead.instance_id)).bytes());
+
+  const bill = [];
+  for await (const record of madrox.instances()) {
+    bill.push({
+      name: record.name,
+      model: record.model,
+      "fresh tokens": record.total_tokens_used,
+      "cost (USD)": Number(record.total_cost).toFixed(4),
+    });
+  }
+  console.table(bill);
+  if (!real) console.log("Tokens and cost are simulated: what this would have cost at today's list prices.");
+  await madrox.terminateInstance({ instance_id: lead.instance_id });
+  console.log(`The app: ${zip}`);
+  if (job.status !== "completed") process.exitCode = 1;
+}
+
 async function main(): Promise<void> {
-  const server = new MadroxServer({ env: { SIMULATOR_CHUNK_DELAY_MS: "10", LOG_LEVEL: "WARNING" } });
-  const bye = () => void server.stop().finally(() => process.exit(130));
-  process.once("SIGINT", bye).once("SIGTERM", bye);
-  console.log("Starting a server ...");
-  await server.start();
-  try {
-    const client = new Client({ name: "madrox-demo", version: "1" });
-    await client.connect(new StreamableHTTPClientTransport(new URL(`${server.url}/mcp`)));
-    const { tools } = await client.listTools();
-    console.log(`Connected over MCP to ${server.url}/mcp: ${tools.map((tool) => tool.name).join(", ")}.`);
-    console.log(
-      process.env.ANTHROPIC_API_KEY
-        ? "Claude answers."
-        : "No ANTHROPIC_API_KEY: the simulator answers, nothing is spent.",
-    );
-
-    const team = await Promise.all(
-      TEAM.map(async (specialist) => {
-        const spawned = await call(client, "spawn_claude", { name: specialist.name, role: specialist.role });
-        return { ...specialist, id: String(spawned.instance_id), ms: 0 };
-      }),
-    );
-    let before = "";
-    for (const specialist of team) {
-      const message = specialist.task(before);
-      console.log(`\n${bold(`to ${specialist.name}`)} ${dim(message.split("\n")[0] ?? "")}\n`);
-      const started = Date.now();
-      const sent = await call(client, "send_to_instance", {
-        instance_id: specialist.id,
-        message,
-        wait_for_response: false,
-      });
-      before = await watch(server.url, specialist.id, String(sent.message_id));
-      specialist.ms = Date.now() - started;
-      console.log();
-    }
-
-    const rows = await Promise.all(
-      team.map(async ({ id, ms }) => {
-        const { status } = (await call(client, "get_instance_status", { instance_id: id })) as {
-          status: Record<string, unknown>;
-        };
-        const tokens = status.tokens as Record<string, number>;
-        return {
-          name: status.name,
-          model: status.model,
-          "fresh tokens": status.total_tokens_used,
-          "from cache": tokens.cache_read,
-          "cost (USD)": Number(status.total_cost).toFixed(6),
-          "time (s)": (ms / 1000).toFixed(2),
-        };
-      }),
-    );
-    console.log();
-    console.table(rows);
-    if (!process.env.ANTHROPIC_API_KEY)
-      console.log("Tokens and cost are simulated: what this would have cost at today's list prices.");
-    for (const { id } of team) await call(client, "terminate_instance", { instance_id: id });
-    await client.close();
-  } finally {
+  const model = real ? null : await serve(createSimulator({ script: demoModel }).handle);
+  const simulated: Record<string, string> = model
+    ? { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: "simulated" }
+    : {};
+  const server = new MadroxServer({ env: { LOG_LEVEL: "WARNING", ACCESS_KEYS: "", ...simulated } });
+  const close = async () => {
     await server.stop();
+    await model?.close();
+  };
+  process.once("SIGINT", () => void close().finally(() => process.exit(130)));
+  process.once("SIGTERM", () => void close().finally(() => process.exit(143)));
+  console.log("Starting a server ...");
+  try {
+    await server.start();
+    console.log(
+      real
+        ? "Claude answers, with your ANTHROPIC_API_KEY: at most 5 dollars.\n"
+        : "No ANTHROPIC_API_KEY: a simulator answers with prepared text, nothing is spent.\n",
+    );
+    await build(new Madrox({ url: server.url }));
+  } finally {
+    await close();
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a user has: the package as npm packs it, in a clean folder, with the programs of the README as they stand there; and
- * the OpenAPI document in the hands of a public validator.
+ * What a user has: the package as npm packs it, in a clean folder, with the programs of the README as they stand there; the
+ * demo; and the OpenAPI document in the hands of a public validator.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Validator } from "@seriousme/openapi-schema-validator";
+import { unzipSync } from "fflate";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 
@@ -57,6 +58,22 @@ describe("the client of the README", () => {
     const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--lib", "es2024,dom"];
     const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
     execFileSync(process.execPath, [tsc, ...options, "--types", "", ...names], { cwd: folder, stdio: "pipe" });
+  });
+});
+
+describe("the demo", () => {
+  it("delivers an app that passes its own tests", () => {
+    const env = { ...process.env, ANTHROPIC_API_KEY: "", TMPDIR: folder };
+    const said = execFileSync(process.execPath, ["scripts/demo.ts"], { cwd: root, env, encoding: "utf8" });
+    expect(said).toContain("a simulator answers with prepared text");
+    expect(said).toContain("The job is completed.");
+    const zip = said.match(/The app: (.*\.zip)/)?.[1] ?? "";
+    const files = unzipSync(readFileSync(zip));
+    expect(Object.keys(files).sort()).toEqual(["README.md", "index.html", "review.md", "tasks.js", "tasks.test.js"]);
+    const app = join(folder, "app");
+    mkdirSync(app);
+    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(app, name), bytes);
+    execFileSync(process.execPath, ["--test"], { cwd: app, stdio: "pipe" });
   });
 });
 
