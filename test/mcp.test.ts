@@ -140,7 +140,7 @@ describe.each(DOORS)("a client of $era on $path", ({ era, path, connect }) => {
       expect(listed[index]).toMatchObject({
         name: tool.name,
         description: tool.description,
-inputSchema: { type: "object" },
+        inputSchema: { type: "object" },
       });
       const whole = jsonSchemaOf(tool.input) as unknown as Schema;
       const shown = listed[index]?.inputSchema as Schema;

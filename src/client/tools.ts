@@ -103,6 +103,50 @@ export interface SpawnInstanceInput {
    */
   workspace?: "own" | "parent";
   /**
+   * Web tools of the Messages API. Naming web_search or web_fetch in tools gives them too, with 5 uses. They make its caps soft
+   */
+  web?: {
+    /**
+     * Searches in one model call, at most; gives it web_search
+     */
+    search_max_uses?: number;
+    /**
+     * Pages in one model call, at most; gives it web_fetch
+     */
+    fetch_max_uses?: number;
+  };
+  /**
+   * Remote MCP servers whose tools it gets. They are listed now, and stay as they are
+   *
+   * @maxItems 10
+   */
+  mcp_servers?: {
+    /**
+     * Its tools are called <name>__<tool>
+     */
+    name: string;
+    /**
+     * Its address, https
+     */
+    url: string;
+    /**
+     * Sent as a Bearer token; kept encrypted, never shown
+     */
+    authorization_token?: string;
+    /**
+     * Only these of its tools
+     *
+     * @maxItems 100
+     */
+    allowed_tools?: string[];
+  }[];
+  /**
+   * Environment of its shell and programs, by name. Treated as secrets: kept encrypted, never shown
+   */
+  environment_vars?: {
+    [k: string]: string;
+  };
+  /**
    * Fresh tokens (input, cache writes, output) of it and everything below it
    */
   max_total_tokens?: number;
@@ -127,7 +171,7 @@ export interface SpawnInstanceInput {
    */
   max_turn_minutes?: number;
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -146,6 +190,12 @@ export interface SpawnInstanceAnswer {
   role: string;
   model: string;
   tools: string[];
+  /**
+   * Tools of remote servers that can't be used, and why
+   */
+  left_out?: {
+    [k: string]: unknown;
+  }[];
   message_id?: string;
   [k: string]: unknown;
 }
@@ -252,7 +302,7 @@ export interface SpawnTeamInput {
    */
   parent_instance_id?: string;
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -287,9 +337,6 @@ export interface SpawnTeamAnswer {
 }
 
 export interface SendToInstanceInput {
-  /**
-   * The instance's id
-   */
   instance_id: string;
   /**
    * What to tell it
@@ -315,7 +362,7 @@ export interface SendToInstanceInput {
     [k: string]: unknown;
   };
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -356,7 +403,7 @@ export interface BroadcastToChildrenInput {
    */
   timeout_seconds?: number;
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -402,9 +449,6 @@ export interface WaitAnswer {
 }
 
 export interface GetInstanceOutputInput {
-  /**
-   * The instance's id
-   */
   instance_id: string;
   /**
    * ISO 8601 time; only what happened then or later
@@ -439,9 +483,6 @@ export interface GetInstanceOutputAnswer {
 }
 
 export interface GetInstanceStatusInput {
-  /**
-   * The instance's id
-   */
   instance_id?: string;
   /**
    * Only instances in this state
@@ -516,7 +557,7 @@ export interface AnswerQuestionInput {
   question_id: string;
   answer: string;
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -539,8 +580,6 @@ export interface CoordinateInstancesInput {
    *
    * @minItems 1
    * @maxItems 256
-   *
-   * Items: The instance's id
    */
   participant_ids: string[];
   /**
@@ -585,7 +624,7 @@ export interface CoordinateInstancesInput {
     max_cost?: number;
   };
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -644,7 +683,7 @@ export interface CancelJobInput {
   job_id: string;
   reason?: string;
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -658,16 +697,13 @@ export interface CancelJobAnswer {
 }
 
 export interface InterruptInstanceInput {
-  /**
-   * The instance's id
-   */
   instance_id: string;
   /**
    * Why, for the record
    */
   reason?: string;
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -681,16 +717,13 @@ export interface InterruptInstanceAnswer {
 }
 
 export interface TerminateInstanceInput {
-  /**
-   * The instance's id
-   */
   instance_id: string;
   /**
    * Stop the running turn instead of finishing it
    */
   force?: boolean;
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -704,9 +737,6 @@ export interface TerminateInstanceAnswer {
 }
 
 export interface SetLimitsInput {
-  /**
-   * The instance's id
-   */
   instance_id?: string;
   /**
    * Fresh tokens (input, cache writes, output) of it and everything below it
@@ -729,7 +759,7 @@ export interface SetLimitsInput {
    */
   max_instances?: number;
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -749,9 +779,6 @@ export interface SetLimitsAnswer {
 }
 
 export interface ListInstanceFilesInput {
-  /**
-   * The instance's id
-   */
   instance_id: string;
   /**
    * A folder; default: the whole workspace
@@ -793,9 +820,6 @@ export interface ListInstanceFilesAnswer {
 }
 
 export interface RetrieveInstanceFileInput {
-  /**
-   * The instance's id
-   */
   instance_id: string;
   /**
    * Relative to the workspace, like src/app.ts
@@ -832,9 +856,6 @@ export interface RetrieveInstanceFileAnswer {
 }
 
 export interface WriteInstanceFileInput {
-  /**
-   * The instance's id
-   */
   instance_id: string;
   /**
    * Relative to the workspace, like src/app.ts; folders come by themselves
@@ -853,7 +874,7 @@ export interface WriteInstanceFileInput {
    */
   expected_version?: string;
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }
@@ -896,7 +917,7 @@ export interface ShareFileInput {
    */
   expected_version?: string;
   /**
-   * A string of your own: a repeated call with it has no second effect
+   * Makes repeating the call harmless
    */
   idempotency_key?: string;
 }

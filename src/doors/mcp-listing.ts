@@ -61,11 +61,7 @@ const UPPER_BOUNDS: ReadonlySet<string> = new Set(["maxLength", "maxItems", "max
 const FAR = 100;
 
 /** That a name is not empty and an amount above nothing goes without saying. */
-const SAYS_NOTHING: ReadonlySet<string> = new Set([
-  "minLength",
-  "exclusiveMinimum",
-  "propertyNames",
-]);
+const SAYS_NOTHING: ReadonlySet<string> = new Set(["minLength", "exclusiveMinimum", "propertyNames"]);
 
 /** A schema that takes everything the whole one takes: without far bounds, and without what says nothing. */
 export function brief(schema: Schema): Schema {
