@@ -587,12 +587,12 @@ export interface CoordinateInstancesInput {
    */
   task_description: string;
   /**
-   * sequential: each participant gets the task and what came before, the coordinator writes the result. parallel: all at once, the coordinator merges. consensus: blind proposals, then secret ballots. delegated: the coordinator plans sub-tasks with dependencies, ready ones run at once, it reviews and writes the result
+   * sequential: one after the other, each sees what came before. parallel: all at once. consensus: blind proposals, then secret ballots. delegated: the coordinator plans sub-tasks with dependencies; ready ones run at once. The coordinator writes the result
    */
   coordination_type?: "sequential" | "parallel" | "consensus" | "delegated";
   options?: {
     /**
-     * consensus: what to vote on, word for word. Without: everyone makes a proposal first, and the coordinator makes the choices from them
+     * consensus: what to vote on, word for word. Default: the coordinator makes them from everyone's proposals
      *
      * @minItems 2
      * @maxItems 50
@@ -607,7 +607,7 @@ export interface CoordinateInstancesInput {
      */
     threshold?: number;
     /**
-     * consensus: rounds of voting at most (default 1); a further one, with the counts and reasons of the last, only while there is no decision
+     * consensus: rounds of voting at most (default 1); another only while there is no decision
      */
     rounds?: number;
     /**
@@ -615,7 +615,7 @@ export interface CoordinateInstancesInput {
      */
     split?: boolean;
     /**
-     * Time for each step, from when it is sent. One that takes longer is stopped and counts as failed
+     * A step that takes longer is stopped and counts as failed
      */
     step_timeout_seconds?: number;
     /**
@@ -985,7 +985,7 @@ export abstract class Tools {
     return this.call<AnswerQuestionAnswer>("answer_question", input, options);
   }
 
-  /** Start a job: the server itself runs a task with several instances, durably, and asks each of them what its part needs. Answers at once with task_id (the job_id). wait with it waits for the end, get_job_status shows every step and the result, cancel_job stops it. A participant that fails makes the result partial, and it is named. */
+  /** Start a job: the server runs a task with several instances, durably. Answers at once with task_id (the job_id): wait for it, get_job_status shows every step and the result, cancel_job stops it. A participant that fails makes the result partial. */
   coordinateInstances(input: CoordinateInstancesInput, options: CallOptions = {}): Promise<CoordinateInstancesAnswer> {
     return this.call<CoordinateInstancesAnswer>("coordinate_instances", input, options);
   }

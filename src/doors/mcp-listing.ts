@@ -60,7 +60,7 @@ const UPPER_BOUNDS: ReadonlySet<string> = new Set(["maxLength", "maxItems", "max
 /** An upper bound from here on is met by mistakes only. */
 const FAR = 100;
 
-/** That a name is not empty and an amount above nothing goes without saying. */
+/** What goes without saying, and what only a breach needs to be told. */
 const SAYS_NOTHING: ReadonlySet<string> = new Set(["minLength", "exclusiveMinimum", "propertyNames"]);
 
 /** A schema that takes everything the whole one takes: without far bounds, and without what says nothing. */

@@ -11,6 +11,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { unzipSync } from "fflate";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
+import { smoke } from "../../scripts/smoke.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const server = new MadroxServer({ env: { ANTHROPIC_API_KEY: "", LOG_LEVEL: "ERROR" } });
@@ -34,6 +35,16 @@ afterAll(async () => {
 const PROGRAMS = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/```ts\n(import [\s\S]*?)```/g)].map(
   ([, program = ""]) => program,
 );
+
+// Before the programs: they hold this process up, and a connection that is kept meanwhile is closed by the server.
+describe("the OpenAPI document", () => {
+  it("is valid OpenAPI 3.1", async () => {
+    const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as Record<string, unknown>;
+    const validator = new Validator();
+    expect(await validator.validate(document)).toMatchObject({ valid: true });
+    expect(validator.version).toBe("3.1");
+  });
+});
 
 describe("the client of the README", () => {
   it("has three programs", () => expect(PROGRAMS).toHaveLength(3));
@@ -61,6 +72,21 @@ describe("the client of the README", () => {
   });
 });
 
+describe("the smoke test of a deployment", () => {
+  it("finds nothing wrong with a server that is well", async () => {
+    expect(await smoke(server.url)).toEqual([
+      expect.stringMatching(/^alive, version /),
+      `described at ${server.url}/docs`,
+      expect.stringMatching(/^its storage answers: \d+ instances$/),
+      expect.stringMatching(/^MCP at .* tools$/),
+    ]);
+  });
+
+  it("says that a server is open to strangers", async () => {
+    await expect(smoke(server.url, "a-key-that-nobody-asked-for")).rejects.toThrow("answers 200 and not 401");
+  });
+});
+
 describe("the demo", () => {
   it("delivers an app that passes its own tests", () => {
     const env = { ...process.env, ANTHROPIC_API_KEY: "", TMPDIR: folder };
@@ -74,14 +100,5 @@ describe("the demo", () => {
     mkdirSync(app);
     for (const [name, bytes] of Object.entries(files)) writeFileSync(join(app, name), bytes);
     execFileSync(process.execPath, ["--test"], { cwd: app, stdio: "pipe" });
-  });
-});
-
-describe("the OpenAPI document", () => {
-  it("is valid OpenAPI 3.1", async () => {
-    const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as Record<string, unknown>;
-    const validator = new Validator();
-    expect(await validator.validate(document)).toMatchObject({ valid: true });
-    expect(validator.version).toBe("3.1");
   });
 });

@@ -47,7 +47,7 @@ export const EXAMPLES: readonly Example[] = [
       model: "claude-sonnet-5-5",
       tools: [],
       limits: { max_cost: 2, max_total_tokens: 100_000, timeout_minutes: 60, max_turn_minutes: null },
-      remaining,
+      remaining: { ...remaining, cap: "hard" },
     },
   },
   {
@@ -151,7 +151,7 @@ export const EXAMPLES: readonly Example[] = [
       message: "The limits are set.",
       instance_id: EXAMPLE_INSTANCE,
       limits: { max_cost: 3, max_total_tokens: 100_000, timeout_minutes: 60, max_turn_minutes: null },
-      remaining,
+      remaining: { ...remaining, cap: "hard" },
       resumed: [],
     },
   },
