@@ -95,7 +95,12 @@ export function accept(
 }
 
 function notesOf(sql: SqlStorage): number {
-  return sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM message WHERE state = 'queued' AND note = 1").one().n;
+  return sql
+    .exec<{ n: number }>(
+      `SELECT COUNT(*) AS n FROM message INDEXED BY message_joining
+       WHERE state = 'queued' AND (note = 1 OR steer > 0) AND note = 1`,
+    )
+    .one().n;
 }
 
 /** Asks the open turn to stop; its drive does it. Returns whether there was one. */

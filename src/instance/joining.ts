@@ -17,8 +17,10 @@ export function join(store: TurnStore, n: number, which: "notes" | "steering", n
   const { spec, transcript } = store;
   const waiting = sql
     .exec<{ n: number; content: string; sender_title: string | null; note: number }>(
-      `SELECT n, content, sender_title, note FROM message
-       WHERE state = 'queued' AND (note = 1 OR steer >= ?) AND response_schema IS NULL ORDER BY n`,
+      // The index names its own condition, or it would not be used: a queue may be long, and few of it join.
+      `SELECT n, content, sender_title, note FROM message INDEXED BY message_joining
+       WHERE state = 'queued' AND (note = 1 OR steer > 0) AND (note = 1 OR steer >= ?) AND response_schema IS NULL
+       ORDER BY n`,
       which === "notes" ? 2 : 1,
     )
     .toArray();

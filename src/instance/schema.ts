@@ -231,4 +231,7 @@ export const INSTANCE_SCHEMA: readonly string[] = [
   `
   ALTER TABLE self ADD COLUMN secrets TEXT;
   `,
+  `
+  CREATE INDEX message_joining ON message (n) WHERE state = 'queued' AND (note = 1 OR steer > 0);
+  `,
 ];

@@ -8,9 +8,12 @@ import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import type { Kin, Kinship, TreeAnswer, TreeNode, TreeQuery } from "./api.ts";
 
-/** An instance and everything below it; bind the id. */
+/**
+ * An instance and everything below it; bind the id. What is asked of it reads `tree CROSS JOIN instance`, here and elsewhere:
+ * in SQLite that is the order of the loops. Else a condition with an index of its own makes it read every instance of the tenant.
+ */
 export const TREE = `WITH RECURSIVE tree(id) AS (
-  SELECT ? UNION ALL SELECT instance_id FROM instance JOIN tree ON parent_id = tree.id)`;
+  SELECT ? UNION ALL SELECT instance_id FROM tree CROSS JOIN instance ON parent_id = tree.id)`;
 
 /** When to look at an instance below which somebody is at work again. */
 const LOOK_AGAIN_MS = 60_000;
@@ -25,7 +28,7 @@ export function idleDeadline(sql: SqlStorage, instanceId: string, timeoutMs: num
   const { busy, last } = sql
     .exec<{ busy: number; last: number }>(
       `${TREE} SELECT SUM(state IN ('busy', 'waiting', 'initializing')) AS busy, MAX(last_activity) AS last
-       FROM instance JOIN tree ON instance_id = tree.id WHERE active = 1`,
+       FROM tree CROSS JOIN instance ON instance_id = tree.id WHERE active = 1`,
       instanceId,
     )
     .one();
@@ -49,7 +52,7 @@ export function pausedWithin(sql: SqlStorage, instanceId: string | null): string
     instanceId === null
       ? sql.exec<{ instance_id: string }>("SELECT instance_id FROM instance WHERE state = 'paused'")
       : sql.exec<{ instance_id: string }>(
-          `${TREE} SELECT instance_id FROM instance JOIN tree ON instance_id = tree.id WHERE state = 'paused'`,
+          `${TREE} SELECT instance_id FROM tree CROSS JOIN instance ON instance_id = tree.id WHERE state = 'paused'`,
           instanceId,
         );
   return rows.toArray().map((row) => row.instance_id);
@@ -149,9 +152,9 @@ export function treeOf(sql: SqlStorage, query: TreeQuery): Answer<TreeAnswer> {
       `WITH RECURSIVE tree(id, level) AS (
          SELECT instance_id, 0 FROM instance WHERE ${top}
          UNION ALL
-         SELECT instance_id, level + 1 FROM instance JOIN tree ON parent_id = tree.id WHERE level < ? ${only}
+         SELECT instance_id, level + 1 FROM tree CROSS JOIN instance ON parent_id = tree.id WHERE level < ? ${only}
          ORDER BY 2 LIMIT ?)
-       SELECT ${NODE} FROM tree JOIN instance ON instance.instance_id = tree.id JOIN balance ON balance.scope = tree.id
+       SELECT ${NODE} FROM tree CROSS JOIN instance ON instance.instance_id = tree.id CROSS JOIN balance ON balance.scope = tree.id
        ORDER BY level, instance.instance_id`,
       ...(root_id === null ? [] : [root_id]),
       depth,

@@ -393,7 +393,7 @@ export function terminate(
     if (!rowOf(sql, request.instance_id)) return unknownInstance(request.instance_id);
     const ended = ids(
       sql,
-      `${TREE} SELECT instance_id FROM instance JOIN tree ON instance_id = tree.id WHERE active = 1
+      `${TREE} SELECT instance_id FROM tree CROSS JOIN instance ON instance_id = tree.id WHERE active = 1
        ORDER BY depth DESC, instance_id`,
       request.instance_id,
     );
@@ -439,7 +439,8 @@ export function eraseRefusal(sql: SqlStorage, instanceId: string): Answer<never>
   }
   const sharing = first<{ instance_id: string }>(
     sql,
-    "SELECT instance_id FROM instance WHERE json_extract(spec, '$.workspace_owner') = ? LIMIT 1",
+    `SELECT instance_id FROM instance WHERE json_extract(spec, '$.workspace_owner') IS NOT NULL
+       AND json_extract(spec, '$.workspace_owner') = ? LIMIT 1`,
     instanceId,
   );
   if (!sharing) return null;

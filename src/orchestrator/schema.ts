@@ -236,4 +236,8 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   ALTER TABLE instance ADD COLUMN soft INTEGER NOT NULL DEFAULT 0;
   CREATE INDEX instance_soft ON instance (soft) WHERE soft = 1;
   `,
+  `
+  CREATE INDEX instance_sharing ON instance (json_extract(spec, '$.workspace_owner'))
+    WHERE json_extract(spec, '$.workspace_owner') IS NOT NULL;
+  `,
 ];
