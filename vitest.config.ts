@@ -24,6 +24,11 @@ export default defineConfig({
   test: {
     include: ["test/*.test.ts"],
     testTimeout: 30_000,
+    // For test/fuzz.test.ts: how many cases, and which. `npm run fuzz` asks for more.
+    provide: {
+      fuzzCases: Number(process.env.FUZZ_CASES ?? 300),
+      fuzzSeed: Number(process.env.FUZZ_SEED ?? 20_261_123),
+    },
     coverage: {
       provider: "istanbul",
       include: ["src/**/*.ts"],

@@ -1,0 +1,10 @@
+/** What `vitest.config.ts` hands to the tests. */
+import "vitest";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** How many cases test/fuzz.test.ts tries, and which. */
+    fuzzCases: number;
+    fuzzSeed: number;
+  }
+}
