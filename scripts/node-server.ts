@@ -14,7 +14,10 @@ export async function serve(handle: (request: Request) => Promise<Response>): Pr
   const server: Server = createServer((incoming, outgoing) => {
     answer(incoming, outgoing, handle).catch(() => outgoing.destroy());
   });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  // Node hangs up after 5 idle seconds: whoever sends at that moment loses the call, and that is not what is tried here.
+  server.keepAliveTimeout = 0;
+  // As many as begin at once find a place in the queue.
+  await new Promise<void>((listening) => server.listen({ port: 0, host: "127.0.0.1", backlog: 2048 }, listening));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     close: () =>

@@ -155,7 +155,8 @@ export function birthOf(sql: SqlStorage, instanceId: string): Omit<Birth, "stand
     "SELECT spec, initial_prompt, secrets, active FROM instance WHERE instance_id = ?",
     instanceId,
   );
-  if (row) sql.exec("UPDATE instance SET unused_until = NULL WHERE instance_id = ? AND unused_until IS NOT NULL", instanceId);
+  if (row)
+    sql.exec("UPDATE instance SET unused_until = NULL WHERE instance_id = ? AND unused_until IS NOT NULL", instanceId);
   if (!row) return null;
   const { spec, initial_prompt, secrets, active } = row;
   return { spec: JSON.parse(spec), initial_prompt, secrets, ended: active === 0 };

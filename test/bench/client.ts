@@ -9,11 +9,14 @@ export class Client {
   readonly #url: string;
   readonly #mcpPath: string;
   readonly #agent = new Agent({ keepAlive: true });
+  readonly #headers: Record<string, string>;
   #id = 0;
 
-  constructor(url: string, mcpPath = "/mcp") {
+  /** `key`: an access key of a server that asks for one. */
+  constructor(url: string, mcpPath = "/mcp", key: string | null = null) {
     this.#url = url;
     this.#mcpPath = mcpPath;
+    this.#headers = key === null ? {} : { authorization: `Bearer ${key}` };
   }
 
   /** Runs a tool; throws when it fails. Clients of 2025 that skip `initialize` are served too: there is no session. */
@@ -36,7 +39,7 @@ export class Client {
         {
           method: "POST",
           agent: this.#agent,
-          headers: { ...headers, "content-length": Buffer.byteLength(body) },
+          headers: { ...this.#headers, ...headers, "content-length": Buffer.byteLength(body) },
         },
         (incoming) => {
           let text = "";

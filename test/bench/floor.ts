@@ -42,6 +42,14 @@ export class Bare extends DurableObject<FloorEnv> {
       .one();
     return { id };
   }
+
+  /** A model call between two rows: what a turn can't do without. */
+  async turn(text: string): Promise<string> {
+    await this.insert(text);
+    const answer = await turn(this.env, text);
+    await this.insert(answer);
+    return answer;
+  }
 }
 
 /** Two tools that are called, and more until as many are listed as the product has. */
@@ -174,6 +182,14 @@ export default {
         Number(searchParams.get("events")),
       );
       return new Response("ok");
+    }
+    if (pathname === "/fan-out") {
+      const text = await request.text();
+      const objects = Array.from({ length: Number(searchParams.get("objects")) }, (_, i) =>
+        env.BARE.getByName(`fan-out ${i}`),
+      );
+      const answers = await Promise.all(objects.map((object) => object.turn(text)));
+      return new Response(`${answers.length} answers`);
     }
     if (pathname === "/turn") return new Response(await turn(env, await request.text()));
     if (pathname !== "/mcp") return new Response("ok");

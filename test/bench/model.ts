@@ -1,5 +1,6 @@
 /**
- * A Messages API that takes exactly as long as the message asks for: `... [500 ms]`, `... [held]`, and nothing otherwise.
+ * A Messages API that takes exactly as long as the message asks for with its last `[500 ms]`, until it is released for one that
+ * ends with `[held]`, and no time otherwise.
  * The simulator answers, so what the real API refuses is refused here too.
  */
 
@@ -17,6 +18,7 @@ export class ModelServer {
   readonly spans: Span[] = [];
   readonly #arrivals = new Map<string, () => void>();
   readonly #held = new Map<string, () => void>();
+  readonly #counted: { about: string; left: number; arrived: () => void }[] = [];
   #server: NodeServer | undefined;
 
   get url(): string {
@@ -29,8 +31,9 @@ export class ModelServer {
       script: async ({ lastUserText: text }) => {
         this.#arrivals.get(text)?.();
         this.#arrivals.delete(text);
+        this.#count(text);
         if (text.endsWith("[held]")) await new Promise<void>((release) => this.#held.set(text, release));
-        const delay = text.match(/\[(\d+) ms\]$/)?.[1];
+        const delay = [...text.matchAll(/\[(\d+) ms\]/g)].at(-1)?.[1];
         return { delayMs: Number(delay ?? 0), blocks: [{ type: "text" as const, text: "Done." }] };
       },
     });
@@ -50,6 +53,19 @@ export class ModelServer {
   /** Resolves when the call arrives that answers this message. Ask before the message is sent. */
   arrival(text: string): Promise<void> {
     return new Promise((arrived) => this.#arrivals.set(text, arrived));
+  }
+
+  /** Resolves when the `nth` call from now on arrives whose last message has this in it. */
+  nthCall(nth: number, about: string): Promise<void> {
+    return new Promise((arrived) => this.#counted.push({ about, left: nth, arrived }));
+  }
+
+  #count(text: string): void {
+    for (const waiting of this.#counted) {
+      if (!text.includes(waiting.about)) continue;
+      waiting.left -= 1;
+      if (waiting.left === 0) waiting.arrived();
+    }
   }
 
   /** Lets the answer to a message that ends with `[held]` go. */

@@ -9,6 +9,7 @@ import type { Row } from "./row.ts";
 export interface Result {
   name: string;
   floorName: string;
+  unit: string;
   n: number;
   product: { p50: number; p95: number };
   floor: { p50: number; p95: number };
@@ -19,12 +20,13 @@ export interface Result {
   met: boolean;
 }
 
-export function resultOf({ name, floorName, target }: Row, { product, floor }: Times): Result {
+export function resultOf({ name, floorName, target, unit = "ms" }: Row, { product, floor }: Times): Result {
   const both = (times: readonly number[]) => ({ p50: percentile(times, 0.5), p95: percentile(times, 0.95) });
   const ratio = percentile(product, 0.5) / percentile(floor, 0.5);
   return {
     name,
     floorName,
+    unit,
     n: product.length,
     product: both(product),
     floor: both(floor),
@@ -34,7 +36,7 @@ export function resultOf({ name, floorName, target }: Row, { product, floor }: T
   };
 }
 
-const WIDTHS = [52, 5, 9, 9, 9, 9, 7, 8, 7] as const;
+const WIDTHS = [58, 4, 5, 9, 9, 9, 9, 7, 8, 7] as const;
 
 function line(...cells: readonly (string | number)[]): string {
   const padded = cells.map((cell, i) => {
@@ -44,12 +46,13 @@ function line(...cells: readonly (string | number)[]): string {
   return padded.join(" ").trimEnd();
 }
 
-export const HEADER = line("ms", "n", "p50", "p95", "floor50", "floor95", "ratio", "target", "");
+export const HEADER = line("", "", "n", "p50", "p95", "floor50", "floor95", "ratio", "target", "");
 
 export function lineOf(result: Result): string {
-  const { name, n, product, floor, ratio, target, met } = result;
+  const { name, unit, n, product, floor, ratio, target, met } = result;
   return line(
     name,
+    unit,
     String(n),
     product.p50,
     product.p95,

@@ -8,6 +8,10 @@ export interface Bench {
   /** The floor's Worker: `read` and `insert` over MCP, `POST /turn`, and anything else, which answers `ok`. */
   floor: Client;
   model: ModelServer;
+  /** The product with access keys, as one of its tenants. */
+  tenant(name: string): Client;
+  /** Memory of the runtime's process, in MiB. */
+  residentMiB(): number;
 }
 
 /** One line of the report. */
@@ -17,5 +21,7 @@ export interface Row {
   floorName: string;
   /** How many floors its p50 may take; null when it is only shown. */
   target: number | null;
+  /** What is counted; ms where nothing is said. */
+  unit?: "ms" | "MiB" | "KiB";
   measure(bench: Bench): Promise<Times>;
 }

@@ -1,45 +1,16 @@
 /**
- * The rows of the report, in its order. A further row is a further entry.
+ * The rows of the report, in its order. A further row is a further entry, here or in a list of its own kind.
  */
 import { randomUUID } from "node:crypto";
+import { GROWTH_ROWS } from "./growth.ts";
+import { MANY_ROWS } from "./many.ts";
 import { sideBySide } from "./measure.ts";
-import type { Bench, Row } from "./row.ts";
+import type { Row } from "./row.ts";
+import { at, send, spawn, spawnUsed, terminate, times } from "./steps.ts";
+import { WEIGHT_ROWS } from "./weight.ts";
 
 /** An answer that no row waits for: the turn stays open until the instance is terminated. */
 const NEVER = "[600000 ms]";
-
-async function spawn({ product }: Bench): Promise<string> {
-  return String((await product.tool("spawn_claude", { name: "bench" })).instance_id);
-}
-
-/** An instance whose object has worked before. */
-async function spawnUsed(bench: Bench): Promise<string> {
-  const id = await spawn(bench);
-  await send(bench, id, "Get to know each other.", true);
-  return id;
-}
-
-async function send({ product }: Bench, id: string, message: string, wait: boolean): Promise<void> {
-  const answer = await product.tool("send_to_instance", { instance_id: id, message, wait_for_response: wait });
-  if (wait && answer.status !== "completed") throw new Error(`A waited message is ${answer.status}.`);
-}
-
-async function terminate({ product }: Bench, ids: readonly string[]): Promise<void> {
-  for (const id of ids) await product.tool("terminate_instance", { instance_id: id, force: true });
-}
-
-async function times<T>(n: number, make: () => Promise<T>): Promise<T[]> {
-  const made: T[] = [];
-  for (let i = 0; i < n; i++) made.push(await make());
-  return made;
-}
-
-/** The i-th of a list that was made long enough. */
-function at<T>(list: readonly T[], i: number): T {
-  const item = list[i];
-  if (item === undefined) throw new Error(`There is no item ${i}.`);
-  return item;
-}
 
 const status: Row = {
   name: "get_instance_status over MCP",
@@ -243,6 +214,11 @@ export const ROWS: readonly Row[] = [
   turn,
   fiveAtOnce,
   longQueue,
+  ...MANY_ROWS,
   events,
+  ...WEIGHT_ROWS,
   nothing,
 ];
+
+/** Those that need thousands of objects: `npm run bench:full`. */
+export const FULL_ROWS: readonly Row[] = [...ROWS, ...GROWTH_ROWS];

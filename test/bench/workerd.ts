@@ -29,10 +29,16 @@ export interface Service {
 
 export interface Runtime {
   version: string;
+  /** When the process was started, as `performance.now()`. */
+  startedAt: number;
+  /** Host and port of the inspector. */
+  inspector: string;
   /** Where a service listens. */
   url(service: string): string;
   /** The newest lines that the Workers and the runtime wrote. */
   log(): string;
+  /** Memory of the process that is in use, in MiB. Linux only: NaN elsewhere. */
+  residentMiB(): number;
   stop(): Promise<void>;
 }
 
@@ -59,7 +65,8 @@ async function start(config: string, folder: string, services: readonly Service[
   const { default: program, version } = wranglerRequire("workerd") as { default: string; version: string };
   const logFile = join(folder, "log.txt");
   const log = openSync(logFile, "a");
-  const child = spawn(program, ["serve", "--control-fd=3", config], {
+  const startedAt = performance.now();
+  const child = spawn(program, ["serve", "--control-fd=3", "--inspector-addr=127.0.0.1:0", config], {
     // Disks are named by paths from here.
     cwd: folder,
     stdio: ["ignore", log, log, "pipe"],
@@ -68,11 +75,14 @@ async function start(config: string, folder: string, services: readonly Service[
   process.once("exit", end);
   const readLog = () => readFileSync(logFile, "utf8").slice(-4000);
   try {
-    const ports = await listening(child, services.length, readLog);
+    const ports = await listening(child, services.length + 1, readLog);
     return {
       version,
+      startedAt,
+      inspector: `127.0.0.1:${ports.get(INSPECTOR)}`,
       url: (service) => `http://127.0.0.1:${ports.get(service)}`,
       log: readLog,
+      residentMiB: () => residentMiB(child.pid),
       async stop() {
         const gone = new Promise<void>((done) => child.once("exit", () => done()));
         end();
@@ -86,6 +96,15 @@ async function start(config: string, folder: string, services: readonly Service[
     throw error;
   }
 }
+
+function residentMiB(pid: number | undefined): number {
+  if (process.platform !== "linux") return Number.NaN;
+  const kib = readFileSync(`/proc/${pid}/status`, "utf8").match(/^VmRSS:\s+(\d+) kB$/m)?.[1];
+  return Number(kib) / 1024;
+}
+
+/** The name under which the inspector's port is kept. No service has it. */
+const INSPECTOR = "(inspector)";
 
 /** The port of each socket, as the runtime reports it: `{"event":"listen","socket":"product","port":40123}`. */
 function listening(child: ChildProcess, count: number, readLog: () => string): Promise<Map<string, number>> {
@@ -102,6 +121,7 @@ function listening(child: ChildProcess, count: number, readLog: () => string): P
       for (const line of lines) {
         const message = JSON.parse(line) as { event: string; socket: string; port: number };
         if (message.event === "listen") ports.set(message.socket, message.port);
+        if (message.event === "listen-inspector") ports.set(INSPECTOR, message.port);
       }
       if (ports.size < count) return;
       child.off("exit", ended);
@@ -148,7 +168,7 @@ async function workerOf({ name, config, vars }: Service, folder: string): Promis
 }
 
 /** Exactly what a deploy would upload. */
-function bundle(config: string, outdir: string): Promise<void> {
+export function bundle(config: string, outdir: string): Promise<void> {
   const wrangler = join(wranglerRequire.resolve("wrangler/package.json"), "../bin/wrangler.js");
   const args = [wrangler, "deploy", "--dry-run", "--outdir", outdir, "--config", config];
   return new Promise((done, failed) => {
