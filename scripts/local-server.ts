@@ -11,6 +11,8 @@ import { join } from "node:path";
 export interface StartOptions {
   /** A wrangler configuration; the product's own unless given. */
   config?: string;
+  /** Makes the state to start on, in an empty folder; nothing unless given. */
+  prepare?: (state: string) => void;
   /** Beside the environment of this process. */
   env?: Record<string, string>;
 }
@@ -27,6 +29,7 @@ export class MadroxServer {
 
   constructor(options: StartOptions = {}) {
     this.#options = options;
+    options.prepare?.(this.#state);
   }
 
   get url(): string {
