@@ -22,6 +22,7 @@ export const ROUNDS: readonly Round[] = [
       "ping",
       "tools-list",
       "resources-list",
+      "prompts-list",
       "dns-rebinding-protection",
       "server-sse-multiple-streams",
     ],
@@ -34,6 +35,7 @@ export const ROUNDS: readonly Round[] = [
       "ping",
       "tools-list",
       "resources-list",
+      "prompts-list",
       "dns-rebinding-protection",
       "server-sse-multiple-streams",
     ],
@@ -49,7 +51,9 @@ export const ROUNDS: readonly Round[] = [
       "http-header-validation",
       "input-required-result-unsupported-methods",
       "resources-list",
+      "prompts-list",
       "sep-2164-resource-not-found",
+      "caching",
     ],
   },
 ];
@@ -69,7 +73,6 @@ export interface LeftOut {
 }
 
 export const LEFT_OUT: readonly LeftOut[] = [
-  { reason: "the server offers no prompts yet", until: "prompts", scenarios: ["prompts-list", "caching"] },
   { reason: "the server sends no log messages", until: "logging", scenarios: ["logging-set-level"] },
   { reason: "the server completes no arguments", until: "completions", scenarios: ["completion-complete"] },
   {
