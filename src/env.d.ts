@@ -9,6 +9,8 @@ interface Bindings {
   JOB: DurableObjectNamespace<Job>;
   /** Where files are kept when their instance has ended. Without it they stay in its object. */
   FILES?: R2Bucket;
+  /** The built page of the dashboard. Without it there is none. */
+  ASSETS?: Fetcher;
   /** Clients, grants and tokens of OAuth. Used only where there are access keys. */
   OAUTH_KV?: KVNamespace;
   /** Counts failed logins and calls without a key, by address. Without it they are not limited. */

@@ -11,6 +11,11 @@ export function orchestratorOf(env: Env, tenant: string): OrchestratorApi {
   return env.ORCHESTRATOR.getByName(tenant) as unknown as OrchestratorApi;
 }
 
+/** A socket that follows a tenant's event log (see orchestrator/viewers.ts). Nothing of the caller's request goes along. */
+export function viewerSocket(env: Env, tenant: string): Promise<Response> {
+  return env.ORCHESTRATOR.getByName(tenant).fetch("https://orchestrator/live", { headers: { upgrade: "websocket" } });
+}
+
 export function instanceOf(env: Env, tenant: string, instanceId: string): InstanceApi {
   return env.INSTANCE.getByName(`${tenant}/${instanceId}`) as unknown as InstanceApi;
 }

@@ -2,12 +2,14 @@
  * The REST door: plain routes over the same catalogue, with the same JSON as over MCP.
  */
 import { Hono } from "hono";
+import * as z from "zod";
 import type { AccessConfig } from "../auth/access.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
 import { errorBody, MadroxError, unwrap } from "../errors.ts";
 import { isInstanceId, isJobId } from "../ids.ts";
 import type { InstanceTool } from "../instance/tool.ts";
+import type { OrchestratorApi } from "../orchestrator/api.ts";
 import { prometheus } from "../orchestrator/metrics.ts";
 import { healthView, type StatusRecord } from "../orchestrator/status.ts";
 import { CATALOGUE } from "../tools/catalogue.ts";
@@ -19,6 +21,8 @@ import { eventStream, PULL_MS } from "./events.ts";
 import { createFiles } from "./files.ts";
 import { createJobs } from "./jobs.ts";
 import { bodyOf, flag, json, limited, wholeNumber } from "./json.ts";
+import { createLive } from "./live.ts";
+import { createSpend } from "./spend.ts";
 import { createTemplates } from "./templates.ts";
 
 export interface RestEnv {
@@ -170,9 +174,10 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
   app.route("/", createTemplates());
 
   app.get("/tree", async (c) => {
-    const { depth, terminated, ...query } = c.req.query();
+    const { depth, limit, terminated, ...query } = c.req.query();
     const input = {
       ...query,
+      ...(limit === undefined ? {} : { limit: wholeNumber(limit) }),
       ...(depth === undefined ? {} : { depth: wholeNumber(depth) }),
       ...(terminated === undefined ? {} : { terminated: flag(terminated) }),
     };
@@ -193,6 +198,8 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
 
   app.get("/events", async (c) => {
     const { orchestrator } = c.get("call");
+    if (c.req.header("accept")?.includes("application/json"))
+      return c.json(await pastEvents(orchestrator, c.req.query()));
     const from = c.req.header("last-event-id") ?? c.req.query("after") ?? "0";
     const instance = c.req.query("instance_id") ?? null;
     if (!/^\d{1,15}$/.test(from))
@@ -216,8 +223,32 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
     });
   });
 
+  app.route("/", createSpend());
+  app.route("/", createLive());
+
   return app;
 }
+
+/** A page of the event log, newest first, for who reads and does not follow. */
+async function pastEvents(orchestrator: OrchestratorApi, query: Record<string, string>) {
+  const parsed = PastEvents.safeParse(query);
+  if (!parsed.success) {
+    throw new MadroxError(
+      "invalid_input",
+      "A page of the event log takes before (the seq of an event), limit (1 to 500) and instance_id.",
+      { field: parsed.error.issues[0]?.path.join(".") ?? "query" },
+    );
+  }
+  const { before = null, limit, instance_id = null } = parsed.data;
+  const { events, last_seq } = await orchestrator.eventsBefore({ before, limit, instance_id });
+  return { success: true, message: `${events.length} events.`, events, last_seq };
+}
+
+const PastEvents = z.strictObject({
+  before: z.coerce.number().int().min(0).optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(200),
+  instance_id: z.string().refine(isInstanceId).optional(),
+});
 
 /** Open questions in one answer, at most: the oldest. */
 const MAX_QUESTIONS = 500;

@@ -15,6 +15,7 @@ import type { CoordinateRequest, JobPage, JobQuery, JobReceipt, JobRecord } from
 import type { CallAsk, Funds } from "./ledger.ts";
 import type { LimitChange } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
+import type { SpendAnswer, SpendQuery } from "./spend.ts";
 import type { StatusRecord } from "./status.ts";
 
 export interface SpawnRequest {
@@ -125,6 +126,13 @@ export interface EventQuery {
   waitMs: number;
 }
 
+export interface PastQuery {
+  /** Null: from the newest on. */
+  before: number | null;
+  instance_id: string | null;
+  limit: number;
+}
+
 export interface TenantEvent {
   seq: number;
   at: string;
@@ -159,9 +167,13 @@ export interface TreeQuery {
   terminated: boolean;
 }
 
-/** Money in USD; `subtree_cost` is of the instance and everything below it. */
-export interface TreeNode {
+/**
+ * One instance in the tree. Money in USD; `subtree_cost` is of the instance and everything below it, and so is `max_cost`, its
+ * own cap (null: none). `tokens` are the fresh tokens that count against `max_total_tokens`.
+ */
+export interface TreeRow {
   instance_id: string;
+  parent_instance_id: string | null;
   name: string;
   role: string;
   model: string;
@@ -169,9 +181,15 @@ export interface TreeNode {
   depth: number;
   cost: number;
   subtree_cost: number;
+  max_cost: number | null;
+  tokens: number;
+  max_total_tokens: number;
   queue_depth: number;
   waiting_for?: string;
   open_questions?: number;
+}
+
+export interface TreeNode extends TreeRow {
   children: TreeNode[];
 }
 
@@ -275,6 +293,10 @@ export interface OrchestratorApi {
   /** The active children of an instance; with a key, the same ones again. `not_found`. */
   children(instanceId: string, idempotency?: Idempotency): Promise<Answer<string[]>>;
   questions(query: QuestionQuery): Promise<QuestionRecord[]>;
+  /** What was spent when. `invalid_input` for a window that is too long. */
+  spend(query: SpendQuery): Promise<Answer<SpendAnswer>>;
+  /** Events before a sequence, newest first: the log read backwards. */
+  eventsBefore(query: PastQuery): Promise<EventPage>;
   /** Notes that an instance waits for others; `conflict` when that would close a circle. `seq`: its newest event. */
   waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Answer<null>>;
   /** Events after `after`, oldest first, as soon as there are any, at the latest after `waitMs`. */

@@ -2,8 +2,8 @@
  * The tenant's event log: append-only, with a sequence that never repeats. Everything that watches reads this log.
  */
 import type { InstanceEvent } from "../instance/spec.ts";
-import { first } from "../sqlite.ts";
-import type { EventPage, EventQuery, TenantEvent } from "./api.ts";
+import { first, type Row } from "../sqlite.ts";
+import type { EventPage, EventQuery, PastQuery, TenantEvent } from "./api.ts";
 
 /** Appends one event. `instanceSeq` is 0 for what the Orchestrator itself saw. Data holds ids, counts and codes, never content. */
 export function logEvent(
@@ -39,14 +39,45 @@ export function logEvents(sql: SqlStorage, instanceId: string, events: readonly 
 export function eventsAfter(sql: SqlStorage, query: Pick<EventQuery, "after" | "instance_id" | "limit">): EventPage {
   const [where, values] = query.instance_id === null ? ["", []] : ["AND instance_id = ?", [query.instance_id]];
   const events = sql
-    .exec<{ seq: number; at: number; instance_id: string; kind: string; data: string }>(
+    .exec<EventRow>(
       `SELECT seq, at, instance_id, kind, data FROM event WHERE seq > ? ${where} ORDER BY seq LIMIT ?`,
       query.after,
       ...values,
       query.limit,
     )
     .toArray()
-    .map((row): TenantEvent => ({ ...row, at: new Date(row.at).toISOString(), data: JSON.parse(row.data) }));
-  const last = first<{ seq: number | null }>(sql, "SELECT MAX(seq) AS seq FROM event");
-  return { events, last_seq: last?.seq ?? 0 };
+    .map(eventOf);
+  return { events, last_seq: lastSeq(sql) };
+}
+
+/** A page of the log before a sequence (null: the end), newest first, of all instances or of one. */
+export function eventsBefore(sql: SqlStorage, query: PastQuery): EventPage {
+  const [where, values] = query.instance_id === null ? ["", []] : ["AND instance_id = ?", [query.instance_id]];
+  const events = sql
+    .exec<EventRow>(
+      `SELECT seq, at, instance_id, kind, data FROM event WHERE seq < ? ${where} ORDER BY seq DESC LIMIT ?`,
+      query.before ?? Number.MAX_SAFE_INTEGER,
+      ...values,
+      query.limit,
+    )
+    .toArray()
+    .map(eventOf);
+  return { events, last_seq: lastSeq(sql) };
+}
+
+interface EventRow extends Row {
+  seq: number;
+  at: number;
+  instance_id: string;
+  kind: string;
+  data: string;
+}
+
+function eventOf(row: EventRow): TenantEvent {
+  return { ...row, at: new Date(row.at).toISOString(), data: JSON.parse(row.data) };
+}
+
+/** The newest sequence of the log; 0 when it is empty. */
+export function lastSeq(sql: SqlStorage): number {
+  return first<{ seq: number | null }>(sql, "SELECT MAX(seq) AS seq FROM event")?.seq ?? 0;
 }

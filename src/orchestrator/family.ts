@@ -6,7 +6,8 @@ import { isJobId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
-import type { Kin, Kinship, TreeAnswer, TreeNode, TreeQuery } from "./api.ts";
+import type { Kin, Kinship, TreeAnswer, TreeNode, TreeQuery, TreeRow } from "./api.ts";
+import type { Caps } from "./ledger.ts";
 
 /**
  * An instance and everything below it; bind the id. What is asked of it reads `tree CROSS JOIN instance`, here and elsewhere:
@@ -132,16 +133,58 @@ interface NodeRow extends Row {
   queue_depth: number;
   open_questions: number;
   waiting_reason: string | null;
+  max_cost_nano: number | null;
+  max_total_tokens: number | null;
+  own_fresh: number;
+  fresh: number;
 }
 
 const NODE = `instance.instance_id, name, role, model, state, parent_id, depth, cost_nano + instance.unsettled_nano AS cost,
-  balance.settled_nano + balance.unsettled_nano AS subtree_cost, queue_depth, open_questions, waiting_reason`;
+  balance.settled_nano + balance.unsettled_nano AS subtree_cost, queue_depth, open_questions, waiting_reason, max_cost_nano,
+  max_total_tokens, tokens_input + tokens_output + tokens_cache_write AS own_fresh, balance.fresh`;
+const NODE_TABLES = `instance CROSS JOIN balance ON balance.scope = instance.instance_id
+  LEFT JOIN limits ON limits.scope = instance.instance_id`;
+
+function treeRow(row: NodeRow, caps: Caps): TreeRow {
+  return {
+    instance_id: row.instance_id,
+    parent_instance_id: row.parent_id,
+    name: row.name,
+    role: row.role,
+    model: row.model,
+    state: row.state,
+    depth: row.depth,
+    cost: row.cost / NANO_PER_USD,
+    subtree_cost: row.subtree_cost / NANO_PER_USD,
+    max_cost: row.max_cost_nano === null ? null : row.max_cost_nano / NANO_PER_USD,
+    // A limit of its own binds the subtree, the default the instance alone.
+    tokens: row.max_total_tokens === null ? row.own_fresh : row.fresh,
+    max_total_tokens: row.max_total_tokens ?? caps.ownTokens,
+    queue_depth: row.queue_depth,
+    ...(row.waiting_reason && row.state === "waiting" ? { waiting_for: row.waiting_reason } : {}),
+    ...(row.open_questions > 0 ? { open_questions: row.open_questions } : {}),
+  };
+}
+
+/** The rows of instances as they are in the tree, and of those above them, whose money theirs is. Unknown ids are left out. */
+export function nodesOf(sql: SqlStorage, ids: readonly string[], caps: Caps): TreeRow[] {
+  if (ids.length === 0) return [];
+  return sql
+    .exec<NodeRow>(
+      `WITH RECURSIVE up(id) AS (
+         SELECT value FROM json_each(?) UNION SELECT parent_id FROM instance JOIN up ON instance_id = up.id WHERE parent_id IS NOT NULL)
+       SELECT ${NODE} FROM up CROSS JOIN ${NODE_TABLES} WHERE instance.instance_id = up.id ORDER BY depth, instance.instance_id`,
+      JSON.stringify(ids),
+    )
+    .toArray()
+    .map((row) => treeRow(row, caps));
+}
 
 /**
  * The tree below an instance, or (null) all trees, level by level down to `depth` levels below their top, at most `limit`
  * instances: the uppermost ones. `not_found`.
  */
-export function treeOf(sql: SqlStorage, query: TreeQuery): Answer<TreeAnswer> {
+export function treeOf(sql: SqlStorage, query: TreeQuery, caps: Caps): Answer<TreeAnswer> {
   const { root_id, depth, limit, terminated } = query;
   if (root_id !== null && !first(sql, "SELECT 1 AS one FROM instance WHERE instance_id = ?", root_id))
     return unknownInstance(root_id);
@@ -154,7 +197,7 @@ export function treeOf(sql: SqlStorage, query: TreeQuery): Answer<TreeAnswer> {
          UNION ALL
          SELECT instance_id, level + 1 FROM tree CROSS JOIN instance ON parent_id = tree.id WHERE level < ? ${only}
          ORDER BY 2 LIMIT ?)
-       SELECT ${NODE} FROM tree CROSS JOIN instance ON instance.instance_id = tree.id CROSS JOIN balance ON balance.scope = tree.id
+       SELECT ${NODE} FROM tree CROSS JOIN ${NODE_TABLES} WHERE instance.instance_id = tree.id
        ORDER BY level, instance.instance_id`,
       ...(root_id === null ? [] : [root_id]),
       depth,
@@ -165,20 +208,7 @@ export function treeOf(sql: SqlStorage, query: TreeQuery): Answer<TreeAnswer> {
   const nodes = new Map<string, TreeNode>();
   const roots: TreeNode[] = [];
   for (const row of shown) {
-    const node: TreeNode = {
-      instance_id: row.instance_id,
-      name: row.name,
-      role: row.role,
-      model: row.model,
-      state: row.state,
-      depth: row.depth,
-      cost: row.cost / NANO_PER_USD,
-      subtree_cost: row.subtree_cost / NANO_PER_USD,
-      queue_depth: row.queue_depth,
-      ...(row.waiting_reason && row.state === "waiting" ? { waiting_for: row.waiting_reason } : {}),
-      ...(row.open_questions > 0 ? { open_questions: row.open_questions } : {}),
-      children: [],
-    };
+    const node: TreeNode = { ...treeRow(row, caps), children: [] };
     nodes.set(row.instance_id, node);
     const parent = row.parent_id === null ? undefined : nodes.get(row.parent_id);
     (parent?.children ?? roots).push(node);

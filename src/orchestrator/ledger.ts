@@ -11,6 +11,7 @@ import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import { type Ask, judge, type Purse, type Verdict } from "./budget.ts";
 import { TENANT } from "./limits.ts";
+import { countSpending } from "./spend.ts";
 
 /** What an instance asks for before a model call. */
 export interface CallAsk {
@@ -257,6 +258,7 @@ export function close(sql: SqlStorage, instanceId: string, attempt: number, endi
     fresh,
     freshReserved: -open.tokens,
   });
+  if (ending.kind !== "release") countSpending(sql, instanceId, open.model, now, { settled, unsettled, fresh });
   sql.exec(
     "UPDATE instance SET cost_nano = cost_nano + ?, unsettled_nano = unsettled_nano + ? WHERE instance_id = ?",
     settled,

@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import { type Config, configOf } from "../config.ts";
 import type { JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
-import { type Answer, ok } from "../errors.ts";
+import { type Answer, failureOf, ok } from "../errors.ts";
 import { type Idempotency, recall, remember } from "../idempotency.ts";
 import type { Erased } from "../instance/api.ts";
 import { unknownInstance } from "../instance/refusals.ts";
@@ -11,6 +11,7 @@ import { createLog, type Log } from "../log.ts";
 import { instanceOf, jobOf } from "../objects.ts";
 import type { TeamTemplate } from "../roles/teams/template.ts";
 import { migrate } from "../sqlite.ts";
+import { NANO_PER_USD } from "../units.ts";
 import { Waiters, within } from "../waiters.ts";
 import type {
   Admission,
@@ -23,6 +24,7 @@ import type {
   LimitsAnswer,
   ListQuery,
   OrchestratorApi,
+  PastQuery,
   QuestionQuery,
   QuestionRecord,
   SpawnReceipt,
@@ -36,7 +38,7 @@ import type {
   TreeAnswer,
   TreeQuery,
 } from "./api.ts";
-import { eventsAfter } from "./events.ts";
+import { eventsAfter, eventsBefore } from "./events.ts";
 import { childrenOf, idleDeadline, kinOf, pausedWithin, treeOf, waitFor } from "./family.ts";
 import { Gate } from "./gate.ts";
 import {
@@ -59,10 +61,12 @@ import { purseOf } from "./purse.ts";
 import { questionsOf } from "./questions.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
+import { type SpendAnswer, type SpendQuery, spendOf } from "./spend.ts";
 import { type StatusRecord, statusOf } from "./status.ts";
 import { cancelTask, saveTask, taskOf } from "./tasks.ts";
 import { deleteTemplate, spawnTeam, storedTemplates, storeTemplate } from "./teams.ts";
 import { sealed, tenantKey } from "./vault.ts";
+import { Viewers } from "./viewers.ts";
 
 /** A call that waits for money asks again after this time, if no settlement woke it before. */
 const BUDGET_RETRY_MS = 5_000;
@@ -82,8 +86,9 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #config: Config;
   readonly #log: Log;
   readonly #gate: Gate;
-  /** Whoever follows the event log. */
+  /** Whoever follows the event log: by calls that wait, and by sockets. */
   readonly #watchers = new Waiters();
+  readonly #viewers: Viewers;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -92,6 +97,16 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#log = createLog(this.#config.logLevel, { tenant: this.#tenant });
     migrate(ctx.storage, ORCHESTRATOR_SCHEMA);
     this.#gate = new Gate(ctx.storage.sql);
+    this.#viewers = new Viewers(ctx, () => this.#caps);
+  }
+
+  /** A socket that follows the event log; the front door has looked at who asks. */
+  override async fetch(): Promise<Response> {
+    return this.#viewers.accept();
+  }
+
+  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    this.#viewers.heard(socket, message);
   }
 
   async spawn(request: SpawnRequest): Promise<Answer<SpawnReceipt>> {
@@ -120,7 +135,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async #spawned(spawned: { request: SpawnRequest; receipt: SpawnReceipt }[]): Promise<void> {
     // Their idle time, in case they are never used.
     await this.#arm();
-    this.#watchers.wake();
+    this.#tellWatchers();
     for (const { request, receipt } of spawned) {
       const { role, model } = request;
       this.#log.info("instance.spawned", { instance_id: receipt.instance_id, role, model });
@@ -175,7 +190,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>> {
     const answer = registry.terminate(this.ctx.storage, request, this.#config.retentionDays, Date.now());
     if (answer.ok && answer.value.terminated.length > 0) {
-      this.#watchers.wake();
+      this.#tellWatchers();
       for (const id of answer.value.terminated) {
         this.#gate.forget(id);
         this.#log.info("instance.terminated", { instance_id: id, reason: request.reason, force: request.force });
@@ -200,7 +215,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       return erased;
     }
     registry.remove(storage, instanceId, Date.now());
-    this.#watchers.wake();
+    this.#tellWatchers();
     this.#log.info("instance.deleted", { instance_id: instanceId });
     return erased;
   }
@@ -212,16 +227,19 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     const admission = await this.#gate.enter(instanceId, Date.now(), () => {
       held = true;
       registry.showWaiting(sql, instanceId, "gate");
+      this.#viewers.changed(instanceId);
     });
     if (!admission.granted) return admission;
     const leave = reserve(this.ctx.storage, instanceId, ask, this.#caps);
     if (leave.kind === "granted") {
       if (held) registry.showWaiting(sql, instanceId, null);
+      if (held) this.#viewers.changed(instanceId);
       return { granted: true, maxTokens: leave.maxTokens };
     }
     this.#gate.forget(instanceId);
     if (leave.kind === "refused") return { granted: false, until: null, error: leave.error };
     registry.showWaiting(sql, instanceId, "budget");
+    this.#viewers.changed(instanceId);
     return { granted: false, until: Date.now() + BUDGET_RETRY_MS, reason: "budget" };
   }
 
@@ -277,6 +295,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       return remember(sql, idempotency, ok({ limits, remaining, resumed }), now);
     });
     if (answer.ok) {
+      if (instanceId !== null) this.#viewers.changed(instanceId);
       await this.#arm();
       await within(this.#deliver(), DELIVERY_PATIENCE_MS);
     }
@@ -287,7 +306,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     const answer = coordinate(this.ctx.storage, request, Date.now());
     if (answer.ok) {
       await this.#arm();
-      this.#watchers.wake();
+      this.#tellWatchers();
       this.#log.info("job.created", { job_id: answer.value.job_id, type: request.type });
       this.ctx.waitUntil(this.#deliver());
     }
@@ -308,7 +327,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async reportJob(report: JobReport): Promise<void> {
     applyJob(this.ctx.storage, report);
-    this.#watchers.wake();
+    this.#tellWatchers();
   }
 
   async metrics(): Promise<Metrics> {
@@ -320,7 +339,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async tree(query: TreeQuery): Promise<Answer<TreeAnswer>> {
-    return treeOf(this.ctx.storage.sql, query);
+    return treeOf(this.ctx.storage.sql, query, this.#caps);
   }
 
   async children(instanceId: string, idempotency?: Idempotency): Promise<Answer<string[]>> {
@@ -335,6 +354,20 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async questions(query: QuestionQuery): Promise<QuestionRecord[]> {
     return questionsOf(this.ctx.storage.sql, query);
+  }
+
+  async spend(query: SpendQuery): Promise<Answer<SpendAnswer>> {
+    const { sql } = this.ctx.storage;
+    try {
+      const spent = registry.tenantSpent(sql) / NANO_PER_USD;
+      return ok({ ...spendOf(sql, query, Date.now()), ...this.#purse(null), spent });
+    } catch (error) {
+      return { ok: false, error: failureOf(error) };
+    }
+  }
+
+  async eventsBefore(query: PastQuery): Promise<EventPage> {
+    return eventsBefore(this.ctx.storage.sql, query);
   }
 
   async waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Answer<null>> {
@@ -365,8 +398,14 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   #take(report: Report): boolean {
     const freed = registry.apply(this.ctx.storage, report);
-    this.#watchers.wake();
+    this.#tellWatchers(report.instance_id);
     return freed;
+  }
+
+  /** Something was logged, or these instances look different: whoever follows reads again. */
+  #tellWatchers(...instanceIds: string[]): void {
+    this.#watchers.wake();
+    this.#viewers.changed(...instanceIds);
   }
 
   /** Money came free: whoever waits for some asks again. */
@@ -417,6 +456,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       }
     }
     for (const id of registry.outlived(this.ctx.storage.sql, now)) registry.forget(this.ctx.storage.sql, id, now);
+    this.#tellWatchers();
     await this.#deliver();
   }
 

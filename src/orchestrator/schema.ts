@@ -16,6 +16,8 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * ledger        Append-only: 'reserve' before each model call, then 'settled' (at its usage), 'unsettled' (it may have been
  *               billed: it stays counted as reserved) or 'release' (it was not made or not billed).
  *               `job` in both: the coordinated task that the call's message belongs to.
+ * spend         The ledger by hour and by day (`bucket`, from `start` on, UTC), instance and model: what was counted in each. Changed
+ *               with the ledger.
  * event         The tenant's event log, append-only; `seq` never repeats. `instance_id` is the instance or job that it is about,
  *               `instance_seq` that one's own number.
  * outbox        Calls that this object owes to instances and jobs (`target`); deleted when the call has answered. `id` makes it
@@ -239,5 +241,25 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   `
   CREATE INDEX instance_sharing ON instance (json_extract(spec, '$.workspace_owner'))
     WHERE json_extract(spec, '$.workspace_owner') IS NOT NULL;
+  `,
+  `
+  CREATE TABLE spend (
+    bucket TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    instance_id TEXT NOT NULL,
+    model TEXT NOT NULL,
+    role TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    settled_nano INTEGER NOT NULL,
+    unsettled_nano INTEGER NOT NULL,
+    fresh INTEGER NOT NULL,
+    PRIMARY KEY (bucket, start, instance_id, model)
+  ) WITHOUT ROWID;
+  INSERT INTO spend
+  SELECT column1, at - at % column2, instance_id, ledger.model, COALESCE(role, 'deleted'), COUNT(*), SUM(settled_nano),
+    SUM(CASE kind WHEN 'unsettled' THEN reserved_nano ELSE 0 END),
+    SUM(input + output + ledger.cache_write_5m + ledger.cache_write_1h)
+  FROM ledger LEFT JOIN instance USING (instance_id) CROSS JOIN (VALUES ('hour', 3600000), ('day', 86400000))
+  WHERE kind IN ('settled', 'unsettled') GROUP BY 1, 2, 3, 4;
   `,
 ];

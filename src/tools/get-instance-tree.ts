@@ -4,8 +4,9 @@ import type { TreeNode } from "../orchestrator/api.ts";
 import { instanceId } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 
-/** Instances in one answer, at most. */
-const MAX_NODES = 500;
+/** Instances in one answer, unless asked for more, and at most. */
+const USUAL_NODES = 500;
+const MAX_NODES = 5_000;
 
 export const getInstanceTree = defineTool({
   name: "get_instance_tree",
@@ -18,6 +19,7 @@ export const getInstanceTree = defineTool({
   input: z.strictObject({
     root_id: instanceId.optional().describe("The top of the tree. Default: all that have no parent"),
     depth: z.int().min(0).max(20).default(10).describe("Levels below the top"),
+    limit: z.int().min(1).max(MAX_NODES).default(USUAL_NODES).describe("Instances in the answer: the uppermost ones"),
     terminated: z.boolean().default(false).describe("Whether to show terminated instances too"),
   }),
   output: answer({ tree: z.array(z.looseObject({})), text: z.string(), count: z.int(), truncated: z.boolean() }),
@@ -28,7 +30,7 @@ export const getInstanceTree = defineTool({
       await context.orchestrator.tree({
         root_id: root,
         depth: input.depth,
-        limit: MAX_NODES,
+        limit: input.limit,
         terminated: input.terminated,
       }),
     );
