@@ -89,6 +89,7 @@ if (health.message) {
 }
 console.log(`
 Madrox is ready.
+  Page   ${url}/dashboard
   MCP    ${url}/mcp
   REST   ${url}/tools
   Access ${ACCESS_KEYS ? "with the keys of ACCESS_KEYS" : "from this machine, without a key"}

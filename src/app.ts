@@ -11,8 +11,9 @@ import type { Principal } from "./auth/principal.ts";
 import { type Access, type Method, methodsAt, ROUTES, type Rules } from "./auth/rules.ts";
 import { assertScope, SCOPES } from "./auth/scopes.ts";
 import { configOf } from "./config.ts";
+import { createDashboard } from "./doors/dashboard.ts";
 import { assertOrigin, assertPeer, isAllowedOrigin, peerProblem } from "./doors/guard.ts";
-import { secured, stripped } from "./doors/headers.ts";
+import { keyed, secured, stripped } from "./doors/headers.ts";
 import { errorResponse } from "./doors/json.ts";
 import { serveMcp } from "./doors/mcp.ts";
 import { createOAuth } from "./doors/oauth.ts";
@@ -27,7 +28,7 @@ export function createApp(instanceTools: readonly InstanceTool[] = INSTANCE_TOOL
   const app = createRoutes(instanceTools);
   return {
     async fetch(request, env, ctx) {
-      const response = await app.fetch(stripped(request as unknown as Request), env, ctx);
+      const response = await app.fetch(keyed(stripped(request as unknown as Request)), env, ctx);
       return secured(response, new URL(request.url));
     },
   };
@@ -69,6 +70,7 @@ export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestE
   });
   app.route("/", createDescription());
   app.route("/", createOAuth());
+  app.route("/", createDashboard());
   app.route("/", createRest(instanceTools));
 
   app.notFound((c) => {

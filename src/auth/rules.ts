@@ -36,12 +36,16 @@ export const ROUTES = {
   "/tree": { GET: "read" },
   "/questions": { GET: "read" },
   "/questions/:id": { POST: "operate" },
+  "/spend": { GET: "read" },
+  "/live": { GET: "read" },
   "/metrics": { GET: "read" },
   "/health": { GET: "optional" },
   "/openapi.json": { GET: "anyone" },
   "/docs": { GET: "anyone" },
   "/favicon.ico": { GET: "anyone" },
   "/favicon.svg": { GET: "anyone" },
+  "/dashboard": { GET: "anyone" },
+  "/dashboard/*": { GET: "anyone" },
   "/.well-known/oauth-protected-resource": { GET: "anyone" },
   "/.well-known/oauth-protected-resource/mcp": { GET: "anyone" },
   "/.well-known/oauth-authorization-server": { GET: "anyone" },
@@ -62,7 +66,8 @@ export function methodsAt(path: string): Method[] | undefined {
   const route = path
     .replace(/^(\/(?:instances|questions|jobs)\/)[^/]+/, "$1:id")
     .replace(/^(\/(?:templates|tools)\/)[^/]+$/, "$1:name")
-    .replace(/(\/files\/).+/, "$1*");
+    .replace(/(\/files\/).+/, "$1*")
+    .replace(/^(\/dashboard\/).+/, "$1*");
   const methods = rulesOf(path) ?? rulesOf(route);
   return methods && (Object.keys(methods) as Method[]);
 }

@@ -27,3 +27,27 @@ export function stripped(request: Request): Request {
   for (const name of names) headers.delete(name);
   return new Request(request, { headers });
 }
+
+/**
+ * A socket's request with its access key where every other request has it. A browser can set no header on a WebSocket, and an
+ * address would end up in logs: so the key comes as a subprotocol, `madrox.key.` and the key in base64url.
+ */
+export function keyed(request: Request): Request {
+  if (request.headers.has("authorization")) return request;
+  const offered = request.headers.get("sec-websocket-protocol")?.split(",") ?? [];
+  const [, encoded] = offered.map((one) => /^madrox\.key\.([\w-]+)$/.exec(one.trim())).find(Boolean) ?? [];
+  if (encoded === undefined) return request;
+  const headers = new Headers(request.headers);
+  headers.set("authorization", `Bearer ${decoded(encoded)}`);
+  return new Request(request, { headers });
+}
+
+/** Text of base64url; what is none becomes no key that there is. */
+function decoded(encoded: string): string {
+  try {
+    const text = atob(encoded.replaceAll("-", "+").replaceAll("_", "/"));
+    return /^[\x21-\x7e]*$/.test(text) ? text : "";
+  } catch {
+    return "";
+  }
+}
