@@ -13,7 +13,7 @@ import { assertScope, SCOPES } from "./auth/scopes.ts";
 import { configOf } from "./config.ts";
 import { createDashboard } from "./doors/dashboard.ts";
 import { assertOrigin, assertPeer, isAllowedOrigin, peerProblem } from "./doors/guard.ts";
-import { keyed, secured, stripped } from "./doors/headers.ts";
+import { secured, stripped, withSocketKey } from "./doors/headers.ts";
 import { errorResponse } from "./doors/json.ts";
 import { serveMcp } from "./doors/mcp.ts";
 import { createOAuth } from "./doors/oauth.ts";
@@ -28,7 +28,7 @@ export function createApp(instanceTools: readonly InstanceTool[] = INSTANCE_TOOL
   const app = createRoutes(instanceTools);
   return {
     async fetch(request, env, ctx) {
-      const response = await app.fetch(keyed(stripped(request as unknown as Request)), env, ctx);
+      const response = await app.fetch(withSocketKey(stripped(request as unknown as Request)), env, ctx);
       return secured(response, new URL(request.url));
     },
   };

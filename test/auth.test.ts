@@ -128,6 +128,8 @@ describe("the rules of the routes", () => {
       "GET /docs",
       "GET /favicon.ico",
       "GET /favicon.svg",
+      "GET /dashboard",
+      "GET /dashboard/*",
       "GET /.well-known/oauth-protected-resource",
       "GET /.well-known/oauth-protected-resource/mcp",
       "GET /.well-known/oauth-authorization-server",

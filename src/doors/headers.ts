@@ -32,7 +32,7 @@ export function stripped(request: Request): Request {
  * A socket's request with its access key where every other request has it. A browser can set no header on a WebSocket, and an
  * address would end up in logs: so the key comes as a subprotocol, `madrox.key.` and the key in base64url.
  */
-export function keyed(request: Request): Request {
+export function withSocketKey(request: Request): Request {
   if (request.headers.has("authorization")) return request;
   const offered = request.headers.get("sec-websocket-protocol")?.split(",") ?? [];
   const [, encoded] = offered.map((one) => /^madrox\.key\.([\w-]+)$/.exec(one.trim())).find(Boolean) ?? [];

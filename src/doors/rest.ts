@@ -198,7 +198,8 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
 
   app.get("/events", async (c) => {
     const { orchestrator } = c.get("call");
-    if (c.req.header("accept")?.includes("application/json"))
+    const accept = c.req.header("accept") ?? "";
+    if (accept.includes("application/json") && !accept.includes("text/event-stream"))
       return c.json(await pastEvents(orchestrator, c.req.query()));
     const from = c.req.header("last-event-id") ?? c.req.query("after") ?? "0";
     const instance = c.req.query("instance_id") ?? null;
