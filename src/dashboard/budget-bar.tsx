@@ -20,6 +20,16 @@ export function tightest(budget: Budget): { used: number; what: "cost" | "tokens
       };
 }
 
+/** A part of a whole, where there is nothing to warn of. */
+export function Share({ of, label }: { of: number; label: string }) {
+  return (
+    <svg className="bar" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label={label}>
+      <rect className="track" width="100" height="6" />
+      <rect className="fill" width={Math.max(of > 0 ? 0.8 : 0, of * 100)} height="6" />
+    </svg>
+  );
+}
+
 /** How much of a cap is used. Above four fifths it warns, in its shape as well as in its colour. */
 export function Bar({ used, label }: { used: number; label: string }) {
   const share = Math.min(1, Math.max(0, used));

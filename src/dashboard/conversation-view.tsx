@@ -5,7 +5,8 @@ import { useEffect, useMemo, useRef } from "react";
 import type { Conversation } from "./conversation-stream.ts";
 import { Icon } from "./icon.tsx";
 import { Failed, Loading, Nothing } from "./notice.tsx";
-import { pieces, type Said, type ToolUse, type Turn, turnsOf } from "./turns.ts";
+import { Prose } from "./prose.tsx";
+import { type Said, type ToolUse, type Turn, turnsOf } from "./turns.ts";
 import { count, moment, usd } from "./wording.ts";
 
 /** The reader counts as being at the end this near to it. */
@@ -117,16 +118,4 @@ function gist(input: string): string {
   const [first] = Object.values(JSON.parse(input) as Record<string, unknown>);
   const text = typeof first === "string" ? first : first === undefined ? "" : JSON.stringify(first);
   return text.replace(/\s+/g, " ").slice(0, 120);
-}
-
-function Prose({ text }: { text: string }) {
-  return pieces(text).map((piece, i) =>
-    piece.code ? (
-      <pre key={i}>{piece.text}</pre>
-    ) : (
-      <p className="prose" key={i}>
-        {piece.text}
-      </p>
-    ),
-  );
 }

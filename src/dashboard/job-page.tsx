@@ -7,6 +7,7 @@ import { JobTimeline } from "./job-timeline.tsx";
 import { useFleet } from "./live.tsx";
 import { useAction } from "./modal.tsx";
 import { Failed, Loading } from "./notice.tsx";
+import { Prose } from "./prose.tsx";
 import type { JobStatus } from "./records.ts";
 import { useResource } from "./resource.ts";
 import { Link } from "./route.tsx";
@@ -63,11 +64,6 @@ export function JobPage({ id }: { id: string }) {
           </p>
         </div>
       ) : null}
-      <section className="sheet section" aria-label="Steps">
-        <h2>Steps</h2>
-        <JobGraph job={job} />
-        <JobTimeline job={job} />
-      </section>
       {job.result ? (
         <section className="sheet section" aria-label="Result">
           <h2>Result</h2>
@@ -75,7 +71,7 @@ export function JobPage({ id }: { id: string }) {
             <Ballots result={job.result} nameOf={nameOf} />
           ) : (
             <>
-              {job.result.summary ? <p className="prose">{job.result.summary}</p> : null}
+              {job.result.summary ? <Prose text={job.result.summary} /> : null}
               {job.result.outputs?.map((output) => (
                 <details className="tool" key={output.step}>
                   <summary>
@@ -83,7 +79,7 @@ export function JobPage({ id }: { id: string }) {
                     <span className="tool-gist">{output.text.slice(0, 120)}</span>
                   </summary>
                   <div className="tool-body">
-                    <p className="prose">{output.text}</p>
+                    <Prose text={output.text} />
                   </div>
                 </details>
               ))}
@@ -91,6 +87,11 @@ export function JobPage({ id }: { id: string }) {
           )}
         </section>
       ) : null}
+      <section className="sheet section" aria-label="Steps">
+        <h2>Steps</h2>
+        <JobGraph job={job} />
+        <JobTimeline job={job} />
+      </section>
     </>
   );
 }

@@ -28,13 +28,15 @@ export function QuestionCard({ question, named = true }: { question: Question; n
     if (text.trim() !== "") void answer(text);
   };
   const asked = question.to === "human" ? null : (rows.get(question.to)?.name ?? "another instance");
+  const does = approval ? "wants to use a tool" : asked ? `asks ${asked}` : "asks";
+  const doing = named ? does : does.charAt(0).toUpperCase() + does.slice(1);
   const left = question.expires_at === null ? null : Date.parse(question.expires_at) - Date.now();
 
   return (
     <article className="question" aria-labelledby={id}>
       <p className="question-head">
         {named ? <Link to={`/instances/${question.instance_id}`}>{question.name}</Link> : null}
-        <span>{approval ? "wants to use a tool" : asked ? `asks ${asked}` : "asks"}</span>
+        <span>{doing}</span>
         <time dateTime={question.asked_at}>{moment(question.asked_at)}</time>
         {left !== null ? <span>{left > 0 ? `expires in ${lasted(left)}` : "expires now"}</span> : null}
       </p>

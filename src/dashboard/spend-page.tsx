@@ -2,7 +2,7 @@
  * What was spent when, and by whom.
  */
 import { useState } from "react";
-import { Bar } from "./budget-bar.tsx";
+import { Share } from "./budget-bar.tsx";
 import { useFleet } from "./live.tsx";
 import { Failed, Loading, Nothing } from "./notice.tsx";
 import type { SpendAnswer } from "./records.ts";
@@ -41,7 +41,7 @@ export function SpendPage() {
   const label = (start: string) =>
     bucket === "day" || ms > 86_400_000
       ? day(start)
-      : new Date(start).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+      : new Date(start).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
   return (
     <>
@@ -121,8 +121,8 @@ export function SpendPage() {
                       )}
                     </th>
                     <td className="share-column">
-                      <Bar
-                        used={(0.97 * one.cost) / (data.series[0]?.cost || 1)}
+                      <Share
+                        of={one.cost / (data.cost || 1)}
                         label={`${Math.round((100 * one.cost) / (data.cost || 1))}% of the spending`}
                       />
                     </td>

@@ -1,12 +1,14 @@
 /**
  * Bars over time, each made of its series.
  */
+import { useLayoutEffect, useRef, useState } from "react";
 import type { SpendSeries } from "./records.ts";
 import { usd } from "./wording.ts";
 
-const WIDTH = 720;
-const HEIGHT = 220;
-const LEFT = 52;
+const HEIGHT = 260;
+const LEFT = 58;
+/** Room for one label below the axis. */
+const LABEL = 76;
 const BOTTOM = 24;
 const TOP = 10;
 
@@ -28,22 +30,33 @@ interface StackedBarsProps {
 }
 
 export function StackedBars({ starts, series, label }: StackedBarsProps) {
+  const box = useRef<SVGSVGElement>(null);
+  const [width, setWidth] = useState(720);
+  useLayoutEffect(() => {
+    const measure = () => setWidth(Math.max(200, box.current?.clientWidth ?? 0));
+    const observer = new ResizeObserver(measure);
+    if (box.current) observer.observe(box.current);
+    measure();
+    return () => observer.disconnect();
+  }, []);
   const sums = starts.map((_, i) => series.reduce((sum, one) => sum + (one.points[i] ?? 0), 0));
   const lines = scale(Math.max(...sums));
   const top = lines.at(-1) ?? 1;
   const y = (value: number) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top);
-  const slot = (WIDTH - LEFT) / starts.length;
-  const every = Math.ceil(starts.length / 8);
+  const slot = (width - LEFT) / starts.length;
+  const every = Math.max(1, Math.ceil(LABEL / slot));
   return (
     <svg
       className="chart"
-      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      ref={box}
+      width="100%"
+      height={HEIGHT}
       role="img"
       aria-label="Spending over time; the table below has the figures"
     >
       {lines.map((value) => (
         <g key={value}>
-          <line className="grid" x1={LEFT} x2={WIDTH} y1={y(value)} y2={y(value)} />
+          <line className="grid" x1={LEFT} x2={width} y1={y(value)} y2={y(value)} />
           <text className="axis" x={LEFT - 8} y={y(value) + 4} textAnchor="end">
             {usd(value)}
           </text>

@@ -16,6 +16,12 @@ const PHASES: Record<string, number> = {
   result: 9,
 };
 
+/** Votes come in rounds, which stand in their names: `vote:2:0`. */
+function phaseOf({ kind, step }: JobStep): number {
+  const round = kind === "vote" ? Number(step.split(":")[1] ?? 0) : 0;
+  return (PHASES[kind] ?? 1) + round / 100;
+}
+
 export interface PlacedStep {
   step: JobStep;
   column: number;
@@ -30,10 +36,9 @@ export function placed(steps: readonly JobStep[], type: string): PlacedStep[] {
   const before = (step: JobStep, i: number): string[] => {
     if (step.depends_on && step.depends_on.length > 0) return step.depends_on.filter((name) => byName.has(name));
     if (type === "sequential") return i === 0 ? [] : [steps[i - 1]?.step ?? ""];
-    const phase = PHASES[step.kind] ?? 1;
-    const earlier = steps.filter((one) => (PHASES[one.kind] ?? 1) < phase);
-    const last = Math.max(...earlier.map((one) => PHASES[one.kind] ?? 1));
-    return earlier.filter((one) => (PHASES[one.kind] ?? 1) === last).map((one) => one.step);
+    const earlier = steps.filter((one) => phaseOf(one) < phaseOf(step));
+    const last = Math.max(...earlier.map(phaseOf));
+    return earlier.filter((one) => phaseOf(one) === last).map((one) => one.step);
   };
   const froms = steps.map(before);
   steps.forEach((step, i) => {

@@ -8,15 +8,36 @@ const LONG = Array.from(
   (_, i) => `${i + 1}. The part that comes next, described in a sentence that takes its time.`,
 ).join("\n");
 
+let ballots = 0;
+
 /**
- * Begins with `ask`: it asks a question with options, then says what it was told. `file`: it writes a file. `slowly`: a long answer, bit by
+ * `ask me`: it asks a question with options, then says what it was told. `file`: it writes a file. `slowly`: a long answer, bit by
  * bit. `much`: an answer that costs. Everything else: a short answer.
  */
-export function dashboardModel(call: ScriptCall): Script {
+export function dashboardModel(call: ScriptCall): Script | undefined {
   const told = call.lastUserText;
+  const schema = JSON.stringify((call.body.output_config as { format?: unknown } | undefined)?.format ?? null);
+  if (schema.includes('"confidence"')) {
+    // Whoever is asked third and after it chooses the other one.
+    const choices = /"enum":(\["[^\]]*\])/.exec(schema)?.[1] ?? "[]";
+    const choice = (JSON.parse(choices) as string[])[ballots++ % 4 === 2 ? 1 : 0];
+    return {
+      blocks: [
+        {
+          type: "text",
+          text: JSON.stringify({
+            choice,
+            confidence: 0.8,
+            reasons: "It is what the team can run without asking anybody, and the data fits into it.",
+          }),
+        },
+      ],
+    };
+  }
+  if (schema !== "null") return undefined;
   const [result] = call.toolResults;
   if (result) return { blocks: [{ type: "text", text: `Noted. ${result.text.slice(0, 200)}` }] };
-  if (/^ask\b/.test(told)) {
+  if (told.includes("ask me")) {
     return {
       blocks: [
         { type: "text", text: "Before I go on I need to know one thing." },
