@@ -287,7 +287,7 @@ describe("the dashboard", () => {
     };
     await post("/templates", template);
     for (let team = 1; team <= 48; team++) {
-      await tool("spawn_team", { template: "crowd", names: { Foreman: `Foreman ${team}` } });
+      await tool("spawn_team", { template: "crowd", overrides: { names: { Foreman: `Foreman ${team}` } } });
     }
     await page.setViewportSize({ width: 1280, height: 900 });
     await page.goto(`${madrox.url}/dashboard`);
