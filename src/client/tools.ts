@@ -533,6 +533,10 @@ export interface GetInstanceTreeInput {
    */
   depth?: number;
   /**
+   * Instances in the answer: the uppermost ones
+   */
+  limit?: number;
+  /**
    * Whether to show terminated instances too
    */
   terminated?: boolean;

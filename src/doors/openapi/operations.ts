@@ -4,6 +4,7 @@
  */
 import type { Method, ROUTES, RoutePath } from "../../auth/rules.ts";
 import type { ErrorCode } from "../../errors.ts";
+import { SPEND_BUCKETS, SPEND_KEYS } from "../../orchestrator/spend.ts";
 
 type Schema = Record<string, unknown>;
 
@@ -196,6 +197,21 @@ export const OPERATIONS: {
   "/questions/:id": {
     POST: { id: "answerQuestion", tag: "instances", summary: "Answer a question", tool: "answer_question" },
   },
+  "/spend": {
+    GET: {
+      id: "getSpend",
+      tag: "server",
+      summary: "What was spent when, by whom, at list prices",
+      query: {
+        bucket: { ...text, enum: SPEND_BUCKETS },
+        by: { ...text, enum: SPEND_KEYS },
+        from: { ...text, format: "date-time" },
+        to: { ...text, format: "date-time" },
+      },
+    },
+  },
+  // A WebSocket, which OpenAPI has no words for.
+  "/live": { GET: null },
   "/metrics": {
     GET: {
       id: "metrics",
@@ -222,6 +238,8 @@ export const OPERATIONS: {
   },
   "/openapi.json": { GET: null },
   "/docs": { GET: null },
+  "/dashboard": { GET: null },
+  "/dashboard/*": { GET: null },
   "/favicon.ico": { GET: null },
   "/favicon.svg": { GET: null },
   "/.well-known/oauth-protected-resource": { GET: null },
