@@ -48,6 +48,10 @@ export interface Config {
   /** Whether remote MCP servers may be at private addresses. */
   allowPrivateMcp: boolean;
   logLevel: LogLevel;
+  /** How long events stay in the Orchestrator before they are moved to R2. */
+  eventRetentionDays: number;
+  /** Whether webhooks may go to private and local addresses, and over plain http. */
+  allowPrivateWebhooks: boolean;
 }
 
 const count = (fallback: number, minimum: number) =>
@@ -118,6 +122,8 @@ const Vars = z.object({
   MAX_TOTAL_COST: amount(100),
   INSTANCE_TIMEOUT_MINUTES: amount(60),
   RETENTION_DAYS: amount(30),
+  EVENT_RETENTION_DAYS: count(30, 1),
+  ALLOW_PRIVATE_WEBHOOKS: flag(false),
   MAX_DEPTH: count(5, 0),
   MAX_CHILDREN: count(Number.POSITIVE_INFINITY, 0),
   MAX_STEPS: count(200, 1),
@@ -206,6 +212,8 @@ export function configOf(env: Env): Config {
     encryptionKey: vars.ENCRYPTION_KEY,
     allowPrivateMcp: vars.ALLOW_PRIVATE_MCP,
     logLevel: vars.LOG_LEVEL,
+    eventRetentionDays: vars.EVENT_RETENTION_DAYS,
+    allowPrivateWebhooks: vars.ALLOW_PRIVATE_WEBHOOKS,
   };
   parsed.set(env, config);
   return config;

@@ -28,6 +28,8 @@ interface Bindings {
   MAX_TOTAL_COST?: string;
   INSTANCE_TIMEOUT_MINUTES?: string;
   RETENTION_DAYS?: string;
+  EVENT_RETENTION_DAYS?: string;
+  ALLOW_PRIVATE_WEBHOOKS?: string;
   MAX_DEPTH?: string;
   MAX_CHILDREN?: string;
   MAX_STEPS?: string;

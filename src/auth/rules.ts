@@ -33,6 +33,10 @@ export const ROUTES = {
   "/jobs/:id": { GET: "read" },
   "/jobs/:id/cancel": { POST: "operate" },
   "/events": { GET: "read" },
+  "/audit": { GET: "read" },
+  "/audit/head": { GET: "read" },
+  "/webhooks": { GET: "admin", POST: "admin" },
+  "/webhooks/:id": { GET: "admin", DELETE: "admin" },
   "/tree": { GET: "read" },
   "/questions": { GET: "read" },
   "/questions/:id": { POST: "operate" },
@@ -64,7 +68,7 @@ export function rulesOf(route: string): Rules | undefined {
 /** The methods that the route of this path takes; undefined where there is none. */
 export function methodsAt(path: string): Method[] | undefined {
   const route = path
-    .replace(/^(\/(?:instances|questions|jobs)\/)[^/]+/, "$1:id")
+    .replace(/^(\/(?:instances|questions|jobs|webhooks)\/)[^/]+/, "$1:id")
     .replace(/^(\/(?:templates|tools)\/)[^/]+$/, "$1:name")
     .replace(/(\/files\/).+/, "$1*")
     .replace(/^(\/dashboard\/).+/, "$1*");

@@ -5,6 +5,7 @@
 import { Hono } from "hono";
 import { errorBody, MadroxError } from "../errors.ts";
 import { isInstanceId } from "../ids.ts";
+import { recorded } from "../tools/audit.ts";
 import type { FileInfo, WorkspaceApi, Written } from "../workspace/api.ts";
 import { workspaceOf } from "../workspace/remote.ts";
 import type { CallContext } from "./context.ts";
@@ -42,9 +43,11 @@ export function createFiles(): Hono<RestEnv> {
     const { body } = c.req.raw;
     const path = pathOf(c.req.raw);
     const options = expected === undefined ? {} : { expected };
-    const file: Written = body
-      ? await files.upload(path, body as ReadableStream<Uint8Array>, options)
-      : await files.write(path, new Uint8Array(), options);
+    const file: Written = await recorded(c.get("call"), "write_instance_file", c.req.param("id"), () =>
+      body
+        ? files.upload(path, body as ReadableStream<Uint8Array>, options)
+        : files.write(path, new Uint8Array(), options),
+    );
     return Response.json(
       { success: true, message: `${file.created ? "Created" : "Replaced"} ${file.path}.`, ...file },
       { status: file.created ? 201 : 200, headers: { etag: etagOf(file.version) } },
@@ -56,7 +59,9 @@ export function createFiles(): Hono<RestEnv> {
     const expected = expectedOf(c.req.raw);
     const path = pathOf(c.req.raw);
     const recursive = c.req.query("recursive") === "true";
-    const deleted = await files.delete(path, { recursive, ...(expected === undefined ? {} : { expected }) });
+    const deleted = await recorded(c.get("call"), "delete_instance_file", c.req.param("id"), () =>
+      files.delete(path, { recursive, ...(expected === undefined ? {} : { expected }) }),
+    );
     return c.json({ success: true, message: `Deleted ${path}.`, path, ...deleted });
   });
 

@@ -12,10 +12,12 @@ import type { InstanceTool } from "../instance/tool.ts";
 import type { OrchestratorApi } from "../orchestrator/api.ts";
 import { prometheus } from "../orchestrator/metrics.ts";
 import { healthView, type StatusRecord } from "../orchestrator/status.ts";
+import { recorded } from "../tools/audit.ts";
 import { CATALOGUE } from "../tools/catalogue.ts";
 import { execute } from "../tools/execute.ts";
 import { jsonSchemaOf, type ToolAnswer } from "../tools/tool.ts";
 import { VERSION } from "../version.ts";
+import { createAudit } from "./audit.ts";
 import { type CallContext, contextOf } from "./context.ts";
 import { eventStream, PULL_MS } from "./events.ts";
 import { createFiles } from "./files.ts";
@@ -24,6 +26,7 @@ import { bodyOf, flag, json, limited, wholeNumber } from "./json.ts";
 import { createLive } from "./live.ts";
 import { createSpend } from "./spend.ts";
 import { createTemplates } from "./templates.ts";
+import { createWebhooks } from "./webhooks.ts";
 
 export interface RestEnv {
   Bindings: Env;
@@ -113,7 +116,8 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
   app.delete("/instances/:id", async (c) => {
     const id = c.req.param("id");
     if (!isInstanceId(id)) throw new MadroxError("invalid_input", "That is no instance id.", { field: "instance_id" });
-    const removed = unwrap(await c.get("call").orchestrator.erase(id));
+    const call = c.get("call");
+    const removed = await recorded(call, "delete_instance", id, async () => unwrap(await call.orchestrator.erase(id)));
     return json({
       success: true,
       message: `Deleted for good: ${removed.messages} messages with their answers, and ${removed.files} files.`,
@@ -195,6 +199,8 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
   });
 
   app.route("/", createJobs());
+  app.route("/", createAudit());
+  app.route("/", createWebhooks());
 
   app.get("/events", async (c) => {
     const { orchestrator } = c.get("call");

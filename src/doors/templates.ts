@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import { MadroxError, unwrap } from "../errors.ts";
 import { TEAMS, teamByName } from "../roles/teams/index.ts";
 import { MAX_TEMPLATE_BYTES, summaryOf, TeamTemplate } from "../roles/teams/template.ts";
+import { recorded } from "../tools/audit.ts";
 import { teamRequestOf } from "../tools/spawn-team.ts";
 import { bodyOf, json, limited } from "./json.ts";
 import type { RestEnv } from "./rest.ts";
@@ -35,7 +36,10 @@ export function createTemplates(): Hono<RestEnv> {
     }
     // What could not be spawned is not stored.
     teamRequestOf(c.get("call"), template, {}, undefined);
-    const { created } = unwrap(await c.get("call").orchestrator.storeTemplate(template));
+    const call = c.get("call");
+    const { created } = await recorded(call, "store_template", template.name, async () =>
+      unwrap(await call.orchestrator.storeTemplate(template)),
+    );
     const message = created
       ? `Stored ${template.name}. spawn_team starts a team of it.`
       : `${template.name} is stored already, the same.`;
@@ -44,7 +48,8 @@ export function createTemplates(): Hono<RestEnv> {
 
   app.delete("/templates/:name", async (c) => {
     const name = c.req.param("name");
-    if (await c.get("call").orchestrator.deleteTemplate(name)) {
+    const call = c.get("call");
+    if (await recorded(call, "delete_template", name, () => call.orchestrator.deleteTemplate(name))) {
       return json({ success: true, message: `Deleted ${name}. Teams that were made of it stay.`, name });
     }
     if (teamByName(name)) throw new MadroxError("forbidden", `${name} is built in and can't be deleted.`, { name });

@@ -1,6 +1,7 @@
 /**
  * What an Orchestrator can be asked, by the tools and by the instances of its tenant.
  */
+import type { Principal } from "../auth/principal.ts";
 import type { Effort } from "../claude/models.ts";
 import type { CoordinationType, JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
@@ -11,12 +12,15 @@ import type { InstanceSpec, RemoteServer, Report, ToolDefinition } from "../inst
 import type { RoleId } from "../roles/index.ts";
 import type { TeamTemplate } from "../roles/teams/template.ts";
 import type { Secrets } from "../secrets.ts";
+import type { Link } from "./chain.ts";
 import type { CoordinateRequest, JobPage, JobQuery, JobReceipt, JobRecord } from "./jobs.ts";
 import type { CallAsk, Funds } from "./ledger.ts";
 import type { LimitChange } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Segment } from "./segments.ts";
 import type { SpendAnswer, SpendQuery } from "./spend.ts";
 import type { StatusRecord } from "./status.ts";
+import type { WebhookRecord, WebhookRequest } from "./webhooks.ts";
 
 export interface SpawnRequest {
   tenant: string;
@@ -145,6 +149,25 @@ export interface EventPage {
   events: TenantEvent[];
   /** The newest sequence of the log, whether or not it matches the query. */
   last_seq: number;
+}
+
+/** A call to a changing tool or route that has ended, or waits. Times in ms. */
+export interface AuditedCall {
+  /** A tool of the catalogue, or what a route does that has none. */
+  tool: string;
+  principal: Pick<Principal, "instance" | "keyId" | "client">;
+  /** The id that it was about, or null: the tenant. */
+  subject: string | null;
+  /** `ok`, `waiting` (an instance's call that goes on later), or an error code. */
+  outcome: string;
+  at: number;
+  duration_ms: number;
+}
+
+/** Lines of the audit export, each with its line break, and the link that they end with; null: there are none. */
+export interface AuditLines {
+  lines: string;
+  last: Link | null;
 }
 
 /** What one instance is to another. `stranger`: nobody, or outside the family. */
@@ -301,6 +324,17 @@ export interface OrchestratorApi {
   waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Answer<null>>;
   /** Events after `after`, oldest first, as soon as there are any, at the latest after `waitMs`. */
   events(query: EventQuery): Promise<EventPage>;
+  /** Puts a call on record: who did what to whom, with what outcome. */
+  record(call: AuditedCall): Promise<void>;
+  /** The newest link of the event log's hash chain. */
+  auditHead(): Promise<Link>;
+  /** What comes after a sequence in the audit export, up to another: a segment in R2, or lines. */
+  audit(after: number, upTo: number): Promise<Segment | AuditLines>;
+  /** Registers a webhook; its secret is in this answer and in no other. `invalid_input`, `limit_reached`. */
+  addWebhook(request: WebhookRequest): Promise<Answer<{ webhook: WebhookRecord; secret: string }>>;
+  webhooks(): Promise<WebhookRecord[]>;
+  /** Returns whether there was one. */
+  removeWebhook(webhookId: string): Promise<boolean>;
   /** Keeps what a task of the MCP extension waits for; `taskOf` finds it again, or null. */
   saveTask(task: StoredTask): Promise<void>;
   taskOf(taskId: string): Promise<StoredTask | null>;

@@ -1,9 +1,14 @@
 /**
- * The tenant's event log: append-only, with a sequence that never repeats. Everything that watches reads this log.
+ * The tenant's event log: append-only, with a sequence that never repeats and has no gaps, and a hash chain over it. Everything
+ * that watches reads this log.
  */
 import type { InstanceEvent } from "../instance/spec.ts";
 import { first, type Row } from "../sqlite.ts";
-import type { EventPage, EventQuery, PastQuery, TenantEvent } from "./api.ts";
+import type { AuditLines, EventPage, EventQuery, PastQuery, TenantEvent } from "./api.ts";
+import { GENESIS, hashOf, type Link, lineOf, type StoredEvent } from "./chain.ts";
+
+type EventRow = Row & StoredEvent;
+type LinkRow = Row & Link;
 
 /** Appends one event. `instanceSeq` is 0 for what the Orchestrator itself saw. Data holds ids, counts and codes, never content. */
 export function logEvent(
@@ -14,25 +19,53 @@ export function logEvent(
   kind: string,
   data: InstanceEvent["data"],
 ): void {
+  logEvents(sql, instanceId, [{ seq: instanceSeq, at, kind, data }]);
+}
+
+/**
+ * Appends what an instance reports, in one statement: a busy fleet sends thousands of events a second. Call inside the
+ * transaction of what happened.
+ */
+export function logEvents(sql: SqlStorage, instanceId: string, events: readonly InstanceEvent[]): void {
+  if (events.length === 0) return;
+  let link = headOf(sql);
+  const rows = events.map(({ seq: instance_seq, at, kind, data }) => {
+    const event = { seq: link.seq + 1, at, instance_id: instanceId, kind, data: JSON.stringify(data) };
+    link = { seq: event.seq, hash: hashOf(event, link.hash) };
+    return { ...event, instance_seq, hash: link.hash };
+  });
   sql.exec(
-    "INSERT INTO event (at, instance_id, instance_seq, kind, data) VALUES (?, ?, ?, ?, ?)",
-    at,
-    instanceId,
-    instanceSeq,
-    kind,
-    JSON.stringify(data),
+    `INSERT INTO event (seq, at, instance_id, instance_seq, kind, data, hash)
+     SELECT value ->> 'seq', value ->> 'at', value ->> 'instance_id', value ->> 'instance_seq', value ->> 'kind',
+       value ->> 'data', value ->> 'hash' FROM json_each(?) ORDER BY key`,
+    JSON.stringify(rows),
   );
 }
 
-/** Appends what an instance reports, in one statement: a busy fleet sends thousands of events a second. */
-export function logEvents(sql: SqlStorage, instanceId: string, events: readonly InstanceEvent[]): void {
-  if (events.length === 0) return;
-  sql.exec(
-    `INSERT INTO event (at, instance_id, instance_seq, kind, data)
-     SELECT value ->> 'at', ?, value ->> 'seq', value ->> 'kind', value -> 'data' FROM json_each(?) ORDER BY key`,
-    instanceId,
-    JSON.stringify(events),
-  );
+/** The newest link of the chain. */
+export function headOf(sql: SqlStorage): Link {
+  return first<LinkRow>(sql, "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1") ?? anchorOf(sql);
+}
+
+/** The link that the oldest event in this object follows: the newest that was moved away. */
+export function anchorOf(sql: SqlStorage): Link {
+  const newest = "SELECT last_seq AS seq, last_hash AS hash FROM event_segment ORDER BY last_seq DESC LIMIT 1";
+  return first<LinkRow>(sql, newest) ?? { seq: 0, hash: GENESIS };
+}
+
+/** Chains events that were logged before there was a chain. Does nothing once that is done. */
+export function chainOlder(storage: DurableObjectStorage): void {
+  const { sql } = storage;
+  if (headOf(sql).hash !== "") return;
+  storage.transactionSync(() => {
+    let prev = GENESIS;
+    for (const event of sql
+      .exec<EventRow>("SELECT seq, at, instance_id, kind, data FROM event ORDER BY seq")
+      .toArray()) {
+      prev = hashOf(event, prev);
+      sql.exec("UPDATE event SET hash = ? WHERE seq = ?", prev, event.seq);
+    }
+  });
 }
 
 /** A page of the log after a sequence, oldest first, of all instances or of one. */
@@ -65,19 +98,31 @@ export function eventsBefore(sql: SqlStorage, query: PastQuery): EventPage {
   return { events, last_seq: lastSeq(sql) };
 }
 
-interface EventRow extends Row {
-  seq: number;
-  at: number;
-  instance_id: string;
-  kind: string;
-  data: string;
-}
-
 function eventOf(row: EventRow): TenantEvent {
   return { ...row, at: new Date(row.at).toISOString(), data: JSON.parse(row.data) };
 }
 
 /** The newest sequence of the log; 0 when it is empty. */
 export function lastSeq(sql: SqlStorage): number {
-  return first<{ seq: number | null }>(sql, "SELECT MAX(seq) AS seq FROM event")?.seq ?? 0;
+  return headOf(sql).seq;
+}
+
+/** Lines of the chain after a sequence, oldest first, of what is still in this object, up to `upTo` and about `maxBytes`. */
+export function linesAfter(sql: SqlStorage, after: number, upTo: number, maxBytes: number): AuditLines {
+  const before = first<LinkRow>(sql, "SELECT seq, hash FROM event WHERE seq <= ? ORDER BY seq DESC LIMIT 1", after);
+  let prev = (before ?? anchorOf(sql)).hash;
+  let lines = "";
+  let last: Link | null = null;
+  const rows = sql.exec<EventRow & LinkRow>(
+    "SELECT seq, at, instance_id, kind, data, hash FROM event WHERE seq > ? AND seq <= ? ORDER BY seq",
+    after,
+    upTo,
+  );
+  for (const row of rows) {
+    lines += `${lineOf(row, prev, row.hash)}\n`;
+    prev = row.hash;
+    last = { seq: row.seq, hash: row.hash };
+    if (lines.length >= maxBytes) break;
+  }
+  return { lines, last };
 }

@@ -7,7 +7,7 @@ import { type Idempotency, recall, remember } from "../idempotency.ts";
 import type { Erased } from "../instance/api.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { Report } from "../instance/spec.ts";
-import { createLog, type Log } from "../log.ts";
+import { createLog, describe, type Log } from "../log.ts";
 import { instanceOf, jobOf } from "../objects.ts";
 import type { TeamTemplate } from "../roles/teams/template.ts";
 import { migrate } from "../sqlite.ts";
@@ -15,6 +15,8 @@ import { NANO_PER_USD } from "../units.ts";
 import { Waiters, within } from "../waiters.ts";
 import type {
   Admission,
+  AuditedCall,
+  AuditLines,
   Birth,
   CallOutcome,
   EventPage,
@@ -38,7 +40,10 @@ import type {
   TreeAnswer,
   TreeQuery,
 } from "./api.ts";
-import { eventsAfter, eventsBefore } from "./events.ts";
+import { recordCall } from "./audit.ts";
+import type { Link } from "./chain.ts";
+import { Courier } from "./courier.ts";
+import { chainOlder, eventsAfter, eventsBefore, headOf, linesAfter } from "./events.ts";
 import { childrenOf, idleDeadline, kinOf, pausedWithin, treeOf, waitFor } from "./family.ts";
 import { Gate } from "./gate.ts";
 import {
@@ -61,12 +66,21 @@ import { purseOf } from "./purse.ts";
 import { questionsOf } from "./questions.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
+import { moveSegment, nextSegmentDue, type Segment, segmentAfter } from "./segments.ts";
 import { type SpendAnswer, type SpendQuery, spendOf } from "./spend.ts";
 import { type StatusRecord, statusOf } from "./status.ts";
 import { cancelTask, saveTask, taskOf } from "./tasks.ts";
 import { deleteTemplate, spawnTeam, storedTemplates, storeTemplate } from "./teams.ts";
 import { sealed, tenantKey } from "./vault.ts";
 import { Viewers } from "./viewers.ts";
+import {
+  addWebhook,
+  listWebhooks,
+  nextWebhookDue,
+  removeWebhook,
+  type WebhookRecord,
+  type WebhookRequest,
+} from "./webhooks.ts";
 
 /** A call that waits for money asks again after this time, if no settlement woke it before. */
 const BUDGET_RETRY_MS = 5_000;
@@ -74,6 +88,10 @@ const BUDGET_RETRY_MS = 5_000;
 const IDLE_TIMEOUT = "idle timeout";
 /** A deletion that its caller's request did not finish goes on after this time. */
 const ERASE_RETRY_MS = 60_000;
+/** Old events that R2 did not take are tried again after this time. */
+const MOVE_RETRY_MS = 10 * 60_000;
+/** Characters of the audit export in one answer, about. */
+const AUDIT_CHARACTERS = 512 * 1024;
 /** How long a call waits for instances to take the word of its change; the outbox goes on by alarm after it. */
 const DELIVERY_PATIENCE_MS = 2_000;
 
@@ -89,6 +107,9 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   /** Whoever follows the event log: by calls that wait, and by sockets. */
   readonly #watchers = new Waiters();
   readonly #viewers: Viewers;
+  readonly #courier: Courier;
+  /** Not before this time are old events moved, after R2 did not take them. In ms since the epoch. */
+  #moveAgainAt = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -96,6 +117,13 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#config = configOf(env);
     this.#log = createLog(this.#config.logLevel, { tenant: this.#tenant });
     migrate(ctx.storage, ORCHESTRATOR_SCHEMA);
+    chainOlder(ctx.storage);
+    this.#courier = new Courier({
+      storage: ctx.storage,
+      tenant: this.#tenant,
+      log: this.#log,
+      logged: () => this.#tellWatchers(),
+    });
     this.#gate = new Gate(ctx.storage.sql);
     this.#viewers = new Viewers(ctx, () => this.#caps);
   }
@@ -396,6 +424,35 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     cancelTask(this.ctx.storage.sql, taskId);
   }
 
+  async record(call: AuditedCall): Promise<void> {
+    recordCall(this.ctx.storage, call);
+    this.#tellWatchers();
+  }
+
+  async auditHead(): Promise<Link> {
+    return headOf(this.ctx.storage.sql);
+  }
+
+  async audit(after: number, upTo: number): Promise<Segment | AuditLines> {
+    const { sql } = this.ctx.storage;
+    return segmentAfter(sql, after) ?? linesAfter(sql, after, upTo, AUDIT_CHARACTERS);
+  }
+
+  async addWebhook(request: WebhookRequest): Promise<Answer<{ webhook: WebhookRecord; secret: string }>> {
+    const added = addWebhook(this.ctx.storage.sql, request, this.#config.allowPrivateWebhooks, Date.now());
+    this.#courier.reload();
+    return added;
+  }
+
+  async webhooks(): Promise<WebhookRecord[]> {
+    return listWebhooks(this.ctx.storage.sql);
+  }
+
+  async removeWebhook(webhookId: string): Promise<boolean> {
+    this.#courier.reload();
+    return removeWebhook(this.ctx.storage.sql, webhookId);
+  }
+
   #take(report: Report): boolean {
     const freed = registry.apply(this.ctx.storage, report);
     this.#tellWatchers(report.instance_id);
@@ -406,6 +463,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   #tellWatchers(...instanceIds: string[]): void {
     this.#watchers.wake();
     this.#viewers.changed(...instanceIds);
+    // Not awaited: a write of the alarm and the rows beside it are one commit.
+    if (this.#courier.notice(Date.now())) void this.ctx.storage.setAlarm(Date.now());
   }
 
   /** Money came free: whoever waits for some asks again. */
@@ -457,7 +516,23 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     }
     for (const id of registry.outlived(this.ctx.storage.sql, now)) registry.forget(this.ctx.storage.sql, id, now);
     this.#tellWatchers();
+    // Nobody waits for receivers of webhooks, not the next alarm either.
+    this.ctx.waitUntil(this.#courier.deliver().then(() => this.#rearm()));
+    await this.#moveEvents(now);
     await this.#deliver();
+  }
+
+  /** Moves a piece of the event log to R2, when it is due. */
+  async #moveEvents(now: number): Promise<void> {
+    const due = this.#segmentDue;
+    if (due === null || due > now || !this.env.FILES) return;
+    try {
+      const prefix = `${this.#prefix}/_events/`;
+      await moveSegment(this.ctx.storage, this.env.FILES, prefix, this.#config.eventRetentionDays, now);
+    } catch (error) {
+      this.#log.warning("events.move_failed", { error: describe(error) });
+      this.#moveAgainAt = now + MOVE_RETRY_MS;
+    }
   }
 
   get #prefix(): string {
@@ -473,18 +548,44 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
         job: (id) => jobOf(this.env, this.#tenant, id),
       },
       () => Date.now(),
-      (id) => registry.remove(this.ctx.storage, id, Date.now()),
+      (id) => {
+        registry.remove(this.ctx.storage, id, Date.now());
+        this.#tellWatchers();
+      },
     );
     await this.#arm();
   }
 
   async #arm(): Promise<void> {
-    const { sql } = this.ctx.storage;
-    const times = [nextDue(sql), registry.nextUnused(sql), registry.nextOutlived(sql)].filter((time) => time !== null);
-    if (times.length === 0) return;
-    const due = Math.min(...times);
+    const due = this.#due;
+    if (due === null) return;
     const armed = await this.ctx.storage.getAlarm();
     if (armed === null || armed > due) await this.ctx.storage.setAlarm(due);
+  }
+
+  /** The same once something is done for which the alarm was armed: it is not left to wake this object for nothing. */
+  async #rearm(): Promise<void> {
+    const due = this.#due;
+    await (due === null ? this.ctx.storage.deleteAlarm() : this.ctx.storage.setAlarm(due));
+  }
+
+  /** When this object has something to do by itself, in ms since the epoch, or null. */
+  get #due(): number | null {
+    const { sql } = this.ctx.storage;
+    const times = [
+      nextDue(sql),
+      nextWebhookDue(sql),
+      registry.nextUnused(sql),
+      registry.nextOutlived(sql),
+      this.#segmentDue,
+    ];
+    const known = times.filter((time) => time !== null);
+    return known.length === 0 ? null : Math.min(...known);
+  }
+
+  get #segmentDue(): number | null {
+    const due = nextSegmentDue(this.ctx.storage.sql, this.#config.eventRetentionDays, this.env.FILES);
+    return due === null ? null : Math.max(due, this.#moveAgainAt);
   }
 }
 

@@ -19,7 +19,12 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * spend         The ledger by hour and by day (`bucket`, from `start` on, UTC), instance and model: what was counted in each. Changed
  *               with the ledger.
  * event         The tenant's event log, append-only; `seq` never repeats. `instance_id` is the instance or job that it is about,
- *               `instance_seq` that one's own number.
+ *               `instance_seq` that one's own number; `hash` as in chain.ts. About the whole tenant: `instance_id` is empty.
+ * event_segment Runs of old events that were moved to R2, by the object's `key`. The newest row is the anchor of the chain.
+ * webhook       One row a webhook, with its secret: it is needed to sign, and never leaves this object again. `cursor` is the
+ *               newest event that is settled for it: delivered, or not of its kinds. `due_at`: when there is something to
+ *               deliver, or to look for; null while there is not. `failures` of the next delivery in a row; `disabled_at` once
+ *               they were too many.
  * outbox        Calls that this object owes to instances and jobs (`target`); deleted when the call has answered. `id` makes it
  *               idempotent.
  * job           One row a coordinated task; the row is the job. `spec` is frozen JSON (JobSpec). The columns from `report_seq`
@@ -261,5 +266,30 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
     SUM(input + output + ledger.cache_write_5m + ledger.cache_write_1h)
   FROM ledger LEFT JOIN instance USING (instance_id) CROSS JOIN (VALUES ('hour', 3600000), ('day', 86400000))
   WHERE kind IN ('settled', 'unsettled') GROUP BY 1, 2, 3, 4;
+  `,
+  `
+  ALTER TABLE event ADD COLUMN hash TEXT NOT NULL DEFAULT '';
+  CREATE TABLE event_segment (
+    last_seq INTEGER PRIMARY KEY,
+    first_seq INTEGER NOT NULL,
+    last_hash TEXT NOT NULL,
+    key TEXT NOT NULL,
+    moved_at INTEGER NOT NULL
+  );
+  CREATE TABLE webhook (
+    webhook_id TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    events TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    cursor INTEGER NOT NULL,
+    due_at INTEGER,
+    failures INTEGER NOT NULL DEFAULT 0,
+    delivered INTEGER NOT NULL DEFAULT 0,
+    last_status TEXT,
+    last_tried_at INTEGER,
+    disabled_at INTEGER
+  ) WITHOUT ROWID;
+  CREATE INDEX webhook_due ON webhook (due_at) WHERE due_at IS NOT NULL;
   `,
 ];

@@ -7,6 +7,7 @@ import { type ErrorBody, errorBody, failureOf, MadroxError } from "../errors.ts"
 import type { Idempotency } from "../idempotency.ts";
 import { describe } from "../log.ts";
 import type { Kin } from "../orchestrator/api.ts";
+import { record, subjectOf } from "./audit.ts";
 import { CATALOGUE, toolByName } from "./catalogue.ts";
 import { ParkSignal } from "./parking.ts";
 import { assertReach } from "./reach.ts";
@@ -45,8 +46,12 @@ async function dispatch<Answer extends ToolAnswer | StartedTask>(
   const started = Date.now();
   const { principal } = context;
   const fields = { tool: String(name).slice(0, 100), tenant: principal.tenant, key: principal.keyId ?? undefined };
+  const tool = typeof name === "string" ? toolByName(name) : undefined;
+  const audit = async (outcome: string, answer: unknown = null) => {
+    if (tool?.changes)
+      await record(context, { tool: tool.name, subject: subjectOf(input, answer), outcome, at: started });
+  };
   try {
-    const tool = typeof name === "string" ? toolByName(name) : undefined;
     if (!tool) throw unknownTool(name);
     assertScope(principal.scopes, tool.scope);
     assertDepth(input);
@@ -60,10 +65,16 @@ async function dispatch<Answer extends ToolAnswer | StartedTask>(
     const result = await run(tool, ready, parsed.data);
     const success = isTask(result) || result.success;
     context.log.info("tool.called", { ...fields, success, duration_ms: Date.now() - started });
+    await audit(success ? "ok" : String((result as ToolAnswer).error ?? "failed"), result);
     return result;
   } catch (error) {
-    if (error instanceof ParkSignal) throw error;
+    if (error instanceof ParkSignal) {
+      await audit("waiting");
+      throw error;
+    }
     const failure = failureOf(error);
+    // What is no call at all has touched nothing.
+    if (failure.code !== "invalid_input") await audit(failure.code);
     if (failure.code === "internal") context.log.error("tool.failed", { ...fields, error: describe(error) });
     else
       context.log.info("tool.called", {

@@ -1,0 +1,72 @@
+/**
+ * Old events leave the Orchestrator for R2, in segments: objects of JSON lines, as the audit export has them, so that chain and
+ * export go on across the border. A segment's row is written in the transaction that deletes its events; dying before that
+ * leaves an object that the next try writes again under the same key.
+ */
+import { first, type Row } from "../sqlite.ts";
+import { linesAfter } from "./events.ts";
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** Events become due one by one, and are moved together: at most this much later. */
+const SLACK_MS = DAY_MS;
+/** Characters of one segment, about: what one alarm handles without holding up the rest. */
+const SEGMENT_CHARACTERS = 4 * 1024 * 1024;
+
+/** A run of events in R2. */
+export interface Segment {
+  key: string;
+  first_seq: number;
+  last_seq: number;
+}
+
+/** When the oldest event is to be moved, in ms since the epoch, or null. Without a bucket nothing is ever due. */
+export function nextSegmentDue(sql: SqlStorage, retentionDays: number, bucket: R2Bucket | undefined): number | null {
+  if (!bucket) return null;
+  const oldest = first<{ at: number }>(sql, "SELECT at FROM event ORDER BY seq LIMIT 1");
+  return oldest ? oldest.at + retentionDays * DAY_MS + SLACK_MS : null;
+}
+
+/**
+ * Moves the oldest run of events past their retention, one segment of it.
+ * `prefix` ends in a slash. Throws when the bucket does not take it: then nothing has changed.
+ */
+export async function moveSegment(
+  storage: DurableObjectStorage,
+  bucket: R2Bucket,
+  prefix: string,
+  retentionDays: number,
+  now: number,
+): Promise<void> {
+  const { sql } = storage;
+  const cutoff = now - retentionDays * DAY_MS;
+  const young = first<{ seq: number }>(sql, "SELECT seq FROM event WHERE at > ? ORDER BY seq LIMIT 1", cutoff);
+  const oldest = first<{ seq: number }>(sql, "SELECT seq FROM event ORDER BY seq LIMIT 1");
+  if (!oldest || (young && young.seq <= oldest.seq)) return;
+  const upTo = young ? young.seq - 1 : Number.MAX_SAFE_INTEGER;
+  const { lines, last } = linesAfter(sql, oldest.seq - 1, upTo, SEGMENT_CHARACTERS);
+  if (last === null) return;
+  const key = `${prefix}${String(oldest.seq).padStart(15, "0")}.jsonl`;
+  await bucket.put(key, lines, { httpMetadata: { contentType: "application/jsonl" } });
+  storage.transactionSync(() => {
+    sql.exec(
+      "INSERT INTO event_segment (first_seq, last_seq, last_hash, key, moved_at) VALUES (?, ?, ?, ?, ?)",
+      oldest.seq,
+      last.seq,
+      last.hash,
+      key,
+      now,
+    );
+    sql.exec("DELETE FROM event WHERE seq <= ?", last.seq);
+  });
+}
+
+/** The oldest segment that has events after a sequence, or null. */
+export function segmentAfter(sql: SqlStorage, after: number): Segment | null {
+  return (
+    first<Segment & Row>(
+      sql,
+      "SELECT key, first_seq, last_seq FROM event_segment WHERE last_seq > ? ORDER BY last_seq LIMIT 1",
+      after,
+    ) ?? null
+  );
+}

@@ -1,0 +1,205 @@
+/**
+ * Webhooks: their rows, and the decisions on them. A webhook reads the event log from its cursor on, in order, one event a
+ * delivery; courier.ts carries them out.
+ */
+
+import { type Answer, err, ok } from "../errors.ts";
+import { addressProblem } from "../hands/address.ts";
+import { ulid } from "../ids.ts";
+import { first, type Row } from "../sqlite.ts";
+import type { StoredEvent } from "./chain.ts";
+import { headOf } from "./events.ts";
+import { isSecret, newSecret } from "./signature.ts";
+
+/** Webhooks of one tenant, at most. */
+export const MAX_WEBHOOKS = 20;
+
+/** What a webhook is told of unless it says otherwise: that something has ended, and that somebody is asked. */
+export const DEFAULT_EVENTS: readonly string[] = [
+  "message.completed",
+  "message.failed",
+  "message.cancelled",
+  "message.refused",
+  "instance.terminated",
+  "job.completed",
+  "job.partial",
+  "job.failed",
+  "job.cancelled",
+  "question.asked",
+];
+
+/** A kind of event, all of a family (`job.*`), or all (`*`). */
+export const EVENT_FILTER = /^(\*|[a-z_]{1,40}\.(\*|[a-z_]{1,40}))$/;
+
+/** When a delivery that failed is tried again: ms after the first failure, the second, and so on. */
+const BACKOFF_MS = [5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 21_600].map((seconds) => seconds * 1_000);
+/** Failures in a row after which a webhook is disabled: about 14 hours. */
+export const MAX_FAILURES = BACKOFF_MS.length + 1;
+
+/** When to try again after so many failures in a row (ms from now), or null: never. */
+export function retryAfter(failures: number): number | null {
+  return BACKOFF_MS[failures - 1] ?? null;
+}
+
+/** Whether a filter lets a kind of event through. */
+export function wants(filters: readonly string[], kind: string): boolean {
+  return filters.some(
+    (filter) => filter === "*" || filter === kind || (filter.endsWith(".*") && kind.startsWith(filter.slice(0, -1))),
+  );
+}
+
+export interface WebhookRequest {
+  url: string;
+  events: string[];
+  /** Null: one is made. */
+  secret: string | null;
+}
+
+/** A webhook as its owner sees it: without its secret. Times ISO 8601. */
+export interface WebhookRecord {
+  webhook_id: string;
+  url: string;
+  events: string[];
+  state: "active" | "disabled";
+  created_at: string;
+  /** Events that were delivered. */
+  delivered: number;
+  /** Failures of the next delivery, in a row. */
+  failures: number;
+  /** Of the newest try: a status code, or why there was none. */
+  last_status: string | null;
+  last_tried_at: string | null;
+  next_try_at: string | null;
+}
+
+export interface WebhookRow extends Row {
+  webhook_id: string;
+  url: string;
+  events: string;
+  secret: string;
+  created_at: number;
+  cursor: number;
+  due_at: number | null;
+  failures: number;
+  delivered: number;
+  last_status: string | null;
+  last_tried_at: number | null;
+  disabled_at: number | null;
+}
+
+/** Registers a webhook for what happens from now on. `invalid_input`, `limit_reached`. */
+export function addWebhook(
+  sql: SqlStorage,
+  request: WebhookRequest,
+  allowPrivate: boolean,
+  now: number,
+): Answer<{ webhook: WebhookRecord; secret: string }> {
+  const problem = addressProblem(request.url, allowPrivate);
+  if (problem) return err("invalid_input", `No webhook can be sent to this url: ${problem}.`, { field: "url" });
+  if (request.secret !== null && !isSecret(request.secret)) {
+    return err("invalid_input", "A secret is whsec_ and 24 to 64 bytes in base64. Leave it out, and one is made.", {
+      field: "secret",
+    });
+  }
+  const { webhooks } = sql.exec<{ webhooks: number }>("SELECT COUNT(*) AS webhooks FROM webhook").one();
+  if (webhooks >= MAX_WEBHOOKS) {
+    return err("limit_reached", `There are ${webhooks} webhooks, and that is the most. Delete one first.`, {
+      webhooks,
+    });
+  }
+  const secret = request.secret ?? newSecret();
+  const id = `wh_${ulid(now)}`;
+  sql.exec(
+    "INSERT INTO webhook (webhook_id, url, events, secret, created_at, cursor) VALUES (?, ?, ?, ?, ?, ?)",
+    id,
+    request.url,
+    JSON.stringify(request.events),
+    secret,
+    now,
+    headOf(sql).seq,
+  );
+  const row = webhookRow(sql, id);
+  if (!row) throw new Error("The webhook that was just written is not there.");
+  return ok({ webhook: recordOf(row), secret });
+}
+
+export function webhookRow(sql: SqlStorage, id: string): WebhookRow | undefined {
+  return first<WebhookRow>(sql, "SELECT * FROM webhook WHERE webhook_id = ?", id);
+}
+
+export function listWebhooks(sql: SqlStorage): WebhookRecord[] {
+  return sql.exec<WebhookRow>("SELECT * FROM webhook ORDER BY webhook_id").toArray().map(recordOf);
+}
+
+/** Returns whether there was one. */
+export function removeWebhook(sql: SqlStorage, id: string): boolean {
+  return sql.exec("DELETE FROM webhook WHERE webhook_id = ? RETURNING webhook_id", id).toArray().length > 0;
+}
+
+/** When the next delivery is due, in ms since the epoch, or null. */
+export function nextWebhookDue(sql: SqlStorage): number | null {
+  return (
+    first<{ at: number }>(sql, "SELECT due_at AS at FROM webhook WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1")
+      ?.at ?? null
+  );
+}
+
+/** Events that are looked through at a time. */
+const SCAN = 500;
+
+/** The first event after a sequence that the filters let through, or null with the newest sequence: there is none up to it. */
+export function nextWanted(
+  sql: SqlStorage,
+  filters: readonly string[],
+  after: number,
+): { event: StoredEvent } | { event: null; upTo: number } {
+  for (let at = after; ; ) {
+    const page = sql
+      .exec<Row & { seq: number; kind: string }>(
+        "SELECT seq, kind FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+        at,
+        SCAN,
+      )
+      .toArray();
+    const found = page.find(({ kind }) => wants(filters, kind));
+    if (found) {
+      return {
+        event: sql
+          .exec<Row & StoredEvent>("SELECT seq, at, instance_id, kind, data FROM event WHERE seq = ?", found.seq)
+          .one(),
+      };
+    }
+    at = page.at(-1)?.seq ?? at;
+    if (page.length < SCAN) return { event: null, upTo: at };
+  }
+}
+
+/** What is sent: as Standard Webhooks has it. `details` are the event's data: ids, counts and codes, never content. */
+export function payloadOf(event: StoredEvent, tenant: string): string {
+  return JSON.stringify({
+    type: event.kind,
+    timestamp: new Date(event.at).toISOString(),
+    data: {
+      tenant,
+      seq: event.seq,
+      instance_id: event.instance_id || null,
+      details: JSON.parse(event.data) as unknown,
+    },
+  });
+}
+
+function recordOf(row: WebhookRow): WebhookRecord {
+  const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+  return {
+    webhook_id: row.webhook_id,
+    url: row.url,
+    events: JSON.parse(row.events) as string[],
+    state: row.disabled_at === null ? "active" : "disabled",
+    created_at: new Date(row.created_at).toISOString(),
+    delivered: row.delivered,
+    failures: row.failures,
+    last_status: row.last_status,
+    last_tried_at: iso(row.last_tried_at),
+    next_try_at: iso(row.due_at),
+  };
+}
