@@ -39,7 +39,14 @@ await new Promise<void>((free) => {
 });
 
 /** What is taken from the environment. Whatever .dev.vars says of the same name gives way. */
-const SECRETS = ["ACCESS_KEYS", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEYS", "AI_GATEWAY_TOKEN", "ENCRYPTION_KEY"];
+const SECRETS = [
+  "ACCESS_KEYS",
+  "ANTHROPIC_API_KEY",
+  "ANTHROPIC_API_KEYS",
+  "AI_GATEWAY_TOKEN",
+  "ENCRYPTION_KEY",
+  "OTEL_EXPORTER_OTLP_HEADERS",
+];
 const VARS = [
   "ANTHROPIC_BASE_URL",
   "DEFAULT_MODEL",
@@ -50,6 +57,7 @@ const VARS = [
   "RETENTION_DAYS",
   "EVENT_RETENTION_DAYS",
   "ALLOW_PRIVATE_WEBHOOKS",
+  "OTEL_EXPORTER_OTLP_ENDPOINT",
   "MAX_DEPTH",
   "MAX_CHILDREN",
   "MAX_STEPS",

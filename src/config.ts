@@ -6,6 +6,7 @@ import { TenantName } from "./auth/keys.ts";
 import { resolveModel } from "./claude/models.ts";
 import { MadroxError } from "./errors.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
+import type { Collector } from "./otlp.ts";
 import type { WorkspaceLimits } from "./workspace/quota.ts";
 
 /** Durations carry their unit in the name. Where a number comes from is said in the README's configuration table. */
@@ -50,6 +51,8 @@ export interface Config {
   logLevel: LogLevel;
   /** How long events stay in the Orchestrator before they are moved to R2. */
   eventRetentionDays: number;
+  /** Where the traces of turns go; null: nowhere. */
+  collector: Collector | null;
   /** Whether webhooks may go to private and local addresses, and over plain http. */
   allowPrivateWebhooks: boolean;
 }
@@ -124,6 +127,15 @@ const Vars = z.object({
   RETENTION_DAYS: amount(30),
   EVENT_RETENTION_DAYS: count(30, 1),
   ALLOW_PRIVATE_WEBHOOKS: flag(false),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .string()
+    .optional()
+    .transform(orNull)
+    .refine((url) => url === null || (/^https?:\/\//.test(url) && URL.canParse(url)), "must be an http or https URL"),
+  OTEL_EXPORTER_OTLP_HEADERS: list
+    .transform((pairs) => pairs.map((pair) => /^([A-Za-z0-9!#$%&'*+.^_`|~-]+)=(.*)$/.exec(pair)))
+    .refine((pairs) => pairs.every((pair) => pair !== null), "must be like name=value,other=value")
+    .transform((pairs) => Object.fromEntries(pairs.map((pair) => [pair?.[1] ?? "", decoded(pair?.[2] ?? "")]))),
   MAX_DEPTH: count(5, 0),
   MAX_CHILDREN: count(Number.POSITIVE_INFINITY, 0),
   MAX_STEPS: count(200, 1),
@@ -163,6 +175,15 @@ const Vars = z.object({
       return z.NEVER;
     }),
 });
+
+/** A header's value as the OpenTelemetry specification writes it: percent-encoded where it has to be. */
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
 
 function parsedOrNull(text: string): unknown {
   try {
@@ -213,6 +234,13 @@ export function configOf(env: Env): Config {
     allowPrivateMcp: vars.ALLOW_PRIVATE_MCP,
     logLevel: vars.LOG_LEVEL,
     eventRetentionDays: vars.EVENT_RETENTION_DAYS,
+    collector:
+      vars.OTEL_EXPORTER_OTLP_ENDPOINT === null
+        ? null
+        : {
+            url: `${vars.OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/+$/, "")}/v1/traces`,
+            headers: vars.OTEL_EXPORTER_OTLP_HEADERS,
+          },
     allowPrivateWebhooks: vars.ALLOW_PRIVATE_WEBHOOKS,
   };
   parsed.set(env, config);

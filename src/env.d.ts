@@ -30,6 +30,8 @@ interface Bindings {
   RETENTION_DAYS?: string;
   EVENT_RETENTION_DAYS?: string;
   ALLOW_PRIVATE_WEBHOOKS?: string;
+  OTEL_EXPORTER_OTLP_ENDPOINT?: string;
+  OTEL_EXPORTER_OTLP_HEADERS?: string;
   MAX_DEPTH?: string;
   MAX_CHILDREN?: string;
   MAX_STEPS?: string;

@@ -13,6 +13,8 @@ export interface Log {
   info(event: string, fields?: LogFields): void;
   warning(event: string, fields?: LogFields): void;
   error(event: string, fields?: LogFields): void;
+  /** Whether lines of this level are written at all. */
+  writes(level: LogLevel): boolean;
   /** The same log with fields that every line of it carries. */
   with(fields: LogFields): Log;
 }
@@ -32,11 +34,17 @@ export function createLog(level: LogLevel, base: LogFields = {}): Log {
     info: (event, fields) => write("INFO", event, fields),
     warning: (event, fields) => write("WARNING", event, fields),
     error: (event, fields) => write("ERROR", event, fields),
+    writes: (at) => LOG_LEVELS.indexOf(at) >= threshold,
     with: (fields) => createLog(level, { ...base, ...fields }),
   };
 }
 
-/** The name and message of an exception, for a log line. */
+/** Characters of an exception's message in a line, at most. */
+const MAX_DESCRIPTION = 500;
+
+/** The name and message of an exception, for a log line. A syntax error quotes what it could not read: only its name is kept. */
 export function describe(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  if (error instanceof SyntaxError) return error.name;
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return text.slice(0, MAX_DESCRIPTION).toWellFormed();
 }

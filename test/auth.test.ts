@@ -117,7 +117,13 @@ describe("the rules of the routes", () => {
     const of = (scope: Access) =>
       ROWS.filter(({ access }) => access === scope).map(({ method, path }) => `${method} ${path}`);
     expect(of("read").filter((route) => !route.startsWith("GET "))).toEqual(["POST /instances/:id/health"]);
-    expect(of("admin")).toEqual(["DELETE /instances/:id"]);
+    expect(of("admin")).toEqual([
+      "DELETE /instances/:id",
+      "GET /webhooks",
+      "POST /webhooks",
+      "GET /webhooks/:id",
+      "DELETE /webhooks/:id",
+    ]);
   });
 
   it("leave nothing open beside what has to be", () => {

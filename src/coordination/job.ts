@@ -164,7 +164,6 @@ export class Job extends DurableObject<Env> implements JobApi {
         case "end": {
           const state = endOf(known.values(), move.error);
           end(sql, state, move.error ?? null, now);
-          this.#log.info("job.ended", { state });
           this.#waiters.wake();
           break;
         }

@@ -21,7 +21,7 @@ export function createAudit(): Hono<RestEnv> {
     const head = await orchestrator.auditHead();
     const body = streamOf(linesOf(orchestrator, c.env.FILES, Number(after), head.seq));
     return new Response(body, {
-      headers: { "content-type": "application/jsonl; charset=utf-8", "cache-control": "no-store" },
+      headers: { "content-type": "application/x-ndjson; charset=utf-8", "cache-control": "no-store" },
     });
   });
 

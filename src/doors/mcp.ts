@@ -62,7 +62,7 @@ export function serveMcp(
         extensions: { [TASKS]: {} },
       },
     });
-    const contextFor = (signal: AbortSignal) => contextOf(env, instanceTools, { principal, signal });
+    const contextFor = (signal: AbortSignal) => contextOf(env, instanceTools, { principal, request, signal });
     if (era === "modern") serveTasks(server, contextFor);
     serveResources(server, contextFor);
     servePrompts(server);
@@ -70,7 +70,9 @@ export function serveMcp(
     server.setRequestHandler("tools/call", async ({ params }, call) => {
       const context = contextOf(env, instanceTools, {
         principal,
+        request,
         signal: call.mcpReq.signal,
+        traceparent: params._meta?.traceparent ?? call.mcpReq._meta?.traceparent,
         defaultModel,
         progress: progressTo(call),
       });

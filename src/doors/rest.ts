@@ -46,7 +46,8 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
 
   app.use(async (c, next) => {
     const principal = c.get("principal");
-    if (principal) c.set("call", contextOf(c.env, instanceTools, { principal, signal: c.req.raw.signal }));
+    if (principal)
+      c.set("call", contextOf(c.env, instanceTools, { principal, signal: c.req.raw.signal, request: c.req.raw }));
     await next();
   });
 

@@ -40,6 +40,8 @@ export interface SendRequest {
   watcher?: string;
   /** The coordinated task that the message belongs to: its turn counts against that one's cap too. */
   job?: string | null;
+  /** The sender's `traceparent`: the turn is part of that trace. */
+  trace?: string | null;
   idempotency?: Idempotency;
 }
 

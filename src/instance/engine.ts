@@ -3,7 +3,7 @@
  * caller, holds nothing that rows don't, and may die at any point.
  */
 import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
-import type { Claude } from "../claude/client.ts";
+import type { CallOptions, Claude } from "../claude/client.ts";
 import { type CallFailure, classify, MAX_TRIES, retryDelay } from "../claude/failure.ts";
 import type { Reply } from "../claude/reply.ts";
 import { requestOf } from "../claude/request.ts";
@@ -15,6 +15,7 @@ import type { Admission, CallOutcome } from "../orchestrator/api.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";
 import type { Secrets } from "../secrets.ts";
 import { first } from "../sqlite.ts";
+import { inSpan } from "../trace.ts";
 import type { WorkspaceApi } from "../workspace/api.ts";
 import { commitAnswer } from "./answers.ts";
 import { beginCall, breakOff, nextAttempt, noteStart, park, pause, postpone } from "./attempts.ts";
@@ -32,6 +33,7 @@ import { parkCall, showParked } from "./parked.ts";
 import { promptBound } from "./prompt-bound.ts";
 import * as questions from "./questions.ts";
 import { newestEvent } from "./self.ts";
+import { senderTrace, traceparentOfCall } from "./spans.ts";
 import { apiSchema, checkStructured } from "./structured.ts";
 import { type Asked, type InstanceTool, runTool } from "./tool.ts";
 import { appendResults, beginTool, type CallRow, callsOf, denyTool, endTool } from "./tool-calls.ts";
@@ -73,6 +75,8 @@ export interface EngineParts {
   config: Config;
   /** Nothing is left to do. */
   rested(): Promise<void>;
+  /** The turn on message `n` has ended, and is to be traced; null: none is. */
+  turnEnded: ((n: number) => void) | null;
 }
 
 export class Engine {
@@ -147,7 +151,9 @@ export class Engine {
           if (nextAction(turnRows(store, now())).kind === "park") return;
           continue;
         }
+        const open = this.#parts.turnEnded && openTurn(store.storage.sql)?.n;
         await this.#do(action);
+        if (open != null && openTurn(store.storage.sql)?.n !== open) this.#parts.turnEnded?.(open);
       }
     } catch (error) {
       if (error instanceof Superseded) return;
@@ -301,15 +307,6 @@ export class Engine {
     }
     const attempt = beginCall(store, turn, maxTokens, now());
     const outcome = await this.#call(turn, { ...body, max_tokens: maxTokens }, betas, attempt);
-    if (outcome.ok) {
-      log.info("model_call.completed", {
-        model: store.spec.model,
-        request_id: outcome.requestId,
-        stop_reason: outcome.reply.stopReason,
-        input: outcome.reply.usage.input,
-        output: outcome.reply.usage.output,
-      });
-    }
     return outcome;
   }
 
@@ -322,7 +319,7 @@ export class Engine {
     this.#abort = abort;
     let partial: Reply | null = null;
     try {
-      const { reply, requestId } = await claude.call(body, {
+      const options: CallOptions = {
         signal: abort.signal,
         betas,
         onEvent: (event, reply, requestId) => {
@@ -333,7 +330,17 @@ export class Engine {
             streamed();
           }
         },
-      });
+      };
+      const { reply, requestId } = await inSpan(
+        `chat ${body.model}`,
+        () => ({
+          "gen_ai.operation.name": "chat",
+          "gen_ai.provider.name": "anthropic",
+          "gen_ai.request.model": body.model,
+          "gen_ai.conversation.id": store.spec.instance_id,
+        }),
+        () => claude.call(body, options),
+      );
       return { ok: true, attempt, reply, requestId };
     } catch (error) {
       const failure: CallFailure = abort.signal.aborted ? { kind: "aborted" } : classify(error);
@@ -350,10 +357,12 @@ export class Engine {
       breakOff(store, attempt, turn, reply, now());
       return committed({ kind: "failed" });
     }
-    log.warning("model_call.failed", {
+    // That it failed is in the event log. What the API said of it can quote the conversation.
+    log.debug("model_call.error", {
       kind: failure.kind,
-      error: failure.error.message,
-      cause: String(failure.error.details?.cause ?? ""),
+      error: failure.error.code,
+      status: Number(failure.error.details?.status ?? 0),
+      cause: describe(failure.error.details?.cause ?? ""),
     });
     if (failure.kind === "retry" && turn.failures + 1 < MAX_TRIES[failure.reason]) {
       return this.#postpone(turn, attempt, reply, failure);
@@ -435,7 +444,7 @@ export class Engine {
       }
       if (!leave.given) return denyTool(store, turn, call, leave.note, now());
     }
-    const result = await runTool(tools.get(call.name), call.name, JSON.parse(call.input), {
+    const context = {
       tenant: spec.tenant,
       instanceId: spec.instance_id,
       parentId: spec.parent_instance_id,
@@ -451,8 +460,23 @@ export class Engine {
       nudged: call.nudged === 1,
       eventSeq: newestEvent(sql),
       job: jobOf(sql, turn.n),
+      // Where no span is made of the call, its sender's is the one above.
+      trace: this.#parts.turnEnded
+        ? traceparentOfCall(sql, spec.instance_id, turn.n, call.id)
+        : senderTrace(sql, turn.n),
       ask,
-    });
+    };
+    const result = await inSpan(
+      `execute_tool ${call.name}`,
+      () => ({
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": call.name,
+        "gen_ai.tool.call.id": call.tool_use_id,
+        "gen_ai.conversation.id": spec.instance_id,
+        ...(context.trace === null ? {} : { traceparent: context.trace }),
+      }),
+      () => runTool(tools.get(call.name), call.name, JSON.parse(call.input), context),
+    );
     if (signal.aborted) return;
     if ("park" in result) parkCall(store, call, result.park, heard, now());
     else endTool(store, turn, call, result, now());

@@ -70,8 +70,8 @@ export function accept(
     const n = self.next_n;
     sql.exec(
       `INSERT INTO message (n, sender, content, response_schema, state, priority, steer, key, body_hash, created_at, job,
-         sender_title, note)
-       VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)`,
+         sender_title, note, trace)
+       VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       n,
       request.sender,
       request.message,
@@ -84,6 +84,7 @@ export function accept(
       request.job ?? null,
       request.sender_title ?? null,
       note ? 1 : 0,
+      request.trace ?? null,
     );
     if (request.watcher) watch(sql, n, request.watcher);
     sql.exec("UPDATE self SET next_n = ?, queued = queued + ?, last_activity = ?", n + 1, note ? 0 : 1, now);

@@ -9,6 +9,7 @@ import { messageIdOf } from "../ids.ts";
 import { createLog, describe, type Log } from "../log.ts";
 import { instanceNameOf, instanceOf, orchestratorOf, watcherOf } from "../objects.ts";
 import type { CallOutcome } from "../orchestrator/api.ts";
+import { exportSpans } from "../otlp.ts";
 import { keyNameOf, NO_SECRETS, open, type Secrets } from "../secrets.ts";
 import { migrate } from "../sqlite.ts";
 import { Waiters, within } from "../waiters.ts";
@@ -55,6 +56,8 @@ import { checkHealth, confirm, hasUnreported } from "./report.ts";
 import { Reporter } from "./reporter.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
 import { emit, sealedSecrets, selfOf, standingOf, storedSpec } from "./self.ts";
+import { spansOf } from "./spans.ts";
+import type { InstanceSpec } from "./spec.ts";
 import type { InstanceTool } from "./tool.ts";
 import { Transcript } from "./transcript.ts";
 import { deadlineOf, openTurn } from "./turn-store.ts";
@@ -568,9 +571,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         );
         if (birth.initial_prompt !== null) {
           storage.sql.exec(
-            "INSERT INTO message (n, sender, content, state, created_at) VALUES (0, 'user', ?, 'queued', ?)",
+            "INSERT INTO message (n, sender, content, state, created_at, trace) VALUES (0, 'user', ?, 'queued', ?, ?)",
             birth.initial_prompt,
             birth.spec.created_at,
+            birth.spec.trace ?? null,
           );
           storage.sql.exec("UPDATE self SET queued = 1");
           emit(storage.sql, now, "message.queued", { message_id: messageIdOf(this.#id, 0), sender: "user" });
@@ -619,6 +623,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         await this.#reporter.report();
       },
       rested: () => this.#rest(),
+      turnEnded: this.#config.collector === null ? null : (n) => this.#trace(spec, n),
     });
     // Whoever is used for the first time without work, by a look at its output or its files, has an idle time as well.
     const deadline = this.#idleDeadline();
@@ -641,6 +646,14 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.ctx.waitUntil(this.#tell());
     await this.#reporter.report(call);
     this.#waiters.wake();
+  }
+
+  /** Hands a turn's trace to the collector. Nobody waits for it. */
+  #trace(spec: InstanceSpec, n: number): void {
+    const { collector } = this.#config;
+    if (collector === null) return;
+    const sent = exportSpans(collector, spansOf(this.ctx.storage.sql, spec, n));
+    this.ctx.waitUntil(sent.catch((error) => this.#log.warning("trace.lost", { error: describe(error) })));
   }
 
   /** Tells whoever watches. What they did not take, the alarm brings again. */

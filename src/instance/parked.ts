@@ -29,6 +29,14 @@ export function parkCall(
       sql.exec("UPDATE tool_call SET state = 'pending' WHERE id = ? AND state = 'running'", call.id);
       return;
     }
+    if (park.nudge === true && steeringWaits(sql)) {
+      // It came in before the call could be told of it, and would wait as long as the call.
+      const again = sql.exec(
+        "UPDATE tool_call SET state = 'pending', nudged = 1 WHERE id = ? AND state = 'running' AND nudged = 0 RETURNING id",
+        call.id,
+      );
+      if (again.toArray().length > 0) return;
+    }
     sql.exec(
       "UPDATE tool_call SET state = 'parked', wake_at = ?, park_reason = ?, needed = ? WHERE id = ? AND state = 'running'",
       park.until,
@@ -40,6 +48,13 @@ export function parkCall(
     if (park.nudge === true) return;
     sql.exec("UPDATE tool_call SET nudged = -1 WHERE id = ?", call.id);
   });
+}
+
+/** Whether a message is queued that joins the turn behind its tool results. */
+function steeringWaits(sql: SqlStorage): boolean {
+  const waiting =
+    "SELECT 1 AS one FROM message WHERE state = 'queued' AND note = 0 AND steer = 1 AND response_schema IS NULL LIMIT 1";
+  return first(sql, waiting) !== undefined;
 }
 
 /** Shows that the turn waits and for what, once nothing but parked calls is left of its step. */

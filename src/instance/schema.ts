@@ -10,6 +10,7 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  *              so (Unhealthy as JSON, see health.ts), or null. `secrets`: sealed (see secrets.ts), or null.
  * message      The inbox: one row a message, from its acceptance on, never deleted. `content` moves to the transcript when
  *              the turn starts. States as in `MESSAGE_STATES`.
+ *              `trace`: the traceparent that its sender gave along.
  *              A steering message that joined a running turn names it in `joined_n` and shares its end.
  * turn         The work on one message, from its start on. `phase`: ready (a model call is next), calling, tools, done.
  *              `paused` holds the refusal while only a higher cap can make it go on.
@@ -233,5 +234,8 @@ export const INSTANCE_SCHEMA: readonly string[] = [
   `,
   `
   CREATE INDEX message_joining ON message (n) WHERE state = 'queued' AND (note = 1 OR steer > 0);
+  `,
+  `
+  ALTER TABLE message ADD COLUMN trace TEXT;
   `,
 ];

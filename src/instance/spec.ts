@@ -63,6 +63,8 @@ export interface InstanceSpec {
   mcp_servers?: RemoteServer[];
   /** Tools whose every call needs leave first; absent in specs from before there was this. */
   require_approval?: string[];
+  /** The `traceparent` of whoever gave the initial prompt; absent without one. */
+  trace?: string;
   /** Whether message 0 is an initial prompt, which the instance takes over with its spec. */
   has_initial_prompt: boolean;
   /** 0 for an instance without a parent. */

@@ -33,6 +33,8 @@ export interface ToolContext {
   eventSeq: number;
   /** The coordinated task that the turn works for, or null: what is sent on counts there too. */
   job: string | null;
+  /** The call's own `traceparent`, for what it sends on. */
+  trace?: string | null;
   /** Asks a question, once for this call, and says how it stands. While it is open the tool parks on its id. */
   ask(question: Asked): QuestionState;
 }

@@ -44,6 +44,8 @@ export interface SpawnRequest {
   limits: LimitChange;
   /** Tools whose every call needs leave; those of its parent come on top. */
   require_approval?: string[];
+  /** The spawner's `traceparent`, for the initial prompt. */
+  trace?: string | null;
   idempotency?: Idempotency;
 }
 

@@ -43,6 +43,7 @@ import type {
 import { recordCall } from "./audit.ts";
 import type { Link } from "./chain.ts";
 import { Courier } from "./courier.ts";
+import { EventLines } from "./event-lines.ts";
 import { chainOlder, eventsAfter, eventsBefore, headOf, linesAfter } from "./events.ts";
 import { childrenOf, idleDeadline, kinOf, pausedWithin, treeOf, waitFor } from "./family.ts";
 import { Gate } from "./gate.ts";
@@ -108,6 +109,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #watchers = new Waiters();
   readonly #viewers: Viewers;
   readonly #courier: Courier;
+  readonly #lines: EventLines;
   /** Not before this time are old events moved, after R2 did not take them. In ms since the epoch. */
   #moveAgainAt = 0;
 
@@ -118,6 +120,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#log = createLog(this.#config.logLevel, { tenant: this.#tenant });
     migrate(ctx.storage, ORCHESTRATOR_SCHEMA);
     chainOlder(ctx.storage);
+    this.#lines = new EventLines(ctx.storage.sql, this.#log);
     this.#courier = new Courier({
       storage: ctx.storage,
       tenant: this.#tenant,
@@ -146,29 +149,21 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       this.#caps,
       Date.now(),
     );
-    if (answer.ok) await this.#spawned([{ request, receipt: answer.value }]);
+    if (answer.ok) await this.#spawned([answer.value]);
     return answer;
   }
 
   async spawnTeam(request: TeamRequest): Promise<Answer<TeamReceipt>> {
     const answer = spawnTeam(this.ctx.storage, request, this.#spawnRules, this.#caps, Date.now());
-    if (answer.ok) {
-      const requests = [request.supervisor, ...request.members];
-      const receipts = [answer.value.supervisor, ...answer.value.members];
-      await this.#spawned(receipts.flatMap((receipt, i) => (requests[i] ? { request: requests[i], receipt } : [])));
-    }
+    if (answer.ok) await this.#spawned([answer.value.supervisor, ...answer.value.members]);
     return answer;
   }
 
-  async #spawned(spawned: { request: SpawnRequest; receipt: SpawnReceipt }[]): Promise<void> {
+  async #spawned(spawned: SpawnReceipt[]): Promise<void> {
     // Their idle time, in case they are never used.
     await this.#arm();
     this.#tellWatchers();
-    for (const { request, receipt } of spawned) {
-      const { role, model } = request;
-      this.#log.info("instance.spawned", { instance_id: receipt.instance_id, role, model });
-    }
-    if (spawned.some(({ receipt }) => receipt.message_id !== null)) this.ctx.waitUntil(this.#deliver());
+    if (spawned.some(({ message_id }) => message_id !== null)) this.ctx.waitUntil(this.#deliver());
   }
 
   get #spawnRules(): registry.SpawnRules {
@@ -219,10 +214,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     const answer = registry.terminate(this.ctx.storage, request, this.#config.retentionDays, Date.now());
     if (answer.ok && answer.value.terminated.length > 0) {
       this.#tellWatchers();
-      for (const id of answer.value.terminated) {
-        this.#gate.forget(id);
-        this.#log.info("instance.terminated", { instance_id: id, reason: request.reason, force: request.force });
-      }
+      for (const id of answer.value.terminated) this.#gate.forget(id);
       // The rows are committed. Waiting a moment for the objects spares the caller a send that is accepted and cancelled.
       await this.#arm();
       await within(this.#deliver(), DELIVERY_PATIENCE_MS);
@@ -244,7 +236,6 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     }
     registry.remove(storage, instanceId, Date.now());
     this.#tellWatchers();
-    this.#log.info("instance.deleted", { instance_id: instanceId });
     return erased;
   }
 
@@ -335,7 +326,6 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     if (answer.ok) {
       await this.#arm();
       this.#tellWatchers();
-      this.#log.info("job.created", { job_id: answer.value.job_id, type: request.type });
       this.ctx.waitUntil(this.#deliver());
     }
     return answer;
@@ -463,6 +453,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   #tellWatchers(...instanceIds: string[]): void {
     this.#watchers.wake();
     this.#viewers.changed(...instanceIds);
+    this.#lines.write();
     // Not awaited: a write of the alarm and the rows beside it are one commit.
     if (this.#courier.notice(Date.now())) void this.ctx.storage.setAlarm(Date.now());
   }

@@ -100,6 +100,7 @@ export function spawn(
       parent_instance_id: request.parent_instance_id,
       ...(request.mcp_servers?.length ? { mcp_servers: request.mcp_servers } : {}),
       ...(approvals.length > 0 ? { require_approval: approvals } : {}),
+      ...(request.trace ? { trace: request.trace } : {}),
       has_initial_prompt: hasPrompt,
       depth,
       created_at: now,

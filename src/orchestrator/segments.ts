@@ -46,7 +46,7 @@ export async function moveSegment(
   const { lines, last } = linesAfter(sql, oldest.seq - 1, upTo, SEGMENT_CHARACTERS);
   if (last === null) return;
   const key = `${prefix}${String(oldest.seq).padStart(15, "0")}.jsonl`;
-  await bucket.put(key, lines, { httpMetadata: { contentType: "application/jsonl" } });
+  await bucket.put(key, lines, { httpMetadata: { contentType: "application/x-ndjson" } });
   storage.transactionSync(() => {
     sql.exec(
       "INSERT INTO event_segment (first_seq, last_seq, last_hash, key, moved_at) VALUES (?, ?, ?, ?, ?)",

@@ -32,6 +32,7 @@ export async function deliver(context: ToolContext, instanceId: string, outgoing
       when_busy: outgoing.when_busy ?? "queue",
       response_schema: outgoing.response_schema ?? null,
       ...(title ? { sender_title: title } : {}),
+      ...(context.trace ? { trace: context.trace } : {}),
       ...(context.job ? { job: context.job } : {}),
       ...(idempotency
         ? { idempotency: outgoing.keyOf ? { ...idempotency, key: outgoing.keyOf(idempotency.key) } : idempotency }

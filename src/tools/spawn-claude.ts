@@ -193,6 +193,7 @@ export function spawnRequestOf(
     initial_prompt: input.initial_prompt ?? null,
     limits: limitsIn(input),
     require_approval: input.require_approval,
+    ...(context.trace ? { trace: context.trace } : {}),
   };
 }
 

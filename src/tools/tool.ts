@@ -34,6 +34,8 @@ export interface ToolContext {
   parking?: Parking;
   /** The coordinated task that the calling turn works for: what is sent on counts there too. */
   job?: string | null;
+  /** The caller's `traceparent`: what is sent on is part of that trace. */
+  trace?: string | null;
   /** Aborted when the caller has gone; work that is accepted goes on without it. */
   signal: AbortSignal;
   /** Tells a waiting caller how it stands. Does nothing for callers that can't be told. */

@@ -47,6 +47,7 @@ function contextFor(own: OwnContext): Omit<ToolContext, "idempotency"> {
     signal: own.signal,
     progress: () => undefined,
     job: own.job,
+    trace: own.trace ?? null,
     parking: { startedAt: own.startedAt, nudged: own.nudged, eventSeq: own.eventSeq },
   };
 }

@@ -1,0 +1,53 @@
+/**
+ * The event log in the server's logs: one line an event, with everything that it carries. So each step in the life of an instance,
+ * a message, a model call, a question and a job is one line, wherever it happened, in the order of the log.
+ */
+
+import { isJobId } from "../ids.ts";
+import type { Log, LogFields } from "../log.ts";
+import type { Row } from "../sqlite.ts";
+import { headOf } from "./events.ts";
+
+type LineRow = Row & { seq: number; at: number; instance_id: string; kind: string; data: string };
+
+/** Steps within a turn, and calls, which have a line of their own where they are answered. */
+const DETAILS: ReadonlySet<string> = new Set([
+  "tool.finished",
+  "tools.answered",
+  "message.waiting",
+  "message.resumed",
+  "audit.called",
+]);
+
+/** How loud the line of a kind of event is. */
+export function levelOf(kind: string): "debug" | "info" | "warning" {
+  if (DETAILS.has(kind)) return "debug";
+  return /\.(failed|lost|disabled|unhealthy)$/.test(kind) ? "warning" : "info";
+}
+
+export class EventLines {
+  readonly #sql: SqlStorage;
+  readonly #log: Log;
+  #written: number;
+
+  constructor(sql: SqlStorage, log: Log) {
+    this.#sql = sql;
+    this.#log = log;
+    this.#written = headOf(sql).seq;
+  }
+
+  /** Writes the lines of what was logged since the last time. */
+  write(): void {
+    if (!this.#log.writes("WARNING")) return;
+    const rows = this.#sql
+      .exec<LineRow>("SELECT seq, at, instance_id, kind, data FROM event WHERE seq > ? ORDER BY seq", this.#written)
+      .toArray();
+    for (const { seq, at, instance_id: id, kind, data } of rows) {
+      const about = id === "" ? {} : isJobId(id) ? { job_id: id } : { instance_id: id };
+      // A name is its giver's words, not ours.
+      const { name: _name, ...fields } = JSON.parse(data) as LogFields;
+      this.#log[levelOf(kind)](kind, { ...about, ...fields, seq, at: new Date(at).toISOString() });
+      this.#written = seq;
+    }
+  }
+}
