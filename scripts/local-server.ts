@@ -36,6 +36,17 @@ export class MadroxServer {
     return `http://127.0.0.1:${this.#port}`;
   }
 
+  /** The folder that holds what the server stores. */
+  get state(): string {
+    return this.#state;
+  }
+
+  /** The process, and the group of those that it started. Throws while the server is down. */
+  get pid(): number {
+    if (!this.#child?.pid) throw new Error("The server is not running.");
+    return this.#child.pid;
+  }
+
   /** Starts the server on its state and waits until it says that it is ready, without sending it a request of its own. */
   async start(): Promise<void> {
     this.#port ||= await freePort();
