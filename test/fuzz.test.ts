@@ -225,6 +225,9 @@ function answerIn(text: string): Record<string, unknown> | null {
   }
 }
 
+/** That somebody tried to change something is on record, refused or not: an event and its index, and the count behind its number. */
+const ON_RECORD = 3;
+
 /** Refused before anything was begun: what was accepted and came to nothing has an id to ask for. */
 function isRefusal({ status, text }: Outcome): boolean {
   const answer = answerIn(text);
@@ -248,7 +251,7 @@ async function problemWith(one: Case): Promise<string | null> {
     const seen = outcome as Outcome | "hung";
     if (seen === "hung") return "no answer";
     if (seen.status >= 500 || answerIn(seen.text)?.error === "internal") return `HTTP ${seen.status}: ${seen.text}`;
-    if (written === 0 || !isRefusal(seen)) return null;
+    if (written <= ON_RECORD || !isRefusal(seen)) return null;
     // Work that an earlier call began writes too. What the refused call itself writes, it writes every time.
     if (attempt === 20) return `refused, and ${written} rows written: ${seen.text}`;
     await new Promise((done) => setTimeout(done, 100));

@@ -227,7 +227,7 @@ describe("what every client has to read before it can begin", () => {
   it("is not longer than recorded", async () => {
     const response = await request("/mcp", {
       method: "POST",
-      headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
+      headers: { host: "localhost", "content-type": "application/json", accept: "application/json, text/event-stream" },
       body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list", params: {} }),
     });
     const list = await response.text();

@@ -57,16 +57,24 @@ export class Changes {
       this.#admit(growth, { bytes: bytes - staged, files: files - 1 });
     };
     const staged = `${INCOMING}/${crypto.randomUUID()}`;
-    this.#store.provider.createFileSync(staged);
-    this.#store.recount();
+    let begun = false;
+    // Not before there is something to keep: a body that fails at once leaves no trace.
+    const begin = () => {
+      if (begun) return;
+      this.#store.provider.createFileSync(staged);
+      this.#store.recount();
+      begun = true;
+    };
     let size = 0;
     try {
       for await (const chunk of inChunks(body)) {
         fits(size + chunk.byteLength, size);
+        begin();
         this.#store.provider.writeRangeSync(staged, chunk, size);
         size += chunk.byteLength;
         this.#store.recount();
       }
+      begin();
       return this.#change(options.idempotency, () => {
         const before = this.#target(name, options);
         fits(size, size);
@@ -78,7 +86,7 @@ export class Changes {
         return { ...infoOf(name, this.#store.existing(name)), created: !before };
       });
     } finally {
-      this.#store.discard(staged);
+      if (begun) this.#store.discard(staged);
     }
   }
 
