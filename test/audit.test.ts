@@ -184,7 +184,7 @@ describe("the verifier", () => {
     ["a chain made anew, against the head", chain(6, "x"), /made anew/],
   ])("finds %s", (_what, lines, found) => {
     const problems = problemsOf(lines, END);
-    expect(problems.join("\n")).toMatch(found);
+    expect(problems[0]).toMatch(found);
   });
 
   /** Lines of a log of its own. */
@@ -197,6 +197,15 @@ describe("the verifier", () => {
       return lineOf(event, before, prev);
     });
   }
+});
+
+test("names one problem for one changed line", () => {
+  const verifier = new ChainVerifier();
+  const event = (seq: number) => ({ seq, at: seq, instance_id: "", kind: "test.made", data: "{}" });
+  const [one, two] = [hashOf(event(1), GENESIS), hashOf(event(2), hashOf(event(1), GENESIS))];
+  verifier.add(lineOf(event(1), GENESIS, one).replace("test.made", "test.mad"));
+  verifier.add(lineOf(event(2), one, two));
+  expect(verifier.problems).toEqual(["the first line was changed: its text does not have its hash"]);
 });
 
 describe("retention", () => {

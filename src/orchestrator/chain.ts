@@ -46,7 +46,7 @@ function sha256(text: string): string {
 }
 
 /** A line that holds in itself, or what is wrong with it, as the end of a sentence. */
-export type Checked = { ok: true; seq: number; prev: string; hash: string } | { ok: false; problem: string };
+export type Checked = { ok: true; link: Link; prev: string } | { ok: false; problem: string; claims: Link | null };
 
 const TAIL = /,"prev":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}$/;
 const HASH_MEMBER = `,"hash":"${GENESIS}"}`.length;
@@ -56,9 +56,9 @@ export function checkLine(text: string): Checked {
   const [, prev, hash] = TAIL.exec(text) ?? [];
   const seq = Number(/^\{"seq":(\d{1,15}),/.exec(text)?.[1]);
   if (prev === undefined || hash === undefined || !(seq > 0))
-    return { ok: false, problem: "is no line of an audit export" };
-  if (sha256(`${text.slice(0, -HASH_MEMBER)}}`) === hash) return { ok: true, seq, prev, hash };
-  return { ok: false, problem: "was changed: its text does not have its hash" };
+    return { ok: false, problem: "is no line of an audit export", claims: null };
+  if (sha256(`${text.slice(0, -HASH_MEMBER)}}`) === hash) return { ok: true, link: { seq, hash }, prev };
+  return { ok: false, problem: "was changed: its text does not have its hash", claims: { seq, hash } };
 }
 
 /** What is wrong with `line` coming right after the link `before` (null: it is the first that is seen), or null. */
@@ -88,12 +88,14 @@ export class ChainVerifier {
     if (!line.ok) {
       const where = this.last ? `the line after ${this.last.seq}` : "the first line";
       this.problems.push(`${where} ${line.problem}`);
+      this.last = line.claims ?? this.last;
       return;
     }
-    const problem = breakBetween(this.last, line);
+    const { link, prev } = line;
+    const problem = breakBetween(this.last, { ...link, prev });
     if (problem) this.problems.push(this.last ? `the line ${problem}` : `the first line ${problem}`);
-    this.first ??= line;
-    this.last = { seq: line.seq, hash: line.hash };
+    this.first ??= { ...link, prev };
+    this.last = link;
   }
 
   /** Holds the end against a head that was kept elsewhere. */

@@ -192,6 +192,41 @@ export const OPERATIONS: {
       answer: eventStream,
     },
   },
+  "/audit": {
+    GET: {
+      id: "exportAudit",
+      tag: "events",
+      summary: "The event log as JSON lines, hash-chained, after a sequence",
+      query: { after: { type: "integer", minimum: 0 } },
+      answer: { type: "application/x-ndjson", schema: text },
+    },
+  },
+  "/audit/head": {
+    GET: { id: "auditHead", tag: "events", summary: "The newest link of the event log's hash chain: seq and hash" },
+  },
+  "/webhooks": {
+    GET: { id: "listWebhooks", tag: "events", summary: "The webhooks, without their secrets" },
+    POST: {
+      id: "createWebhook",
+      tag: "events",
+      summary: "Register a webhook; only this answer has its secret",
+      body: {
+        type: "application/json",
+        schema: {
+          type: "object",
+          properties: { url: text, events: { type: "array", items: text }, secret: text },
+          required: ["url"],
+          additionalProperties: false,
+        },
+      },
+      creates: true,
+      errors: ["limit_reached", "too_large"],
+    },
+  },
+  "/webhooks/:id": {
+    GET: { id: "getWebhook", tag: "events", summary: "A webhook and how its deliveries go", errors: ["not_found"] },
+    DELETE: { id: "deleteWebhook", tag: "events", summary: "Delete a webhook", errors: ["not_found"] },
+  },
   "/tree": { GET: { id: "getTree", tag: "instances", summary: "Who belongs to whom", tool: "get_instance_tree" } },
   "/questions": { GET: { id: "listQuestions", tag: "instances", summary: "The open questions of all instances" } },
   "/questions/:id": {
