@@ -34,6 +34,15 @@ export function logEvents(sql: SqlStorage, instanceId: string, events: readonly 
     link = { seq: event.seq, hash: hashOf(event, link.hash) };
     return { ...event, instance_seq, hash: link.hash };
   });
+  const [row] = rows;
+  if (row && rows.length === 1) {
+    const { seq, at, instance_id, instance_seq, kind, data, hash } = row;
+    sql.exec(
+      "INSERT INTO event (seq, at, instance_id, instance_seq, kind, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      ...[seq, at, instance_id, instance_seq, kind, data, hash],
+    );
+    return;
+  }
   sql.exec(
     `INSERT INTO event (seq, at, instance_id, instance_seq, kind, data, hash)
      SELECT value ->> 'seq', value ->> 'at', value ->> 'instance_id', value ->> 'instance_seq', value ->> 'kind',

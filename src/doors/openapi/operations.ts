@@ -245,41 +245,6 @@ export const OPERATIONS: {
       },
     },
   },
-  "/webhooks": {
-    GET: { id: "listWebhooks", tag: "events", summary: "The webhooks, without their secrets" },
-    POST: {
-      id: "createWebhook",
-      creates: true,
-      tag: "events",
-      summary: "Have events sent to an address, signed; the secret is in this answer only",
-      body: {
-        type: "application/json",
-        schema: {
-          type: "object",
-          properties: { url: text, events: { type: "array", items: text }, secret: text },
-          required: ["url"],
-          additionalProperties: false,
-        },
-      },
-      errors: ["limit_reached"],
-    },
-  },
-  "/webhooks/:id": {
-    GET: { id: "getWebhook", tag: "events", summary: "A webhook, and how its deliveries go", errors: ["not_found"] },
-    DELETE: { id: "deleteWebhook", tag: "events", summary: "Delete a webhook", errors: ["not_found"] },
-  },
-  "/audit": {
-    GET: {
-      id: "exportAudit",
-      tag: "events",
-      summary: "The event log as JSON lines, each with the hash of the one before",
-      query: { after: text },
-      answer: { type: "application/jsonl", schema: { type: "string" } },
-    },
-  },
-  "/audit/head": {
-    GET: { id: "getAuditHead", tag: "events", summary: "The newest line's sequence and hash" },
-  },
   // A WebSocket, which OpenAPI has no words for.
   "/live": { GET: null },
   "/metrics": {
