@@ -575,6 +575,35 @@ describe("a report to the parent", () => {
     await until(async () => (await output(parent)).filter(({ type }) => type === "response").length >= 3);
   });
 
+  it("of progress does not call the parent back from its wait", async () => {
+    const job = marker();
+    const held = heldChild();
+    programs.set(job, (call) => {
+      if (call.step === 0) return using({ name: "spawn_claude", input: { name: "Kid", initial_prompt: held.name } });
+      if (call.step === 1) return using({ name: "wait", input: { ids: [result(call).message_id] } });
+      return saying(`${(result(call).done as unknown[]).length} done`);
+    });
+    const talker = marker();
+    programs.set(talker, (call) =>
+      call.toolResults.length === 0
+        ? using({ name: "report_to_parent", input: { content: "half done" } })
+        : saying("reported"),
+    );
+    const parent = await spawn();
+    const sent = await send(parent, job, { wait_for_response: false });
+    await waitingFor(parent, "other instances");
+    await send(await spawn({ parent_instance_id: parent }), talker);
+    await runInDurableObject(objectOf(parent), (_instance, { storage }) => {
+      const { state } = storage.sql.exec<{ state: string }>("SELECT state FROM tool_call WHERE name = 'wait'").one();
+      expect(state).toBe("parked");
+    });
+    held.answer("done");
+    const answer = await tool("wait", { ids: [sent.message_id] });
+    expect(answer.done).toMatchObject([{ response: { response: "1 done" } }]);
+    // It was not lost either: it joined behind the wait's result.
+    expect(JSON.stringify(model.callsAbout(job).at(-1)?.messages)).toContain("half done");
+  });
+
   it("is refused where there is no parent", async () => {
     const job = marker();
     programs.set(job, (call) =>

@@ -251,7 +251,7 @@ async function problemWith(one: Case): Promise<string | null> {
     const seen = outcome as Outcome | "hung";
     if (seen === "hung") return "no answer";
     if (seen.status >= 500 || answerIn(seen.text)?.error === "internal") return `HTTP ${seen.status}: ${seen.text}`;
-    if (written <= ON_RECORD || !isRefusal(seen)) return null;
+    if (written === 0 || written === ON_RECORD || !isRefusal(seen)) return null;
     // Work that an earlier call began writes too. What the refused call itself writes, it writes every time.
     if (attempt === 20) return `refused, and ${written} rows written: ${seen.text}`;
     await new Promise((done) => setTimeout(done, 100));

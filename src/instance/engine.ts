@@ -306,8 +306,7 @@ export class Engine {
       this.#abort = undefined;
     }
     const attempt = beginCall(store, turn, maxTokens, now());
-    const outcome = await this.#call(turn, { ...body, max_tokens: maxTokens }, betas, attempt);
-    return outcome;
+    return this.#call(turn, { ...body, max_tokens: maxTokens }, betas, attempt);
   }
 
   /** From the request to the whole answer, or what went wrong. */
@@ -434,13 +433,7 @@ export class Engine {
       const leave = questions.approvalOf(sql, call.id);
       if (!leave) {
         const { id } = ask(questions.approvalFor(call));
-        return parkCall(
-          store,
-          call,
-          { reason: "approval", ids: [id], needed: 1, until: null, nudge: false },
-          heard,
-          now(),
-        );
+        return parkCall(store, call, { reason: "approval", ids: [id], needed: 1, until: null, nudge: false }, heard);
       }
       if (!leave.given) return denyTool(store, turn, call, leave.note, now());
     }
@@ -478,7 +471,7 @@ export class Engine {
       () => runTool(tools.get(call.name), call.name, JSON.parse(call.input), context),
     );
     if (signal.aborted) return;
-    if ("park" in result) parkCall(store, call, result.park, heard, now());
+    if ("park" in result) parkCall(store, call, result.park, heard);
     else endTool(store, turn, call, result, now());
   }
 }

@@ -89,7 +89,7 @@ export function accept(
     if (request.watcher) watch(sql, n, request.watcher);
     sql.exec("UPDATE self SET next_n = ?, queued = queued + ?, last_activity = ?", n + 1, note ? 0 : 1, now);
     if (request.when_busy === "interrupt" && !note) cancelOpenTurn(sql, "another message interrupted it");
-    if (request.when_busy === "steer") nudge(sql, instanceId, now);
+    if (request.when_busy === "steer" && !note) nudge(sql, instanceId, now);
     emit(sql, now, "message.queued", { message_id: messageIdOf(instanceId, n), sender: request.sender });
     return ok({ n, repeated: false });
   });

@@ -13,13 +13,7 @@ import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 /**
  * Parks a running call. `heard`: what has been told since it began to run; if that is enough, it is pending again at once.
  */
-export function parkCall(
-  store: TurnStore,
-  call: Pick<CallRow, "id">,
-  park: Park,
-  heard: ReadonlySet<string>,
-  _now: number,
-): void {
+export function parkCall(store: TurnStore, call: Pick<CallRow, "id">, park: Park, heard: ReadonlySet<string>): void {
   const { sql } = store.storage;
   const open = park.ids.filter((id) => !heard.has(id));
   const needed = park.needed - (park.ids.length - open.length);
@@ -29,7 +23,7 @@ export function parkCall(
       sql.exec("UPDATE tool_call SET state = 'pending' WHERE id = ? AND state = 'running'", call.id);
       return;
     }
-    if (park.nudge === true && steeringWaits(sql)) {
+    if (park.nudge && steeringWaits(sql)) {
       // It came in before the call could be told of it, and would wait as long as the call.
       const again = sql.exec(
         "UPDATE tool_call SET state = 'pending', nudged = 1 WHERE id = ? AND state = 'running' AND nudged = 0 RETURNING id",
@@ -45,15 +39,14 @@ export function parkCall(
       call.id,
     );
     for (const id of open) sql.exec("INSERT OR IGNORE INTO awaited (call_id, id) VALUES (?, ?)", call.id, id);
-    if (park.nudge === true) return;
-    sql.exec("UPDATE tool_call SET nudged = -1 WHERE id = ?", call.id);
+    if (!park.nudge) sql.exec("UPDATE tool_call SET nudged = -1 WHERE id = ?", call.id);
   });
 }
 
 /** Whether a message is queued that joins the turn behind its tool results. */
 function steeringWaits(sql: SqlStorage): boolean {
   const waiting =
-    "SELECT 1 AS one FROM message WHERE state = 'queued' AND note = 0 AND steer = 1 AND response_schema IS NULL LIMIT 1";
+    "SELECT 1 AS one FROM message INDEXED BY message_joining WHERE state = 'queued' AND (note = 1 OR steer > 0) AND note = 0 AND response_schema IS NULL LIMIT 1";
   return first(sql, waiting) !== undefined;
 }
 

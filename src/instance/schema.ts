@@ -18,7 +18,8 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * transcript   The conversation as the model gets it, append-only. Its text is JSON of content blocks, verbatim as the
  *              API gave them, cut into parts below SQLite's limit for a value. `omitted` rows are kept, but not sent.
  * attempt      One row a model call that was made, with what the API said of it.
- * tool_call    One row a tool call of the model: intent first, result after.
+ * tool_call    One row a tool call of the model: intent first, result after. `nudged`: 1 once a message has called a parked
+ *              one back early, -1 while none may.
  * output       What a reader of the conversation sees, in order. Content stands in the transcript, except `text`.
  * event        What happened, append-only: what a live reader follows, and what the registry gets (`self.reported_seq` is how
  *              far it has it). `output_index`: the last output row of its time, so that the two interleave.
