@@ -254,13 +254,13 @@ describe("secrets", () => {
     ]);
     expect(shown).not.toContain(VALUE);
     const stored = await runInDurableObject(env.INSTANCE.getByName(`default/${id}`), (_instance, state) =>
-      JSON.stringify(state.storage.sql.exec("SELECT * FROM self").toArray()),
+      JSON.stringify(state.storage.sql.exec("SELECT * FROM spec").toArray()),
     );
     expect(stored).not.toContain(VALUE);
     expect(stored).toContain('"secrets":"1.tenant.');
     // The registry lets go of them once the instance has them.
     const left = await runInDurableObject(env.ORCHESTRATOR.getByName("default"), (_orchestrator, state) => [
-      ...state.storage.sql.exec("SELECT secrets FROM instance WHERE instance_id = ?", id),
+      ...state.storage.sql.exec("SELECT secrets FROM birth WHERE instance_id = ?", id),
     ]);
     expect(left).toEqual([{ secrets: null }]);
   });

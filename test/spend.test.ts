@@ -80,7 +80,7 @@ describe("spending", () => {
       const rows = () => sql.exec("SELECT * FROM spend WHERE instance_id = ? ORDER BY bucket", id).toArray();
       const counted = rows();
       sql.exec("DROP TABLE spend");
-      const step = ORCHESTRATOR_SCHEMA.find((one) => one.includes("CREATE TABLE spend"));
+      const step = ORCHESTRATOR_SCHEMA.steps.find((one) => one.includes("CREATE TABLE spend"));
       sql.exec(step ?? "");
       expect(rows()).toEqual(counted);
     });

@@ -1,3 +1,5 @@
+import type { Schema } from "../sqlite.ts";
+
 /**
  * The tables of a job. Only the modules of this folder write them. Times are ms since the epoch, money nano-USD.
  *
@@ -11,8 +13,9 @@
  *          (`target` is the step's number), `tell` an instance that the job is over (due once it is).
  * event    What happened, append-only, for the registry's log.
  */
-export const JOB_SCHEMA: readonly string[] = [
-  `
+export const JOB_SCHEMA: Schema = {
+  steps: [
+    `
   CREATE TABLE job (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     spec TEXT NOT NULL,
@@ -62,4 +65,5 @@ export const JOB_SCHEMA: readonly string[] = [
     data TEXT NOT NULL
   );
   `,
-];
+  ],
+};

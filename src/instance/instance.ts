@@ -563,11 +563,14 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         migrate(storage, INSTANCE_SCHEMA);
         const now = Date.now();
         storage.sql.exec(
-          "INSERT INTO self (id, spec, next_n, last_activity, standing, secrets) VALUES (1, ?, 1, ?, ?, ?)",
+          "INSERT INTO spec (id, spec, secrets) VALUES (1, ?, ?)",
           JSON.stringify(birth.spec),
+          birth.secrets,
+        );
+        storage.sql.exec(
+          "INSERT INTO self (id, next_n, last_activity, standing) VALUES (1, 1, ?, ?)",
           birth.spec.created_at,
           JSON.stringify(birth.standing),
-          birth.secrets,
         );
         if (birth.initial_prompt !== null) {
           storage.sql.exec(

@@ -1,11 +1,11 @@
 /**
- * The row `self`: what an instance knows of itself; and its events.
+ * The rows `spec` and `self`: what an instance is, and what it knows of itself; and its events.
  */
 import type { Standing } from "../orchestrator/api.ts";
 import { first, type Row } from "../sqlite.ts";
 import type { InstanceEvent, InstanceSpec } from "./spec.ts";
 
-/** The counters, without the spec, which can be large. */
+/** The row `self`. */
 export interface SelfRow extends Row {
   ended: 0 | 1 | 2;
   open_n: number | null;
@@ -35,13 +35,13 @@ export function selfOf(sql: SqlStorage): SelfRow | undefined {
 }
 
 export function storedSpec(sql: SqlStorage): InstanceSpec | null {
-  const row = first<{ spec: string }>(sql, "SELECT spec FROM self");
+  const row = first<{ spec: string }>(sql, "SELECT spec FROM spec");
   return row ? (JSON.parse(row.spec) as InstanceSpec) : null;
 }
 
 /** What `secrets.ts` opens; null: there are none. */
 export function sealedSecrets(sql: SqlStorage): string | null {
-  return first<{ secrets: string | null }>(sql, "SELECT secrets FROM self")?.secrets ?? null;
+  return first<{ secrets: string | null }>(sql, "SELECT secrets FROM spec")?.secrets ?? null;
 }
 
 /** Writes an event down. Call inside the transaction of what happened, after the output rows that belong to it. */

@@ -106,8 +106,8 @@ export function spawn(
       created_at: now,
     };
     sql.exec(
-      `INSERT INTO instance (instance_id, name, role, model, parent_id, depth, path, unused_until, state, active, spec,
-         initial_prompt, secrets, soft, created_at, last_activity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO instance (instance_id, name, role, model, parent_id, depth, path, unused_until, state, active,
+         workspace_owner, soft, created_at, last_activity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)`,
       instanceId,
       spec.name,
       spec.role,
@@ -117,12 +117,17 @@ export function spawn(
       JSON.stringify(path),
       now + (request.limits.timeout_minutes ?? rules.timeoutMinutes) * 60_000,
       hasPrompt ? "initializing" : "idle",
-      JSON.stringify(spec),
-      request.initial_prompt,
-      request.sealed ?? null,
+      workspaceOwner,
       isSoft(spec.tools) ? 1 : 0,
       now,
       now,
+    );
+    sql.exec(
+      "INSERT INTO birth (instance_id, spec, initial_prompt, secrets) VALUES (?, ?, ?, ?)",
+      instanceId,
+      JSON.stringify(spec),
+      request.initial_prompt,
+      request.sealed ?? null,
     );
     sql.exec("UPDATE tenant SET total_instances = total_instances + 1, active_instances = active_instances + 1");
     openBalance(sql, instanceId);
@@ -145,15 +150,19 @@ export function spawn(
 }
 
 function specOf(sql: SqlStorage, instanceId: string): InstanceSpec {
-  const { spec } = sql.exec<{ spec: string }>("SELECT spec FROM instance WHERE instance_id = ?", instanceId).one();
+  const { spec } = sql.exec<{ spec: string }>("SELECT spec FROM birth WHERE instance_id = ?", instanceId).one();
   return JSON.parse(spec) as InstanceSpec;
+}
+
+function forgetSecrets(sql: SqlStorage, instanceId: string): void {
+  sql.exec("UPDATE birth SET secrets = NULL WHERE instance_id = ? AND secrets IS NOT NULL", instanceId);
 }
 
 /** What an instance copies on its first use; from then on it watches its idle time itself. */
 export function birthOf(sql: SqlStorage, instanceId: string): Omit<Birth, "standing"> | null {
   const row = first<{ spec: string; initial_prompt: string | null; secrets: string | null; active: number }>(
     sql,
-    "SELECT spec, initial_prompt, secrets, active FROM instance WHERE instance_id = ?",
+    "SELECT spec, initial_prompt, secrets, active FROM birth JOIN instance USING (instance_id) WHERE instance_id = ?",
     instanceId,
   );
   if (row)
@@ -237,7 +246,7 @@ export function apply(storage: DurableObjectStorage, report: Report): boolean {
       `UPDATE instance SET report_seq = ?, event_seq = ?, state = CASE active WHEN 1 THEN ? ELSE state END,
          waiting_reason = ?, waiting_until = ?, last_activity = ?, queue_depth = ?, request_count = ?, completed_count = ?,
          error_count = ?, response_ms_total = ?, tokens_input = ?, tokens_output = ?, tokens_cache_read = ?,
-         tokens_cache_write = ?, error_message = ?, simulated = ?, unhealthy = ?, secrets = NULL
+         tokens_cache_write = ?, error_message = ?, simulated = ?, unhealthy = ?
        WHERE instance_id = ?`,
       report.seq,
       eventSeq,
@@ -259,6 +268,8 @@ export function apply(storage: DurableObjectStorage, report: Report): boolean {
       snapshot.unhealthy ? JSON.stringify(snapshot.unhealthy) : null,
       row.instance_id,
     );
+    // It has reported, so it was born: it has its secrets.
+    if (row.report_seq === 0) forgetSecrets(sql, row.instance_id);
     const fresh = freshTokens(snapshot.tokens) + snapshot.tokens.cache_read;
     const before = row.tokens_input + row.tokens_output + row.tokens_cache_read + row.tokens_cache_write;
     if (fresh === before) return freed;
@@ -402,7 +413,7 @@ export function terminate(
     for (const id of ended) {
       const reason = id === request.instance_id ? request.reason : `parent ${request.instance_id} terminated`;
       sql.exec(
-        `UPDATE instance SET state = 'terminated', active = 0, unused_until = NULL, secrets = NULL, kept_until = ?, terminated_at = ?, termination_reason = ?, last_activity = ?,
+        `UPDATE instance SET state = 'terminated', active = 0, unused_until = NULL, kept_until = ?, terminated_at = ?, termination_reason = ?, last_activity = ?,
            queue_depth = 0, open_questions = 0 WHERE instance_id = ?`,
         now + retentionDays * DAY_MS,
         now,
@@ -410,6 +421,7 @@ export function terminate(
         now,
         id,
       );
+      forgetSecrets(sql, id);
       sql.exec("DELETE FROM question WHERE instance_id = ?", id);
       sql.exec("DELETE FROM wait_edge WHERE waiter = ?", id);
       owe(sql, id, request.force ? "stop_now" : "stop", now);
@@ -441,8 +453,7 @@ export function eraseRefusal(sql: SqlStorage, instanceId: string): Answer<never>
   }
   const sharing = first<{ instance_id: string }>(
     sql,
-    `SELECT instance_id FROM instance WHERE json_extract(spec, '$.workspace_owner') IS NOT NULL
-       AND json_extract(spec, '$.workspace_owner') = ? LIMIT 1`,
+    "SELECT instance_id FROM instance WHERE workspace_owner = ? LIMIT 1",
     instanceId,
   );
   if (!sharing) return null;
@@ -459,6 +470,7 @@ export function remove(storage: DurableObjectStorage, instanceId: string, now: n
   storage.transactionSync(() => {
     if (!rowOf(sql, instanceId)) return;
     sql.exec("DELETE FROM instance WHERE instance_id = ? AND active = 0", instanceId);
+    sql.exec("DELETE FROM birth WHERE instance_id = ?", instanceId);
     sql.exec("DELETE FROM outbox WHERE target = ?", instanceId);
     sql.exec("DELETE FROM limits WHERE scope = ?", instanceId);
     sql.exec("UPDATE tenant SET total_instances = total_instances - 1");

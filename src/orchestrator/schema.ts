@@ -1,11 +1,14 @@
 import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
+import type { Schema } from "../sqlite.ts";
 
 /**
  * The tables of an Orchestrator: one tenant's registry. Only the modules of this folder write them.
  *
- * instance      One row an instance, from spawn until it is deleted; the row is the instance. `spec` is frozen JSON
- *               (InstanceSpec). The columns from `report_seq` on are the newest report of the instance itself.
+ * instance      One row an instance, from spawn until it is deleted; the row is the instance, and is kept small: every model
+ *               call rewrites it. The columns from `report_seq` on are the newest report of the instance itself.
+ *               `workspace_owner`: the instance in whose files it works; null: its own.
  *               Times are ms since the epoch, money nano-USD. `active` is 0 once the instance is terminated.
+ * birth         What an instance copies on its first use. `spec` is frozen JSON (InstanceSpec).
  * tenant        One row: totals over all instances, kept with every change so that no list is ever summed. `figures`, here
  *               and in an instance's row: as in figures.ts.
  *               `path` is the JSON list of its ancestors, topmost first; `unused_until` its idle deadline while it was never used,
@@ -36,13 +39,14 @@ import { IDEMPOTENCY_TABLE } from "../idempotency.ts";
  * question      The open questions of instances, as they reported them last; `instance.open_questions` counts them.
  * task          What a task of the MCP extension waits for; forgotten after its time.
  * team_template The team templates that were stored for this tenant, as JSON (TeamTemplate); `v` is the version of that shape.
- *               In an instance's row: `secrets` sealed (see secrets.ts), until the instance has them or has ended; `soft` 1 when its
- *               calls can cost more than was reserved.
+ *               In an instance's birth: `secrets` sealed (see secrets.ts), until the instance has them or has ended. In its row:
+ *               `soft` 1 when its calls can cost more than was reserved.
  * vault         The tenant's key for secrets, where the deployment has none.
  * idempotency   The answers of calls that carried an idempotency key, for as long as keys are honoured.
  */
-export const ORCHESTRATOR_SCHEMA: readonly string[] = [
-  `
+export const ORCHESTRATOR_SCHEMA: Schema = {
+  steps: [
+    `
   CREATE TABLE instance (
     instance_id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -178,7 +182,7 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   CREATE INDEX task_by_age ON task (created_at);
   ${IDEMPOTENCY_TABLE}
   `,
-  `
+    `
   CREATE TABLE wait_edge (
     waiter TEXT NOT NULL,
     target TEXT NOT NULL,
@@ -199,10 +203,10 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   CREATE INDEX question_by_age ON question (asked_at, question_id);
   ALTER TABLE instance ADD COLUMN open_questions INTEGER NOT NULL DEFAULT 0;
   `,
-  `
+    `
   ALTER TABLE instance ADD COLUMN unhealthy TEXT;
   `,
-  `
+    `
   CREATE TABLE team_template (
     name TEXT PRIMARY KEY,
     v INTEGER NOT NULL,
@@ -211,7 +215,7 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX instance_active ON instance (instance_id) WHERE active = 1;
   `,
-  `
+    `
   ALTER TABLE outbox RENAME COLUMN instance_id TO target;
   ALTER TABLE reservation ADD COLUMN job TEXT;
   ALTER TABLE ledger ADD COLUMN job TEXT;
@@ -234,7 +238,7 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX job_by_state ON job (state, job_id);
   `,
-  `
+    `
   CREATE TABLE vault (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     key TEXT NOT NULL
@@ -243,11 +247,11 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   ALTER TABLE instance ADD COLUMN soft INTEGER NOT NULL DEFAULT 0;
   CREATE INDEX instance_soft ON instance (soft) WHERE soft = 1;
   `,
-  `
+    `
   CREATE INDEX instance_sharing ON instance (json_extract(spec, '$.workspace_owner'))
     WHERE json_extract(spec, '$.workspace_owner') IS NOT NULL;
   `,
-  `
+    `
   CREATE TABLE spend (
     bucket TEXT NOT NULL,
     start INTEGER NOT NULL,
@@ -267,7 +271,7 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   FROM ledger LEFT JOIN instance USING (instance_id) CROSS JOIN (VALUES ('hour', 3600000), ('day', 86400000))
   WHERE kind IN ('settled', 'unsettled') GROUP BY 1, 2, 3, 4;
   `,
-  `
+    `
   ALTER TABLE event ADD COLUMN hash TEXT NOT NULL DEFAULT '';
   CREATE TABLE event_segment (
     last_seq INTEGER PRIMARY KEY,
@@ -292,4 +296,35 @@ export const ORCHESTRATOR_SCHEMA: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX webhook_due ON webhook (due_at) WHERE due_at IS NOT NULL;
   `,
-];
+    `
+  CREATE TABLE birth (
+    instance_id TEXT PRIMARY KEY,
+    spec TEXT NOT NULL,
+    initial_prompt TEXT,
+    secrets TEXT
+  ) WITHOUT ROWID;
+  INSERT INTO birth SELECT instance_id, spec, initial_prompt, secrets FROM instance;
+  ALTER TABLE instance ADD COLUMN workspace_owner TEXT;
+  UPDATE instance SET workspace_owner = json_extract(spec, '$.workspace_owner')
+    WHERE json_extract(spec, '$.workspace_owner') IS NOT NULL;
+  DROP INDEX instance_sharing;
+  CREATE INDEX instance_sharing ON instance (workspace_owner) WHERE workspace_owner IS NOT NULL;
+  ALTER TABLE instance DROP COLUMN spec;
+  ALTER TABLE instance DROP COLUMN initial_prompt;
+  ALTER TABLE instance DROP COLUMN secrets;
+  CREATE TABLE event_without_sequence (
+    seq INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    instance_id TEXT NOT NULL,
+    instance_seq INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    data TEXT NOT NULL,
+    hash TEXT NOT NULL
+  );
+  INSERT INTO event_without_sequence SELECT seq, at, instance_id, instance_seq, kind, data, hash FROM event;
+  DROP TABLE event;
+  ALTER TABLE event_without_sequence RENAME TO event;
+  CREATE INDEX event_by_instance ON event (instance_id, seq);
+  `,
+  ],
+};
