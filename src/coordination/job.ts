@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { Alarm } from "../alarm.ts";
+import { Batch } from "../batch.ts";
 import { configOf } from "../config.ts";
 import { type Answer, err, type Failure, ok } from "../errors.ts";
 import { parseMessageId } from "../ids.ts";
@@ -47,6 +48,8 @@ export class Job extends DurableObject<Env> implements JobApi {
    * its answer tells the same.
    */
   readonly #early = new Map<string, MessageView>();
+  /** What the instances have said, until it is taken in: many answer at once. */
+  readonly #heard = new Batch<Heard>((news) => this.#hear(news));
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -98,13 +101,9 @@ export class Job extends DurableObject<Env> implements JobApi {
   }
 
   async knock(news: News): Promise<void> {
-    const { message } = news;
+    const { id, message } = news;
     const born = await this.#born();
-    if (!born.ok || !message) return;
-    const { sql } = this.ctx.storage;
-    const step = steps.stepOfMessage(sql, news.id);
-    if (step) this.#hear(step, message);
-    else if (steps.hasOpen(sql, "queued")) this.#early.set(news.id, message);
+    if (born.ok && message) await this.#heard.add({ kind: "news", id, message });
   }
 
   override async alarm(): Promise<void> {
@@ -116,12 +115,45 @@ export class Job extends DurableObject<Env> implements JobApi {
     this.#advance();
   }
 
-  /** A step's message has come to something: the step follows, and the job goes on. */
-  #hear(step: steps.StepRow, view: MessageView): void {
+  /** Messages were taken or have come to something: their steps follow, and then the job goes on. */
+  #hear(all: readonly Heard[]): void {
     const { storage } = this.ctx;
-    if (step.state !== "running") return;
-    const outcome = outcomeOf(view, step);
-    if (storage.transactionSync(() => steps.settle(storage.sql, step, outcome, Date.now()))) this.#advance();
+    const changed = storage.transactionSync(() => all.map((heard) => this.#settle(heard)).includes(true));
+    if (changed) this.#advance();
+    // What found no room before may find it now.
+    else if (all.some(({ kind }) => kind !== "news")) this.ctx.waitUntil(this.#bringOut());
+  }
+
+  /** Call inside a transaction. Returns whether a step has come to an end, or begins again. */
+  #settle(heard: Heard): boolean {
+    const { sql } = this.ctx.storage;
+    switch (heard.kind) {
+      case "news": {
+        const step = steps.stepOfMessage(sql, heard.id);
+        if (step) return this.#follows(step, heard.message);
+        if (steps.hasOpen(sql, "queued")) this.#early.set(heard.id, heard.message);
+        return false;
+      }
+      case "taken": {
+        const { asked, view } = heard;
+        const step = steps.sent(sql, asked, view.message_id);
+        const news = this.#early.get(view.message_id) ?? view;
+        this.#early.delete(view.message_id);
+        return step !== null && this.#follows(step, news);
+      }
+      case "refused": {
+        // The instance does not take the message: it was terminated, or is gone.
+        const { asked, error } = heard;
+        const step = steps.stepOf(sql, asked.n);
+        if (step?.state !== "queued" || step.tries !== asked.tries) return false;
+        return steps.settle(sql, step, { kind: "failed", error, costNano: 0, recall: false }, Date.now());
+      }
+    }
+  }
+
+  #follows(step: steps.StepRow, view: MessageView): boolean {
+    if (step.state !== "running") return false;
+    return steps.settle(this.ctx.storage.sql, step, outcomeOf(view, step), Date.now());
   }
 
   /** Does everything that the rows allow, and sees to what it brings about. */
@@ -225,17 +257,23 @@ export class Job extends DurableObject<Env> implements JobApi {
     if (due.length === 0) return;
     this.#sending += due.length;
     const ask = this.#questions();
-    const batch = due.map(async (step) => {
-      try {
-        this.#answered(step, await this.#sendOne(step, ask(step)));
-      } catch (error) {
-        // The row stays due: the alarm sends it again.
-        this.#log.warning("send.failed", { step: step.key, error: describe(error) });
-      } finally {
+    for (const step of due) this.ctx.waitUntil(this.#sendStep(step, ask(step)));
+  }
+
+  /** Never rejects. */
+  async #sendStep(asked: steps.StepRow, question: Question): Promise<void> {
+    try {
+      const answer = await this.#sendOne(asked, question).finally(() => {
         this.#sending -= 1;
-      }
-    });
-    this.ctx.waitUntil(Promise.all(batch).then(() => this.#bringOut()));
+      });
+      await this.#heard.add(
+        answer.ok ? { kind: "taken", asked, view: answer.value } : { kind: "refused", asked, error: answer.error },
+      );
+    } catch (error) {
+      // The row stays due: the alarm sends it again.
+      this.#log.warning("send.failed", { step: asked.key, error: describe(error) });
+      await this.#bringOut();
+    }
   }
 
   #sendOne(step: steps.StepRow, { message, schema }: Question): Promise<Answer<MessageView>> {
@@ -251,30 +289,6 @@ export class Job extends DurableObject<Env> implements JobApi {
       // A step's question follows from final rows alone: the key says it all.
       idempotency: { key, body_hash: key },
     });
-  }
-
-  #answered(asked: steps.StepRow, answer: Answer<MessageView>): void {
-    if (answer.ok) this.#taken(asked, answer.value);
-    else this.#refused(asked, answer.error);
-  }
-
-  /** The instance has the message. */
-  #taken(asked: steps.StepRow, view: MessageView): void {
-    const { storage } = this.ctx;
-    const step = storage.transactionSync(() => steps.sent(storage.sql, asked, view.message_id));
-    const news = this.#early.get(view.message_id) ?? view;
-    this.#early.delete(view.message_id);
-    if (step) this.#hear(step, news);
-  }
-
-  /** The instance does not take the message: it was terminated, or is gone. */
-  #refused(asked: steps.StepRow, error: Failure): void {
-    const { storage } = this.ctx;
-    const step = steps.stepOf(storage.sql, asked.n);
-    if (step?.state !== "queued" || step.tries !== asked.tries) return;
-    const outcome = { kind: "failed", error, costNano: 0, recall: false } as const;
-    storage.transactionSync(() => steps.settle(storage.sql, step, outcome, Date.now()));
-    this.#advance();
   }
 
   #question(step: steps.StepRow): Question {
@@ -363,6 +377,12 @@ export class Job extends DurableObject<Env> implements JobApi {
     return ok(this.#spec);
   }
 }
+
+/** What an instance has said: of a message, or of the sending of a step's. */
+type Heard =
+  | { kind: "news"; id: string; message: MessageView }
+  | { kind: "taken"; asked: steps.StepRow; view: MessageView }
+  | { kind: "refused"; asked: steps.StepRow; error: Failure };
 
 function hasTables(sql: SqlStorage): boolean {
   return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'").toArray().length > 0;

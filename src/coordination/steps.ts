@@ -98,14 +98,18 @@ export function begin(sql: SqlStorage, spec: JobSpec, steps: readonly NewStep[],
 
 /** Steps that have to be sent now, at most `limit`; each is put off, so that what this object leaves undone is done later. */
 export function claim(sql: SqlStorage, limit: number, now: number): StepRow[] {
-  const rows = sql
-    .exec<StepRow>(`SELECT ${COLUMNS} FROM step WHERE due_at <= ? ORDER BY due_at, n LIMIT ?`, now, limit)
-    .toArray();
-  for (const row of rows) {
-    const wait = Math.min(SEND_RETRY_MS * 2 ** Math.min(row.sendings, 10), SEND_RETRY_CEILING_MS);
-    sql.exec("UPDATE step SET sendings = sendings + 1, due_at = ? WHERE n = ?", now + wait, row.n);
-  }
-  return rows;
+  return sql
+    .exec<StepRow>(
+      `UPDATE step SET sendings = sendings + 1, due_at = ? + MIN(? << MIN(sendings, 10), ?)
+       WHERE n IN (SELECT n FROM step WHERE due_at <= ? ORDER BY due_at, n LIMIT ?) RETURNING ${COLUMNS}`,
+      now,
+      SEND_RETRY_MS,
+      SEND_RETRY_CEILING_MS,
+      now,
+      limit,
+    )
+    .toArray()
+    .toSorted((a, b) => a.n - b.n);
 }
 
 /** The instance has the message of this try. Returns the row as it is now, or null when nobody waits for it any more. */

@@ -107,6 +107,14 @@ export class Engine {
     return this.#askedAt !== null && this.#parts.now() - this.#askedAt >= HELD_FROM_MS;
   }
 
+  /** Starts the turn on a message that was just taken in, if nothing is under way: then both are one commit. */
+  begin(): void {
+    if (this.#running) return;
+    const { store, now } = this.#parts;
+    const action = nextAction(turnRows(store, now()));
+    if (action.kind === "start") turns.start(store, action.n, now());
+  }
+
   /** Sees to it that the drive runs. Returns its end, which nobody has to wait for; it never rejects. */
   ensure(): Promise<void> {
     this.#running ??= this.#run();

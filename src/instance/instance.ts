@@ -99,6 +99,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #keeper: Keeper | null;
   #keeping: Promise<void> | undefined;
   #erasing = false;
+  /** How many tellings are under way. */
+  #telling = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -177,6 +179,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { n, repeated } = accepted.value;
     if (repeated) return request.watcher ? this.watch(n, request.watcher) : this.#view(n);
     if (request.when_busy === "interrupt") engine.value.interrupt();
+    engine.value.begin();
     this.#readers.wake();
     this.#work(engine.value, "behind the answer");
     return this.#view(n);
@@ -506,7 +509,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!self || (self.open_n === null && (self.queued === 0 || self.ended !== 0))) return;
     this.#alarm.notAfter(Date.now() + HEARTBEAT_MS);
     if (engine.running) this.ctx.waitUntil(this.#reporter.report());
-    // The first steps of a turn take about as long as accepting its message: the caller does not wait for them.
+    // The first model call takes about as long to begin as its message to be taken in: the caller does not wait for it.
     this.ctx.waitUntil(start === "now" ? engine.ensure() : nextTask().then(() => engine.ensure()));
   }
 
@@ -514,7 +517,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   async #rest(): Promise<void> {
     checkHealth(this.ctx.storage, Date.now());
     await Promise.all([this.#reporter.report(), this.#tell()]);
-    if (hasUnreported(this.ctx.storage.sql) || nextNews(this.ctx.storage.sql) !== null) return;
+    this.#armForRest();
+  }
+
+  /** While somebody has yet to hear of something, the heartbeat's alarm stays: it is what brings it to them after a crash. */
+  #armForRest(): void {
+    const { sql } = this.ctx.storage;
+    if (this.#telling > 0 || hasUnreported(sql) || nextNews(sql) !== null || selfOf(sql)?.open_n !== null) return;
     const deadline = this.#idleDeadline();
     if (deadline !== null) this.#alarm.set(deadline);
     else if (this.#hasFilesToKeep) this.#alarm.notAfter(Date.now());
@@ -646,8 +655,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async #committed(call?: CallOutcome): Promise<void> {
     this.#readers.wake();
-    this.ctx.waitUntil(this.#tell());
-    await this.#reporter.report(call);
+    const reported = this.#reporter.report(call);
+    this.ctx.waitUntil(this.#tell(reported));
+    await reported;
     this.#waiters.wake();
   }
 
@@ -659,17 +669,23 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.ctx.waitUntil(sent.catch((error) => this.#log.warning("trace.lost", { error: describe(error) })));
   }
 
-  /** Tells whoever watches. What they did not take, the alarm brings again. */
-  async #tell(): Promise<void> {
+  /** Tells whoever watches. What they did not take, the alarm brings again. `beside`: as in `tell`. */
+  async #tell(beside?: Promise<void>): Promise<void> {
     const { sql } = this.ctx.storage;
+    this.#telling += 1;
     await tell(
       sql,
       (n) => this.#newsOf(n),
       (id) => watcherOf(this.env, this.#tenant, id),
       () => Date.now(),
-    );
+      beside,
+    ).finally(() => {
+      this.#telling -= 1;
+    });
     const due = nextNews(sql);
+    if (this.#telling > 0) return;
     if (due !== null) this.#alarm.notAfter(due);
+    else if (this.#engine?.running === false) this.#armForRest();
   }
 
   #newsOf(n: number): { news: News; last: boolean } {

@@ -47,34 +47,41 @@ interface WatchRow extends Row {
   tries: number;
 }
 
-/** Delivers what is due. A watcher that fails is put off and never holds up the others. */
+/**
+ * Delivers what is due. A watcher that fails is put off and never holds up the others. That it was told is written once
+ * `beside` is over as well, which writes something of its own then: the two are one commit. Losing it tells a watcher twice.
+ */
 export async function tell(
   sql: SqlStorage,
   /** The news of message `n` (or `AT_REST`), and whether more can follow. */
   newsOf: (n: number) => { news: News; last: boolean },
   watcher: (id: string) => Watcher,
   now: () => number,
+  beside: Promise<void> = Promise.resolve(),
 ): Promise<void> {
   for (;;) {
     const rows = sql
       .exec<WatchRow>("SELECT n, watcher, due_at, tries FROM watch WHERE due_at <= ? LIMIT ?", now(), BATCH)
       .toArray();
     if (rows.length === 0) return;
-    await Promise.allSettled(
-      rows.map(async (row) => {
-        const retryAt = now() + Math.min(RETRY_MS * 2 ** row.tries, RETRY_CEILING_MS);
-        sql.exec(
-          "UPDATE watch SET due_at = ?, tries = tries + 1 WHERE n = ? AND watcher = ?",
-          retryAt,
-          row.n,
-          row.watcher,
-        );
-        const { news, last } = newsOf(row.n);
-        await watcher(row.watcher).knock(news);
-        // What happened meanwhile has set another time, and is told as well.
-        const told = last ? "DELETE FROM watch" : "UPDATE watch SET due_at = NULL, tries = 0";
-        sql.exec(`${told} WHERE n = ? AND watcher = ? AND due_at = ?`, row.n, row.watcher, retryAt);
-      }),
-    );
+    const knocks = rows.map(async (row) => {
+      const retryAt = now() + Math.min(RETRY_MS * 2 ** row.tries, RETRY_CEILING_MS);
+      sql.exec(
+        "UPDATE watch SET due_at = ?, tries = tries + 1 WHERE n = ? AND watcher = ?",
+        retryAt,
+        row.n,
+        row.watcher,
+      );
+      const { news, last } = newsOf(row.n);
+      await watcher(row.watcher).knock(news);
+      return { ...row, retryAt, last };
+    });
+    const heard = (await Promise.allSettled(knocks)).filter((knock) => knock.status === "fulfilled");
+    await beside;
+    // What happened meanwhile has set another time, and is told as well.
+    for (const { value } of heard) {
+      const told = value.last ? "DELETE FROM watch" : "UPDATE watch SET due_at = NULL, tries = 0";
+      sql.exec(`${told} WHERE n = ? AND watcher = ? AND due_at = ?`, value.n, value.watcher, value.retryAt);
+    }
   }
 }
