@@ -2,7 +2,7 @@
  * The event log, the newest first: what is live, and as far back as one goes on asking.
  */
 import { useMemo, useState } from "react";
-import { useFleet } from "./live.tsx";
+import { useFleet } from "./fleet-context.ts";
 import { useAction } from "./modal.tsx";
 import { Loading, Nothing } from "./notice.tsx";
 import type { LogEvent } from "./records.ts";

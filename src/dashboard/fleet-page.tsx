@@ -3,8 +3,8 @@
  */
 import { useMemo, useState } from "react";
 import { Bar } from "./budget-bar.tsx";
+import { useFleet } from "./fleet-context.ts";
 import { linesOf } from "./fleet-tree.ts";
-import { useFleet } from "./live.tsx";
 import { Loading, Nothing } from "./notice.tsx";
 import type { InstanceState, SpendAnswer } from "./records.ts";
 import { useResource } from "./resource.ts";

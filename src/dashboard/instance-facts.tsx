@@ -2,7 +2,7 @@
  * What is known of an instance beside its conversation: money, limits, health, family.
  */
 import { Bar } from "./budget-bar.tsx";
-import { useFleet } from "./live.tsx";
+import { useFleet } from "./fleet-context.ts";
 import type { InstanceRecord } from "./records.ts";
 import { Link } from "./route.tsx";
 import { StateMark } from "./state-mark.tsx";

@@ -4,11 +4,12 @@
 import { useState } from "react";
 import { useConversation } from "./conversation-stream.ts";
 import { ConversationView } from "./conversation-view.tsx";
+import { useFleet } from "./fleet-context.ts";
 import { Icon } from "./icon.tsx";
+import { Callouts } from "./instance-callouts.tsx";
 import { Family, Funds, Health, Identity } from "./instance-facts.tsx";
 import { InstanceFiles } from "./instance-files.tsx";
 import { LimitsDialog } from "./limits-dialog.tsx";
-import { useFleet } from "./live.tsx";
 import { MessageBox } from "./message-box.tsx";
 import { useAction } from "./modal.tsx";
 import { Failed, Loading } from "./notice.tsx";
@@ -20,7 +21,6 @@ import { run } from "./server.ts";
 import { SpawnDialog } from "./spawn-dialog.tsx";
 import { StateMark } from "./state-mark.tsx";
 import { TerminateDialog } from "./terminate-dialog.tsx";
-import { moment, waitsFor } from "./wording.ts";
 
 type Opened = "limits" | "terminate" | "spawn" | null;
 
@@ -80,41 +80,7 @@ export function InstancePage({ id }: { id: string }) {
           ) : null}
         </header>
 
-        {state === "paused" ? (
-          <div className="callout" data-tone="paused">
-            <p>
-              <strong>Paused by a cap.</strong>{" "}
-              {record.error_message ?? "The next model call does not fit into what is left."}
-            </p>
-            <button type="button" className="button primary" onClick={() => setOpened("limits")}>
-              Raise the cap
-            </button>
-          </div>
-        ) : null}
-        {state === "error" && record.error_message ? (
-          <div className="callout" data-tone="error">
-            <p>
-              <strong>Its last message failed.</strong> {record.error_message}
-            </p>
-          </div>
-        ) : null}
-        {record.waiting_for && state === "waiting" && !record.questions?.length ? (
-          <div className="callout" data-tone="waiting">
-            <p>
-              <strong>Waits for {waitsFor(record.waiting_for.reason)}</strong>
-              {record.waiting_for.until ? `, until ${moment(record.waiting_for.until)} at the latest` : ""}.
-            </p>
-          </div>
-        ) : null}
-        {active ? null : (
-          <div className="callout">
-            <p>
-              <strong>Ended</strong>
-              {record.termination_reason ? `: ${record.termination_reason}.` : "."} What it said and its files stay
-              readable.
-            </p>
-          </div>
-        )}
+        <Callouts record={record} state={state} onRaise={() => setOpened("limits")} />
         {record.questions?.map((question) => (
           <QuestionCard key={question.question_id} question={question} named={false} />
         ))}

@@ -2,9 +2,9 @@
  * One coordinated task: its steps as a graph and over time, and what came of it.
  */
 import { Ballots } from "./ballots.tsx";
+import { useFleet } from "./fleet-context.ts";
 import { JobGraph } from "./job-graph.tsx";
 import { JobTimeline } from "./job-timeline.tsx";
-import { useFleet } from "./live.tsx";
 import { useAction } from "./modal.tsx";
 import { Failed, Loading } from "./notice.tsx";
 import { Prose } from "./prose.tsx";

@@ -1,4 +1,4 @@
-import { useFleet } from "./live.tsx";
+import { useFleet } from "./fleet-context.ts";
 import { Failed, Loading, Nothing } from "./notice.tsx";
 import type { JobRecord } from "./records.ts";
 import { useResource } from "./resource.ts";

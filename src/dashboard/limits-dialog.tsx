@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { Modal } from "./modal.tsx";
 import type { InstanceRecord } from "./records.ts";
-import { run } from "./server.ts";
+import { useRun } from "./run-context.ts";
 import { usd } from "./wording.ts";
 
 const FIELDS = [
@@ -16,6 +16,7 @@ export function LimitsDialog({ record, onClose }: { record: InstanceRecord; onCl
   const [given, setGiven] = useState<Record<string, string>>(() =>
     Object.fromEntries(FIELDS.map(({ name }) => [name, record.limits[name]?.toString() ?? ""])),
   );
+  const run = useRun();
   const save = async () => {
     const changed = FIELDS.flatMap(({ name }) => {
       const text = given[name] ?? "";

@@ -3,8 +3,9 @@
  * what comes after the last event that is here.
  */
 import { useAgent } from "agents/react";
-import { createContext, type ReactNode, useContext, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
-import { type Fleet, FleetStore } from "./fleet.ts";
+import { type ReactNode, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import { FleetStore } from "./fleet.ts";
+import { FleetContext } from "./fleet-context.ts";
 import type { LiveFrame, TreeAnswer, TreeRow } from "./records.ts";
 import { accessKey, read, ServerError } from "./server.ts";
 
@@ -16,14 +17,6 @@ const ACK_EVENTS = 1_000;
 const MAX_ROWS = 5_000;
 /** While there is no connection it is looked so often whether the key still opens the server. */
 const LOOK_MS = 3_000;
-
-const FleetContext = createContext<FleetStore | null>(null);
-
-export function useFleet(): Fleet {
-  const store = useContext(FleetContext);
-  if (!store) throw new Error("useFleet is used outside of Live.");
-  return useSyncExternalStore(store.subscribe, store.fleet);
-}
 
 /** The subprotocols to ask for. The key goes here: an address would end up in logs. */
 function protocols(key: string | null): string[] {

@@ -5,6 +5,7 @@ import "./styles/controls.css";
 import "./styles/shell.css";
 import "./styles/tree.css";
 import "./styles/instance.css";
+import "./styles/questions.css";
 import "./styles/pages.css";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";

@@ -2,7 +2,7 @@ import { type FormEvent, type KeyboardEvent, useState } from "react";
 import { Icon } from "./icon.tsx";
 import { useAction } from "./modal.tsx";
 import type { InstanceState } from "./records.ts";
-import { run } from "./server.ts";
+import { useRun } from "./run-context.ts";
 
 const WHEN_BUSY = [
   ["queue", "when it is done"],
@@ -12,6 +12,7 @@ const WHEN_BUSY = [
 
 /** Sends an instance a message. Enter sends, Shift+Enter starts a new line. */
 export function MessageBox({ id, name, state }: { id: string; name: string; state: InstanceState }) {
+  const run = useRun();
   const [text, setText] = useState("");
   const [whenBusy, setWhenBusy] = useState<string>("queue");
   const { pending, problem, perform } = useAction();

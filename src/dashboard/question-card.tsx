@@ -1,13 +1,14 @@
 import { type FormEvent, useId, useState } from "react";
-import { useFleet } from "./live.tsx";
+import { useFleet } from "./fleet-context.ts";
 import { useAction } from "./modal.tsx";
 import type { Question } from "./records.ts";
 import { Link } from "./route.tsx";
-import { run } from "./server.ts";
+import { useRun } from "./run-context.ts";
 import { lasted, moment } from "./wording.ts";
 
 /** A question and the ways to answer it: its options, or in one's own words. */
 export function QuestionCard({ question, named = true }: { question: Question; named?: boolean }) {
+  const run = useRun();
   const { rows } = useFleet();
   const [text, setText] = useState("");
   const [answered, setAnswered] = useState(false);

@@ -1,4 +1,4 @@
-import { useFleet } from "./live.tsx";
+import { useFleet } from "./fleet-context.ts";
 import { Failed, Loading, Nothing } from "./notice.tsx";
 import { QuestionCard } from "./question-card.tsx";
 import type { Question } from "./records.ts";

@@ -1,7 +1,7 @@
 /**
  * Where the visitor is: the address below /dashboard, and links that change it without loading the page anew.
  */
-import { type ComponentProps, type MouseEvent, useSyncExternalStore } from "react";
+import { type ComponentProps, createContext, type MouseEvent, useContext, useSyncExternalStore } from "react";
 
 const BASE = "/dashboard";
 const MOVED = "madrox:moved";
@@ -39,12 +39,25 @@ export function go(path: string, replace = false): void {
   if (!replace) window.scrollTo(0, 0);
 }
 
+/** Where links lead, for parts that are also shown where there is no address to change. Paths are those below /dashboard. */
+export interface Navigation {
+  href(path: string): string;
+  go(path: string): void;
+}
+
+export const NavigationContext = createContext<Navigation>({ href: (path) => BASE + path, go });
+
+export function useNavigation(): Navigation {
+  return useContext(NavigationContext);
+}
+
 export function Link({ to, onClick, ...rest }: { to: string } & Omit<ComponentProps<"a">, "href">) {
+  const navigation = useNavigation();
   const follow = (event: MouseEvent<HTMLAnchorElement>) => {
     onClick?.(event);
     if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
-    go(to);
+    navigation.go(to);
   };
-  return <a href={BASE + to} onClick={follow} {...rest} />;
+  return <a href={navigation.href(to)} onClick={follow} {...rest} />;
 }

@@ -55,6 +55,9 @@ export async function read<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await response.json()) as T;
 }
 
+/** Runs a tool and gives its answer. Throws `ServerError` when it refuses. */
+export type Run = (tool: string, input: Record<string, unknown>) => Promise<Record<string, unknown>>;
+
 /** Runs a tool once, however often the request has to be sent. Throws `ServerError` when it refuses. */
 export async function run<T = Record<string, unknown>>(tool: string, input: Record<string, unknown>): Promise<T> {
   const response = await ask("/tools/execute", {

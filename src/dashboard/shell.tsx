@@ -2,8 +2,8 @@
  * The frame around every page: where one can go, the search, and how the connection stands.
  */
 import { type FormEvent, type ReactNode, useEffect, useRef, useState } from "react";
+import { useFleet } from "./fleet-context.ts";
 import { Icon, type IconName, Mark } from "./icon.tsx";
-import { useFleet } from "./live.tsx";
 import { go, Link, useRoute } from "./route.tsx";
 import { SpawnDialog } from "./spawn-dialog.tsx";
 import { applyTheme, chosenTheme, THEMES, type Theme } from "./theme.ts";

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { useFleet } from "./live.tsx";
+import { useFleet } from "./fleet-context.ts";
 import { Modal } from "./modal.tsx";
 import { go } from "./route.tsx";
 import { run } from "./server.ts";

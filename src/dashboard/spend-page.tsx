@@ -3,7 +3,7 @@
  */
 import { useState } from "react";
 import { Share } from "./budget-bar.tsx";
-import { useFleet } from "./live.tsx";
+import { useFleet } from "./fleet-context.ts";
 import { Failed, Loading, Nothing } from "./notice.tsx";
 import type { SpendAnswer } from "./records.ts";
 import { useResource } from "./resource.ts";

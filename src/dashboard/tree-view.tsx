@@ -7,7 +7,7 @@ import { type KeyboardEvent, useCallback, useLayoutEffect, useRef, useState } fr
 import { Bar, tightest } from "./budget-bar.tsx";
 import type { TreeLine } from "./fleet-tree.ts";
 import { Icon } from "./icon.tsx";
-import { go } from "./route.tsx";
+import { useNavigation } from "./route.tsx";
 import { StateMark } from "./state-mark.tsx";
 import { count, modelName, roleName, usd, waitsFor } from "./wording.ts";
 
@@ -19,6 +19,7 @@ interface TreeViewProps {
 }
 
 export function TreeView({ lines, onFold }: TreeViewProps) {
+  const { go } = useNavigation();
   const list = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const [chosen, setChosen] = useState<string | null>(null);
@@ -106,6 +107,7 @@ interface LineProps {
 }
 
 function Line({ line, chosen, offset, onFold }: LineProps) {
+  const { go } = useNavigation();
   const { row, level, open } = line;
   const budget = tightest(row);
   const doing = row.waiting_for
