@@ -1,8 +1,9 @@
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vite";
+import { defineConfig, type UserConfig } from "vite";
+import { viteSingleFile } from "vite-plugin-singlefile";
 
 /** The dashboard's page. What is built lies where it is served: the files below /dashboard/assets, the page at the root. */
-export default defineConfig({
+const dashboard: UserConfig = {
   root: "src/dashboard",
   plugins: [react()],
   build: {
@@ -13,4 +14,18 @@ export default defineConfig({
     assetsInlineLimit: 0,
     target: "es2022",
   },
-});
+};
+
+/** The MCP App's page, one file with everything in it, beside the dashboard's: `vite build --mode app`, after that. */
+const app: UserConfig = {
+  root: "src/app",
+  plugins: [react(), viteSingleFile()],
+  build: {
+    outDir: "../../dist/dashboard",
+    emptyOutDir: false,
+    rolldownOptions: { input: "src/app/app.html" },
+    target: "es2022",
+  },
+};
+
+export default defineConfig(({ mode }) => (mode === "app" ? app : dashboard));

@@ -1,0 +1,24 @@
+import "../dashboard/styles/tokens.css";
+import "../dashboard/styles/controls.css";
+import "../dashboard/styles/tree.css";
+import "../dashboard/styles/instance.css";
+import "../dashboard/styles/questions.css";
+import "./app.css";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { Host } from "./host.ts";
+import { reportSize } from "./size.ts";
+import { View } from "./view.tsx";
+
+const root = document.getElementById("root");
+if (root) {
+  const host = new Host();
+  createRoot(root).render(
+    <StrictMode>
+      <View host={host} />
+    </StrictMode>,
+  );
+  void host.connect().then((connected) => {
+    if (connected) reportSize(host, root);
+  });
+}
