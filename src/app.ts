@@ -42,7 +42,7 @@ export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestE
     cors({
       origin: (origin, c) => (isAllowedOrigin(origin, new URL(c.req.url), accessOf(c.env as Env)) ? origin : null),
       allowMethods: ["GET", "POST", "PUT", "DELETE"],
-      exposeHeaders: ["WWW-Authenticate", "Retry-After", "ETag", "Content-Range", "Accept-Ranges"],
+      exposeHeaders: ["WWW-Authenticate", "Retry-After", "ETag", "Content-Range", "Accept-Ranges", "Mcp-Session-Id"],
       maxAge: 86_400,
     }),
   );

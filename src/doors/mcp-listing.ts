@@ -4,6 +4,7 @@
  */
 import { CATALOGUE } from "../tools/catalogue.ts";
 import { type Annotations, jsonSchemaOf, type Tool } from "../tools/tool.ts";
+import { appMeta } from "./mcp-app.ts";
 
 type Schema = Record<string, unknown>;
 
@@ -23,16 +24,19 @@ const LONG_ANSWERS: Readonly<Record<string, number>> = {
   get_instance_output: 120_000,
 };
 
-let listed: { tools: Schema[] } | undefined;
+/** Each made once: the catalogue never changes. */
+const LISTED = new Map<boolean, { tools: Schema[] }>();
 
-/** Made once: the catalogue never changes. */
-export function toolList(): { tools: Schema[] } {
-  listed ??= { tools: CATALOGUE.map(listingOf) };
+/** `apps`: whether the client shows MCP Apps, so that it is told which tools have one. */
+export function toolList(apps: boolean): { tools: Schema[] } {
+  const listed = LISTED.get(apps) ?? { tools: CATALOGUE.map((tool) => listingOf(tool, apps)) };
+  LISTED.set(apps, listed);
   return listed;
 }
 
-function listingOf(tool: Tool): Schema {
+function listingOf(tool: Tool, apps: boolean): Schema {
   const meta = {
+    ...(apps ? appMeta(tool.name) : {}),
     ...(CORE.has(tool.name) ? { "anthropic/alwaysLoad": true } : {}),
     ...(LONG_ANSWERS[tool.name] === undefined ? {} : { "anthropic/maxResultSizeChars": LONG_ANSWERS[tool.name] }),
   };

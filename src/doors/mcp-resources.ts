@@ -11,6 +11,7 @@ import { type FileInfo, MAX_PIECE_BYTES } from "../workspace/api.ts";
 import { contentOfBytes } from "../workspace/content.ts";
 import { workspaceOf } from "../workspace/remote.ts";
 import type { CallContext } from "./context.ts";
+import { APP_RESOURCE, APP_URI, readApp } from "./mcp-app.ts";
 
 /** Bytes of a file that is read as a resource: it goes into a conversation whole, there is no asking for a part. */
 const MAX_RESOURCE_BYTES = 1024 * 1024;
@@ -92,13 +93,19 @@ const TREE = {
 
 const MATCHERS = TEMPLATES.map((template) => ({ template, uri: new UriTemplate(template.uriTemplate) }));
 
-/** Answers `resources/list`, `resources/templates/list` and `resources/read`. */
-export function serveResources(server: Server, contextFor: (signal: AbortSignal) => CallContext): void {
+/** Answers `resources/list`, `resources/templates/list` and `resources/read`. `apps`: whether the client shows MCP Apps. */
+export function serveResources(
+  server: Server,
+  env: Env,
+  contextFor: (signal: AbortSignal) => CallContext,
+  apps: boolean,
+): void {
   server.setRequestHandler("resources/list", async (_request, call) => {
     const page = await contextFor(call.mcpReq.signal).orchestrator.list({ newest: true, limit: MAX_LISTED });
     return {
       resources: [
         TREE,
+        ...(apps ? [APP_RESOURCE] : []),
         ...page.instances.flatMap(({ instance_id: id, name, role }) => [
           {
             uri: `workspace://${id}/`,
@@ -120,6 +127,7 @@ export function serveResources(server: Server, contextFor: (signal: AbortSignal)
     resourceTemplates: TEMPLATES.map(({ read: _read, ...shown }) => shown),
   }));
   server.setRequestHandler("resources/read", async ({ params: { uri } }, call) => {
+    if (uri === APP_URI) return { contents: [{ uri, ...(await readApp(env)) }] };
     for (const { template, uri: matcher } of MATCHERS) {
       const variables = matcher.match(uri);
       if (!variables) continue;

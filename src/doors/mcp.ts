@@ -12,6 +12,7 @@ import { execute, executeOrBegin } from "../tools/execute.ts";
 import { isTask } from "../tools/tool.ts";
 import { VERSION } from "../version.ts";
 import { contextOf } from "./context.ts";
+import { APPS, followsApps, withSession } from "./mcp-app.ts";
 import { toolList } from "./mcp-listing.ts";
 import { servePrompts } from "./mcp-prompts.ts";
 import { serveResources } from "./mcp-resources.ts";
@@ -41,7 +42,7 @@ export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** Comments on a silent stream: they find out that a client has gone. */
 const KEEP_ALIVE_MS = 5_000;
 
-export function serveMcp(
+export async function serveMcp(
   request: Request,
   env: Env,
   config: Config,
@@ -51,6 +52,10 @@ export function serveMcp(
   const url = new URL(request.url);
   const defaultModel = url.searchParams.get("model");
   const log = createLog(config.logLevel);
+  // The handler's 2025 lane reads at most 4 MiB, whatever the option says: it gets the body as it was parsed here.
+  const body = await parsed(request);
+  if (body instanceof Response) return body;
+  const apps = env.ASSETS !== undefined && followsApps(request, body.parsedBody);
 
   const createServer = ({ era }: { era: "legacy" | "modern" }) => {
     const server = new Server(serverInfo(url.origin), {
@@ -59,14 +64,14 @@ export function serveMcp(
         tools: { listChanged: false },
         resources: { listChanged: false },
         prompts: { listChanged: false },
-        extensions: { [TASKS]: {} },
+        extensions: { [TASKS]: {}, ...(apps ? { [APPS]: {} } : {}) },
       },
     });
     const contextFor = (signal: AbortSignal) => contextOf(env, instanceTools, { principal, request, signal });
     if (era === "modern") serveTasks(server, contextFor);
-    serveResources(server, contextFor);
+    serveResources(server, env, contextFor, apps);
     servePrompts(server);
-    server.setRequestHandler("tools/list", () => toolList() as never);
+    server.setRequestHandler("tools/list", () => toolList(apps) as never);
     server.setRequestHandler("tools/call", async ({ params }, call) => {
       const context = contextOf(env, instanceTools, {
         principal,
@@ -96,8 +101,8 @@ export function serveMcp(
     allowedOriginHostnames: origin === null ? [] : [new URL(origin).hostname],
     onerror: (error: Error) => log.debug("mcp.refused", { error: describe(error) }),
   });
-  // The handler's 2025 lane reads at most 4 MiB, whatever the option says: it gets the body as it was parsed here.
-  return parsed(request).then((body) => (body instanceof Response ? body : handler.fetch(request, body)));
+  const response = await handler.fetch(request, body);
+  return apps ? withSession(response, body.parsedBody) : response;
 }
 
 /** Progress notifications for a caller that asked for them; text for one that reads it. */
