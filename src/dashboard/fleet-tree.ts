@@ -20,12 +20,16 @@ export interface TreeFilter {
   ended: boolean;
 }
 
+/** A shorter word is hardly meant as a part of an id, but stands in many. */
+const ID_PART_CHARS = 6;
+
 function fits(row: TreeRow, words: readonly string[], state: InstanceState | null): boolean {
   if (state !== null && row.state !== state) return false;
   if (words.length === 0) return true;
   const text =
-    `${row.name} ${row.role} ${roleName(row.role)} ${row.model} ${modelName(row.model)} ${STATE_WORDS[row.state]} ${row.state} ${row.instance_id}`.toLowerCase();
-  return words.every((word) => text.includes(word));
+    `${row.name} ${row.role} ${roleName(row.role)} ${row.model} ${modelName(row.model)} ${STATE_WORDS[row.state]} ${row.state}`.toLowerCase();
+  const id = row.instance_id.toLowerCase();
+  return words.every((word) => text.includes(word) || (word.length >= ID_PART_CHARS && id.includes(word)));
 }
 
 /** Lines from top to bottom. While something is looked for, what fits is shown with those above it, and nothing is folded. */
