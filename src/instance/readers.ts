@@ -16,6 +16,8 @@ export class Readers {
   readonly #live: () => LiveAnswer | null;
   #shown: LiveAnswer | null = null;
   #pause: ReturnType<typeof setTimeout> | undefined;
+  /** There is more than was shown. */
+  #more = false;
   /** How many waited when something was last shown. */
   #audience = 0;
 
@@ -41,16 +43,22 @@ export class Readers {
     this.#waiting.wake();
   }
 
-  /** There is more of the running answer. */
+  /** There is more of the running answer. The first of it is shown at once, what comes soon after it together. */
   streamed(): void {
-    if (this.#pause !== undefined || (this.#waiting.size === 0 && this.#audience === 0)) return;
+    if (this.#pause !== undefined) {
+      this.#more = true;
+      return;
+    }
+    if (this.#waiting.size === 0 && this.#audience === 0) return;
+    this.#audience = this.#waiting.size;
     const ms = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, this.#audience * PAUSE_PER_READER_MS));
+    this.#show(this.#live());
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
-      this.#audience = this.#waiting.size;
-      this.#show(this.#live());
-      this.#waiting.wake();
+      if (this.#more) this.streamed();
     }, ms);
+    this.#more = false;
+    this.#waiting.wake();
   }
 
   #show(live: LiveAnswer | null): void {

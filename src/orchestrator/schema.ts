@@ -319,7 +319,7 @@ export const ORCHESTRATOR_SCHEMA: Schema = {
     instance_seq INTEGER NOT NULL,
     kind TEXT NOT NULL,
     data TEXT NOT NULL,
-    hash TEXT NOT NULL
+    hash TEXT NOT NULL DEFAULT ''
   );
   INSERT INTO event_without_sequence SELECT seq, at, instance_id, instance_seq, kind, data, hash FROM event;
   DROP TABLE event;

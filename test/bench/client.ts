@@ -59,6 +59,33 @@ export class Client {
     });
   }
 
+  /** Opens a stream; resolves with what reads on in it until this has come. */
+  open(path: string, method: "GET" | "POST" = "GET", body = ""): Promise<(awaited: string) => Promise<void>> {
+    return new Promise((opened, failed) => {
+      const headers = { ...this.#headers, "content-length": Buffer.byteLength(body) };
+      const outgoing = request(this.#url + path, { method, agent: this.#agent, headers }, (incoming) => {
+        incoming.setEncoding("utf8");
+        opened(
+          (awaited) =>
+            new Promise((arrived, broken) => {
+              let text = "";
+              incoming.on("data", (chunk: string) => {
+                text += chunk;
+                if (!text.includes(awaited)) return;
+                incoming.destroy();
+                arrived();
+              });
+              incoming.once("end", () =>
+                broken(new Error(`${path} ended without "${awaited}": ${text.slice(0, 500)}`)),
+              );
+            }),
+        );
+      });
+      outgoing.once("error", failed);
+      outgoing.end(body);
+    });
+  }
+
   close(): void {
     this.#agent.destroy();
   }

@@ -85,8 +85,8 @@ class MessagesClient extends BaseAnthropic {
 
 let client: MessagesClient | undefined;
 
-/** The same model call with the same SDK, and nothing around it. */
-async function turn(env: FloorEnv, text: string): Promise<string> {
+/** The same model call with the same SDK, and nothing around it, piece by piece. */
+async function* pieces(env: FloorEnv, text: string): AsyncGenerator<string> {
   client ??= new MessagesClient({
     apiKey: env.ANTHROPIC_API_KEY,
     baseURL: env.ANTHROPIC_BASE_URL,
@@ -101,11 +101,28 @@ async function turn(env: FloorEnv, text: string): Promise<string> {
     messages: [{ role: "user", content: text }],
     stream: true,
   });
-  let answer = "";
   for await (const event of stream) {
-    if (event.type === "content_block_delta" && event.delta.type === "text_delta") answer += event.delta.text;
+    if (event.type === "content_block_delta" && event.delta.type === "text_delta") yield event.delta.text;
   }
+}
+
+async function turn(env: FloorEnv, text: string): Promise<string> {
+  let answer = "";
+  for await (const piece of pieces(env, text)) answer += piece;
   return answer;
+}
+
+/** The answer as it comes. */
+function streamed(env: FloorEnv, text: string): Response {
+  const answer = pieces(env, text);
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { value, done } = await answer.next();
+      if (done) controller.close();
+      else controller.enqueue(new TextEncoder().encode(value));
+    },
+  });
+  return new Response(body);
 }
 
 /** Reports under way at once. */
@@ -192,6 +209,7 @@ export default {
       return new Response(`${answers.length} answers`);
     }
     if (pathname === "/turn") return new Response(await turn(env, await request.text()));
+    if (pathname === "/stream") return streamed(env, await request.text());
     if (pathname !== "/mcp") return new Response("ok");
     const handler = createMcpHandler(() => createServer(env, Number(searchParams.get("tools"))), {
       responseMode: "sse",

@@ -129,6 +129,40 @@ const turn: Row = {
   },
 };
 
+const firstText: Row = {
+  name: "send to the first text of the answer in a stream, 500 ms",
+  floorName: "a Worker that streams the same model call",
+  target: 1.05,
+  async measure(bench) {
+    const [samples, warmUp] = [20, 2];
+    // In memory, and with nothing behind them that a stream would begin with.
+    const ids = await times(samples + warmUp, async () => {
+      const id = await spawn(bench);
+      await bench.product.tool("get_instance_output", { instance_id: id, limit: 1 });
+      return id;
+    });
+    let read: (awaited: string) => Promise<void> = () => Promise.reject(new Error("No stream is open."));
+    const result = await sideBySide({
+      samples,
+      warmUp,
+      product: {
+        before: async (i) => {
+          read = await bench.product.open(`/instances/${at(ids, i)}/events`);
+        },
+        run: (i) => {
+          const arrived = read("event: text");
+          return Promise.all([send(bench, at(ids, i), `stream ${i} [500 ms]`, false), arrived]);
+        },
+      },
+      floor: {
+        run: async (i) => (await bench.floor.open("/stream", "POST", `stream ${i} [500 ms]`))("Done"),
+      },
+    });
+    await terminate(bench, ids);
+    return result;
+  },
+};
+
 const fiveAtOnce: Row = {
   name: "five sends at once to five instances, model takes 1 s",
   floorName: "a Worker that makes five such calls at once",
@@ -212,6 +246,7 @@ export const ROWS: readonly Row[] = [
   sendToBusy,
   sendToFresh,
   turn,
+  firstText,
   fiveAtOnce,
   longQueue,
   ...MANY_ROWS,
