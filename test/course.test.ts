@@ -122,7 +122,17 @@ describe("what a message's state means for its step", () => {
       "vote",
       { kind: "failed", error: { code: "schema_mismatch" } },
     ],
-    ["an answer", { state: "completed" }, 1, "work", { kind: "completed", text: "" }],
+    ["an answer", { state: "completed" }, 1, "work", { kind: "completed", text: "", simulated: false }],
+    [
+      "an answer of the simulator",
+      {
+        state: "completed",
+        response: { message_id: "msg", response: "Yes.", timestamp: "", tokens_used: 1, cost: 0, simulated: true },
+      },
+      1,
+      "work",
+      { kind: "completed", text: "Yes.", simulated: true },
+    ],
   ])("%s", (_name, fields, tries, kind, expected) => {
     const view = { message_id: "msg", created_at: "", state: "queued", ...fields } as MessageView;
     expect(outcomeOf(view, { kind, tries })).toMatchObject(expected);

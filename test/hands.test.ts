@@ -348,7 +348,10 @@ describe("web tools", () => {
     const parent = await spawn({ max_cost: 5 });
     expect((await status(parent)).remaining).toMatchObject({ cap: "hard" });
     const child = await spawn({ parent_instance_id: parent, tools: ["web_search"] });
-    for (const id of [parent, child]) expect((await status(id)).remaining).toMatchObject({ cap: "soft" });
+    for (const id of [parent, child]) {
+      expect((await status(id)).remaining).toMatchObject({ cap: "soft" });
+      expect((await send(id, "Hello")).remaining).toMatchObject({ cap: "soft" });
+    }
     await tool("terminate_instance", { instance_id: child, force: true });
     await until(async () => ((await status(parent)).remaining as { cap: string }).cap === "hard");
   });

@@ -108,6 +108,7 @@ const RULES = {
   maxInstances: 1_000,
   maxDepth: 5,
   maxChildren: null,
+  simulated: false,
   timeoutMinutes: 60,
   defaults: { maxTotalCost: 0.4, maxInstances: 1_000, maxTokensPerInstance: 60_000, instanceTimeoutMinutes: 60 },
 };

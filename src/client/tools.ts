@@ -197,6 +197,10 @@ export interface SpawnInstanceAnswer {
     [k: string]: unknown;
   }[];
   message_id?: string;
+  /**
+   * Made up by the simulator: no model was called
+   */
+  simulated?: true;
   [k: string]: unknown;
 }
 
@@ -333,6 +337,10 @@ export interface SpawnTeamAnswer {
     [k: string]: unknown;
   };
   message_id?: string;
+  /**
+   * Made up by the simulator: no model was called
+   */
+  simulated?: true;
   [k: string]: unknown;
 }
 
@@ -380,6 +388,10 @@ export interface SendToInstanceAnswer {
     timestamp: string;
     tokens_used: number;
     cost: number;
+    /**
+     * Made up by the simulator: no model was called
+     */
+    simulated?: true;
     [k: string]: unknown;
   };
   spent?: {
@@ -475,6 +487,10 @@ export interface GetInstanceOutputAnswer {
     timestamp: string;
     tokens_used: number;
     cost: number;
+    /**
+     * Made up by the simulator: no model was called
+     */
+    simulated?: true;
     [k: string]: unknown;
   }[];
   count: number;
@@ -677,6 +693,10 @@ export interface GetJobStatusAnswer {
   cost: number;
   unsettled_cost: number;
   max_cost: number | null;
+  /**
+   * Made up by the simulator: no model was called
+   */
+  simulated?: true;
   [k: string]: unknown;
 }
 

@@ -84,6 +84,8 @@ export interface StepStatus {
   started_at: string | null;
   finished_at: string | null;
   cost: number;
+  /** The simulator gave it, not a model. */
+  simulated?: true;
   error?: Failure;
 }
 
@@ -142,6 +144,8 @@ export interface JobStatus {
   finished_at: string | null;
   steps: StepStatus[];
   result?: JobResult;
+  /** The simulator gave at least one of its steps. */
+  simulated?: true;
   error?: Failure;
 }
 

@@ -23,7 +23,7 @@ const STRUCTURED: ReadonlySet<StepKind> = new Set<StepKind>(["split", "cluster",
 
 export type Outcome =
   | { kind: "open" }
-  | { kind: "completed"; text: string; structured: unknown; costNano: number }
+  | { kind: "completed"; text: string; structured: unknown; simulated: boolean; costNano: number }
   /** Ask once more. */
   | { kind: "retry"; costNano: number }
   /** `recall`: the message is still open and has to be cancelled. */
@@ -39,7 +39,7 @@ export function outcomeOf(view: MessageView, step: { kind: StepKind; tries: numb
     case "waiting":
       return { kind: "open" };
     case "completed": {
-      const { response, structured } = { response: "", structured: undefined, ...view.response };
+      const { response, structured, simulated } = { response: "", structured: undefined, ...view.response };
       if (STRUCTURED.has(step.kind) && structured === undefined) {
         const error: Failure = {
           code: "schema_mismatch",
@@ -47,7 +47,13 @@ export function outcomeOf(view: MessageView, step: { kind: StepKind; tries: numb
         };
         return { kind: "failed", error, costNano, recall: false };
       }
-      return { kind: "completed", text: response, structured: structured ?? null, costNano };
+      return {
+        kind: "completed",
+        text: response,
+        structured: structured ?? null,
+        simulated: simulated === true,
+        costNano,
+      };
     }
     case "failed":
     case "refused":

@@ -27,6 +27,7 @@ export function statusOf(sql: SqlStorage, spec: JobSpec): JobStatus {
     finished_at: row.finished_at === null ? null : iso(row.finished_at),
     steps: rows.map((step) => stepStatus(step, names.get(step.instance_id) ?? "")),
   };
+  if (rows.some((step) => step.simulated)) status.simulated = true;
   if (row.error !== null) status.error = JSON.parse(row.error) as Failure;
   if (isFinalJob(row.state)) {
     const textOf = (key: string) => outputOf(sql, key);
@@ -46,6 +47,7 @@ function stepStatus(row: StepRow, name: string): StepStatus {
     started_at: iso(row.started_at),
     finished_at: row.finished_at === null ? null : iso(row.finished_at),
     cost: row.cost_nano / NANO_PER_USD,
+    ...(row.simulated ? { simulated: true as const } : {}),
     ...(row.error === null ? {} : { error: JSON.parse(row.error) as Failure }),
   };
 }

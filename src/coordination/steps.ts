@@ -31,11 +31,12 @@ export interface StepRow extends Row {
   cost_nano: number;
   error: string | null;
   structured: string | null;
+  simulated: number;
 }
 
 /** Everything but the answer's text, which can be large. */
 const COLUMNS = `n, key, kind, instance_id, state, tries, sendings, message_id, message_ids, started_at, finished_at, cost_nano,
-  error, structured`;
+  error, structured, simulated`;
 
 export function stepRows(sql: SqlStorage): StepRow[] {
   return sql.exec<StepRow>(`SELECT ${COLUMNS} FROM step ORDER BY n`).toArray();
@@ -143,9 +144,10 @@ export function settle(sql: SqlStorage, step: StepRow, outcome: Outcome, now: nu
     case "completed":
       close(sql, step, "completed", outcome.costNano, null, now);
       sql.exec(
-        "UPDATE step SET structured = ?, output = ? WHERE n = ?",
+        "UPDATE step SET structured = ?, output = ?, simulated = ? WHERE n = ?",
         outcome.structured === null ? null : JSON.stringify(outcome.structured),
         cut(outcome.text),
+        outcome.simulated ? 1 : 0,
         step.n,
       );
       return true;

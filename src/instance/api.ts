@@ -3,7 +3,7 @@
  */
 import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
-import type { Funds } from "../orchestrator/ledger.ts";
+import type { Funds } from "../orchestrator/purse.ts";
 import type { WorkspaceHost } from "../workspace/remote.ts";
 import type { CallFigures, Unhealthy } from "./health.ts";
 
@@ -85,6 +85,8 @@ export interface OutputRow {
   timestamp: string;
   tokens_used: number;
   cost: number;
+  /** The simulator said it, not a model. */
+  simulated?: true;
 }
 
 export interface OutputQuery {

@@ -577,9 +577,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
           birth.secrets,
         );
         storage.sql.exec(
-          "INSERT INTO self (id, next_n, last_activity, standing) VALUES (1, 1, ?, ?)",
+          "INSERT INTO self (id, next_n, last_activity, standing, simulated) VALUES (1, 1, ?, ?, ?)",
           birth.spec.created_at,
           JSON.stringify(birth.standing),
+          this.#config.anthropicApiKey === null ? 1 : 0,
         );
         if (birth.initial_prompt !== null) {
           storage.sql.exec(

@@ -6,7 +6,7 @@ import { messageIdOf } from "../ids.ts";
 import type { Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import type { OutputPage, OutputQuery, OutputType } from "./api.ts";
-import { type Block, type Transcript, textOf } from "./transcript.ts";
+import { type Block, type Entry, type Transcript, textOf } from "./transcript.ts";
 
 /** A page ends after this much content, in UTF-16 units, so that one answer between objects stays below their 32 MiB. */
 const PAGE_UNITS = 4_000_000;
@@ -63,16 +63,17 @@ export function pageOf(sql: SqlStorage, transcript: Transcript, instanceId: stri
       query.limit + 1,
     )
     .toArray();
-  const entries = new Map<number, Block[]>();
-  const blocksOf = (seq: number) => {
-    const known = entries.get(seq) ?? transcript.entry(seq)?.blocks ?? [];
+  const entries = new Map<number, Entry | undefined>();
+  const entryOf = (seq: number) => {
+    const known = entries.has(seq) ? entries.get(seq) : transcript.entry(seq);
     entries.set(seq, known);
     return known;
   };
   const page: OutputPage = { rows: [], next: null };
   let units = 0;
   for (const row of stored) {
-    const content = row.text ?? (row.seq === null ? "" : contentOf(blocksOf(row.seq), row.block));
+    const entry = row.seq === null ? undefined : entryOf(row.seq);
+    const content = row.text ?? contentOf(entry?.blocks ?? [], row.block);
     if (page.rows.length === query.limit || (page.rows.length > 0 && units + content.length > PAGE_UNITS)) {
       page.next = page.rows.at(-1)?.message_index ?? null;
       break;
@@ -86,6 +87,7 @@ export function pageOf(sql: SqlStorage, transcript: Transcript, instanceId: stri
       timestamp: new Date(row.at).toISOString(),
       tokens_used: row.tokens,
       cost: row.cost_nano / NANO_PER_USD,
+      ...(entry?.simulated ? { simulated: true as const } : {}),
     });
   }
   return page;

@@ -14,9 +14,10 @@ import type { TeamTemplate } from "../roles/teams/template.ts";
 import type { Secrets } from "../secrets.ts";
 import type { Link } from "./chain.ts";
 import type { CoordinateRequest, JobPage, JobQuery, JobReceipt, JobRecord } from "./jobs.ts";
-import type { CallAsk, Funds } from "./ledger.ts";
+import type { CallAsk } from "./ledger.ts";
 import type { LimitChange } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Funds } from "./purse.ts";
 import type { Segment } from "./segments.ts";
 import type { SpendAnswer, SpendQuery } from "./spend.ts";
 import type { StatusRecord } from "./status.ts";
@@ -212,6 +213,7 @@ export interface TreeRow {
   queue_depth: number;
   waiting_for?: string;
   open_questions?: number;
+  simulated?: true;
 }
 
 export interface TreeNode extends TreeRow {

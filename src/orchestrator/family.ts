@@ -137,11 +137,12 @@ interface NodeRow extends Row {
   max_total_tokens: number | null;
   own_fresh: number;
   fresh: number;
+  simulated: number;
 }
 
 const NODE = `instance.instance_id, name, role, model, state, parent_id, depth, cost_nano + instance.unsettled_nano AS cost,
   balance.settled_nano + balance.unsettled_nano AS subtree_cost, queue_depth, open_questions, waiting_reason, max_cost_nano,
-  max_total_tokens, tokens_input + tokens_output + tokens_cache_write AS own_fresh, balance.fresh`;
+  max_total_tokens, tokens_input + tokens_output + tokens_cache_write AS own_fresh, balance.fresh, simulated`;
 const NODE_TABLES = `instance CROSS JOIN balance ON balance.scope = instance.instance_id
   LEFT JOIN limits ON limits.scope = instance.instance_id`;
 
@@ -163,6 +164,7 @@ function treeRow(row: NodeRow, caps: Caps): TreeRow {
     queue_depth: row.queue_depth,
     ...(row.waiting_reason && row.state === "waiting" ? { waiting_for: row.waiting_reason } : {}),
     ...(row.open_questions > 0 ? { open_questions: row.open_questions } : {}),
+    ...(row.simulated ? { simulated: true as const } : {}),
   };
 }
 

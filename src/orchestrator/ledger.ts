@@ -77,7 +77,7 @@ export function openBalance(sql: SqlStorage, scope: string): void {
   sql.exec("INSERT OR IGNORE INTO balance (scope) VALUES (?)", scope);
 }
 
-function balances(sql: SqlStorage, scopes: readonly string[]): Map<string, BalanceRow> {
+export function balances(sql: SqlStorage, scopes: readonly string[]): Map<string, BalanceRow> {
   const marks = scopes.map(() => "?").join(", ");
   const rows = sql
     .exec<BalanceRow>(
@@ -89,7 +89,7 @@ function balances(sql: SqlStorage, scopes: readonly string[]): Map<string, Balan
 }
 
 /** The caps that bind an instance, each with its balance. `ownTokens`: the cap of each instance alone. */
-function pursesOf(sql: SqlStorage, instanceId: string, scopes: readonly string[], caps: Caps): Purse[] {
+export function pursesOf(sql: SqlStorage, instanceId: string, scopes: readonly string[], caps: Caps): Purse[] {
   const rows = balances(sql, scopes);
   const purses: Purse[] = [];
   for (const scope of scopes) {
@@ -128,7 +128,8 @@ function pursesOf(sql: SqlStorage, instanceId: string, scopes: readonly string[]
   return purses;
 }
 
-function ownFresh(sql: SqlStorage, instanceId: string): number {
+/** The fresh tokens that an instance has taken itself. */
+export function ownFresh(sql: SqlStorage, instanceId: string): number {
   const row = first<{ fresh: number }>(
     sql,
     "SELECT tokens_input + tokens_output + tokens_cache_write AS fresh FROM instance WHERE instance_id = ?",
@@ -298,49 +299,6 @@ function change(
     by.freshReserved ?? 0,
     ...scopes,
   );
-}
-
-/** What the tenant may still spend, in USD. */
-export function tenantFunds(sql: SqlStorage, caps: Caps): number {
-  const row = balances(sql, [TENANT]).get(TENANT);
-  const used = row ? row.settled_nano + row.unsettled_nano + row.reserved_nano : 0;
-  return Math.max(0, caps.tenantNano - used) / NANO_PER_USD;
-}
-
-/** What is spent and what is left, for an answer about an instance. Money in USD, tokens fresh. Null: no limit. */
-export interface Funds {
-  spent: { cost: number; unsettled_cost: number; tokens: number };
-  /** The least that is left in any scope that binds the instance, and which. */
-  remaining: { cost: number; cost_scope: string; tokens: number; tokens_scope: string };
-}
-
-export function fundsOf(sql: SqlStorage, instanceId: string, caps: Caps): Funds {
-  const own = first<{ cost_nano: number; unsettled_nano: number }>(
-    sql,
-    "SELECT cost_nano, unsettled_nano FROM instance WHERE instance_id = ?",
-    instanceId,
-  );
-  const purses = pursesOf(sql, instanceId, scopesOf(sql, instanceId), caps);
-  const tightest = (what: Purse["what"]) =>
-    purses
-      .filter((purse) => purse.what === what)
-      .map((purse) => ({ scope: purse.scope, left: Math.max(0, purse.cap - purse.spent - purse.reserved) }))
-      .reduce((least, next) => (next.left < least.left ? next : least));
-  const cost = tightest("cost");
-  const tokens = tightest("tokens");
-  return {
-    spent: {
-      cost: ((own?.cost_nano ?? 0) + (own?.unsettled_nano ?? 0)) / NANO_PER_USD,
-      unsettled_cost: (own?.unsettled_nano ?? 0) / NANO_PER_USD,
-      tokens: ownFresh(sql, instanceId),
-    },
-    remaining: {
-      cost: cost.left / NANO_PER_USD,
-      cost_scope: cost.scope,
-      tokens: tokens.left,
-      tokens_scope: tokens.scope,
-    },
-  };
 }
 
 function overBudget({ purse, asked, remaining }: Extract<Verdict, { kind: "refuse" }>): Failure {

@@ -59,11 +59,11 @@ import {
   jobRecord,
   listJobs,
 } from "./jobs.ts";
-import { type CallAsk, fundsOf, releaseAll, reserve } from "./ledger.ts";
+import { type CallAsk, releaseAll, reserve } from "./ledger.ts";
 import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { deliver, forgive, nextDue, owe } from "./outbox.ts";
-import { purseOf } from "./purse.ts";
+import { fundsOf, purseOf } from "./purse.ts";
 import { questionsOf } from "./questions.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
@@ -172,6 +172,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       maxDepth: this.#config.maxDepth,
       maxChildren: this.#config.maxChildren,
       timeoutMinutes: this.#config.instanceTimeoutMinutes,
+      simulated: this.#config.anthropicApiKey === null,
       defaults: this.#config,
     };
   }

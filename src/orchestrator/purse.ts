@@ -3,7 +3,8 @@
  */
 import { first } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
-import { type Caps, fundsOf, tenantFunds } from "./ledger.ts";
+import type { Purse } from "./budget.ts";
+import { balances, type Caps, ownFresh, pursesOf, scopesOf } from "./ledger.ts";
 import { type LimitDefaults, limitsOf, TENANT } from "./limits.ts";
 
 /** The limits of an instance or (null) the tenant as answers show them, and what is left. USD, tokens, minutes; null: none. */
@@ -32,15 +33,61 @@ export function purseOf(
       timeout_minutes: row.timeout_minutes ?? defaults.instanceTimeoutMinutes,
       max_turn_minutes: row.max_turn_minutes,
     },
-    remaining: { ...fundsOf(sql, instanceId, caps).remaining, cap: capOf(sql, instanceId) },
+    remaining: fundsOf(sql, instanceId, caps).remaining,
   };
+}
+
+/** What is spent and what is left, for an answer about an instance. Money in USD, tokens fresh. Null: no limit. */
+export interface Funds {
+  spent: { cost: number; unsettled_cost: number; tokens: number };
+  /** The least that is left in any scope that binds the instance, and which. */
+  remaining: { cost: number; cost_scope: string; tokens: number; tokens_scope: string; cap: Hardness };
+}
+
+export function fundsOf(sql: SqlStorage, instanceId: string, caps: Caps): Funds {
+  const own = first<{ cost_nano: number; unsettled_nano: number }>(
+    sql,
+    "SELECT cost_nano, unsettled_nano FROM instance WHERE instance_id = ?",
+    instanceId,
+  );
+  const purses = pursesOf(sql, instanceId, scopesOf(sql, instanceId), caps);
+  const tightest = (what: Purse["what"]) =>
+    purses
+      .filter((purse) => purse.what === what)
+      .map((purse) => ({ scope: purse.scope, left: Math.max(0, purse.cap - purse.spent - purse.reserved) }))
+      .reduce((least, next) => (next.left < least.left ? next : least));
+  const cost = tightest("cost");
+  const tokens = tightest("tokens");
+  return {
+    spent: {
+      cost: ((own?.cost_nano ?? 0) + (own?.unsettled_nano ?? 0)) / NANO_PER_USD,
+      unsettled_cost: (own?.unsettled_nano ?? 0) / NANO_PER_USD,
+      tokens: ownFresh(sql, instanceId),
+    },
+    remaining: {
+      cost: cost.left / NANO_PER_USD,
+      cost_scope: cost.scope,
+      tokens: tokens.left,
+      tokens_scope: tokens.scope,
+      cap: capOf(sql, instanceId),
+    },
+  };
+}
+
+/** What the tenant may still spend, in USD. */
+function tenantFunds(sql: SqlStorage, caps: Caps): number {
+  const row = balances(sql, [TENANT]).get(TENANT);
+  const used = row ? row.settled_nano + row.unsettled_nano + row.reserved_nano : 0;
+  return Math.max(0, caps.tenantNano - used) / NANO_PER_USD;
 }
 
 /**
  * `hard`: no call can pass a cap. `soft`: somebody in the subtree has web tools, whose results are paid for and are known only
  * afterwards, so the last call before a cap may pass it.
  */
-function capOf(sql: SqlStorage, instanceId: string | null): "hard" | "soft" {
+type Hardness = "hard" | "soft";
+
+function capOf(sql: SqlStorage, instanceId: string | null): Hardness {
   const below =
     instanceId === null
       ? first(sql, "SELECT 1 FROM instance WHERE soft = 1 AND active = 1 LIMIT 1")

@@ -107,7 +107,7 @@ export function spawn(
     };
     sql.exec(
       `INSERT INTO instance (instance_id, name, role, model, parent_id, depth, path, unused_until, state, active,
-         workspace_owner, soft, created_at, last_activity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)`,
+         workspace_owner, soft, simulated, created_at, last_activity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)`,
       instanceId,
       spec.name,
       spec.role,
@@ -119,6 +119,7 @@ export function spawn(
       hasPrompt ? "initializing" : "idle",
       workspaceOwner,
       isSoft(spec.tools) ? 1 : 0,
+      rules.simulated ? 1 : 0,
       now,
       now,
     );
@@ -178,6 +179,8 @@ export interface SpawnRules {
   maxDepth: number;
   maxChildren: number | null;
   timeoutMinutes: number;
+  /** The simulator will answer for it. */
+  simulated: boolean;
   defaults: LimitDefaults;
 }
 

@@ -40,7 +40,7 @@ import type { Schema } from "../sqlite.ts";
  * task          What a task of the MCP extension waits for; forgotten after its time.
  * team_template The team templates that were stored for this tenant, as JSON (TeamTemplate); `v` is the version of that shape.
  *               In an instance's birth: `secrets` sealed (see secrets.ts), until the instance has them or has ended. In its row:
- *               `soft` 1 when its calls can cost more than was reserved.
+ *               `soft` 1 when its calls can cost more than was reserved; `simulated` 1 when the simulator spoke last, or would.
  * vault         The tenant's key for secrets, where the deployment has none.
  * idempotency   The answers of calls that carried an idempotency key, for as long as keys are honoured.
  */

@@ -37,6 +37,9 @@ export const idempotencyKey = z
   .optional()
   .describe("Makes repeating the call harmless");
 
+/** In answers: who speaks, or will, is the simulator. */
+export const simulated = z.literal(true).optional().describe("Made up by the simulator: no model was called");
+
 /** Throws `too_large` for a text that is longer than a message may be. */
 export function assertSize(
   name: string,

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { MadroxError, unwrap } from "../errors.ts";
-import { instanceId } from "./fields.ts";
+import { instanceId, simulated } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 
 export const getInstanceOutput = defineTool({
@@ -27,6 +27,7 @@ export const getInstanceOutput = defineTool({
         timestamp: z.string(),
         tokens_used: z.number(),
         cost: z.number(),
+        simulated,
       }),
     ),
     count: z.number(),

@@ -54,7 +54,7 @@ export function treeText(nodes: readonly TreeNode[], indent = ""): string {
         ? `, ${node.open_questions} open question${node.open_questions === 1 ? "" : "s"}`
         : "";
       const cost = `$${node.cost.toFixed(4)}${node.children.length > 0 ? ` (with all below it $${node.subtree_cost.toFixed(4)})` : ""}`;
-      const line = `${indent}${node.name} [${node.role}] ${node.state}${waits}${asks}, ${cost}, ${node.instance_id}`;
+      const line = `${indent}${node.name} [${node.role}] ${node.state}${waits}${asks}, ${cost}${node.simulated ? " (simulated)" : ""}, ${node.instance_id}`;
       return node.children.length === 0 ? line : `${line}\n${treeText(node.children, `${indent}  `)}`;
     })
     .join("\n");

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { isFinalJob, type JobStatus } from "../coordination/api.ts";
 import { unwrap } from "../errors.ts";
 import type { JobRecord } from "../orchestrator/jobs.ts";
-import { jobId } from "./fields.ts";
+import { jobId, simulated } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 
 export const getJobStatus = defineTool({
@@ -29,6 +29,7 @@ export const getJobStatus = defineTool({
     cost: z.number(),
     unsettled_cost: z.number(),
     max_cost: z.number().nullable(),
+    simulated,
   }),
   forInstances: { reach: (input) => ({ within: [input.job_id] }) },
   async run(context, input) {

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { type Failure, MadroxError } from "../errors.ts";
 import { isFinal, type MessageView, WHEN_BUSY } from "../instance/api.ts";
 import { assertUsable } from "../instance/structured.ts";
-import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
+import { assertSize, idempotencyKey, instanceId, prose, simulated } from "./fields.ts";
 import { deliver } from "./message.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
 import { awaitMessage, MAX_WAIT_SECONDS, patienceMs } from "./waiting.ts";
@@ -14,6 +14,7 @@ export const messageResponse = z.looseObject({
   timestamp: z.string(),
   tokens_used: z.number(),
   cost: z.number(),
+  simulated,
 });
 
 const sendInput = z.strictObject({

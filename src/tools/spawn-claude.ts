@@ -13,6 +13,7 @@ import {
   instanceId,
   prose,
   resourceLimits,
+  simulated,
   spendingLimits,
   text,
   timeoutMinutes,
@@ -216,6 +217,7 @@ export const spawnClaude = defineTool({
     tools: z.array(z.string()),
     left_out: z.array(z.looseObject({})).optional().describe("Tools of remote servers that can't be used, and why"),
     message_id: z.string().optional(),
+    simulated,
   }),
   forInstances: {
     without: ["web", "mcp_servers", "environment_vars"],
@@ -250,6 +252,7 @@ export const spawnClaude = defineTool({
       limits: receipt.limits,
       remaining: receipt.remaining,
       ...(receipt.message_id ? { message_id: receipt.message_id } : {}),
+      ...(context.config.anthropicApiKey === null ? { simulated: true as const } : {}),
     };
   },
 });

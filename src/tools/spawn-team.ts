@@ -11,6 +11,7 @@ import {
   instanceId,
   prose,
   resourceLimits,
+  simulated,
   spendingLimits,
   text,
   timeoutMinutes,
@@ -62,6 +63,7 @@ export const spawnTeam = defineTool({
     limits: z.looseObject({}),
     remaining: z.looseObject({}),
     message_id: z.string().optional(),
+    simulated,
   }),
   async run(context, input) {
     if (input.task_description) assertSize("task_description", input.task_description);
@@ -97,6 +99,7 @@ export const spawnTeam = defineTool({
       limits: supervisor.limits,
       remaining: supervisor.remaining,
       ...(supervisor.message_id ? { message_id: supervisor.message_id } : {}),
+      ...(context.config.anthropicApiKey === null ? { simulated: true as const } : {}),
     };
   },
 });

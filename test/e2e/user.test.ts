@@ -72,6 +72,41 @@ describe("the client of the README", () => {
   });
 });
 
+describe("a server without a key", () => {
+  it("says wherever something is read that no model said it", async () => {
+    const made = await server.tool("spawn_claude", { name: "Ada" });
+    const other = await server.tool("spawn_claude", { name: "Tess" });
+    const id = made.instance_id;
+    expect(made.simulated).toBe(true);
+    expect(await server.tool("get_instance_status", { instance_id: id })).toMatchObject({
+      status: { simulated: true },
+    });
+
+    const sent = await server.tool("send_to_instance", { instance_id: id, message: "Hello" });
+    expect(sent).toMatchObject({ status: "completed", response: { simulated: true } });
+    const waited = await server.tool("wait", { ids: [sent.message_id] });
+    expect(waited).toMatchObject({ done: [{ response: { simulated: true } }] });
+    const { output } = await server.tool("get_instance_output", { instance_id: id });
+    const marks = (output as { type: string; simulated?: true }[]).map((row) => [row.type, row.simulated]);
+    expect(marks).toEqual([
+      ["user", undefined],
+      ["response", true],
+    ]);
+    const tree = await server.tool("get_instance_tree", { root_id: id });
+    expect(tree).toMatchObject({ tree: [{ simulated: true }], text: expect.stringContaining("(simulated)") });
+
+    const job = await server.tool("coordinate_instances", {
+      coordinator_id: id,
+      participant_ids: [other.instance_id],
+      task_description: "Say hello.",
+    });
+    await server.tool("wait", { ids: [job.task_id], timeout_seconds: 50 });
+    const done = await server.tool("get_job_status", { job_id: job.task_id });
+    expect(done).toMatchObject({ status: "completed", simulated: true });
+    for (const step of done.steps as object[]) expect(step).toMatchObject({ simulated: true });
+  });
+});
+
 describe("the smoke test of a deployment", () => {
   it("finds nothing wrong with a server that is well", async () => {
     expect(await smoke(server.url)).toEqual([

@@ -22,6 +22,7 @@ const remaining = {
   cost_scope: EXAMPLE_INSTANCE,
   tokens: 100_000,
   tokens_scope: EXAMPLE_INSTANCE,
+  cap: "hard",
 };
 
 const response = "Double bookings, time zones, and events that more people see than should.";
@@ -47,7 +48,7 @@ export const EXAMPLES: readonly Example[] = [
       model: "claude-sonnet-5-5",
       tools: [],
       limits: { max_cost: 2, max_total_tokens: 100_000, timeout_minutes: 60, max_turn_minutes: null },
-      remaining: { ...remaining, cap: "hard" },
+      remaining,
     },
   },
   {
@@ -151,7 +152,7 @@ export const EXAMPLES: readonly Example[] = [
       message: "The limits are set.",
       instance_id: EXAMPLE_INSTANCE,
       limits: { max_cost: 3, max_total_tokens: 100_000, timeout_minutes: 60, max_turn_minutes: null },
-      remaining: { ...remaining, cap: "hard" },
+      remaining,
       resumed: [],
     },
   },
