@@ -4,6 +4,7 @@
  */
 import { errorOf, MadroxError, objectOf } from "./error.ts";
 import { Http, type MadroxOptions } from "./http.ts";
+import { newKey } from "./key.ts";
 import { follow, type MadroxEvent, type StreamOptions } from "./stream.ts";
 import {
   type CallOptions,
@@ -42,7 +43,7 @@ export class Madrox extends Tools {
    * failure, it has no second effect. Throws `MadroxError` for an answer with `success: false`.
    */
   async call<Answer>(tool: string, input: object, { signal }: CallOptions = {}): Promise<Answer> {
-    const given = CHANGING.has(tool) ? { idempotency_key: crypto.randomUUID(), ...input } : input;
+    const given = CHANGING.has(tool) ? { idempotency_key: newKey(), ...input } : input;
     const init = {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -73,7 +74,7 @@ export class Madrox extends Tools {
   ): Promise<MessageResponse> {
     const { signal, ...rest } = options;
     const input = {
-      idempotency_key: crypto.randomUUID(),
+      idempotency_key: newKey(),
       ...rest,
       instance_id: instanceId,
       message,

@@ -2,6 +2,8 @@
  * The server, as the page asks it: the same REST doors and the same tools as everybody else.
  */
 
+import { newKey } from "../client/key.ts";
+
 const KEY_NAME = "madrox.access-key";
 
 /** The access key of this tab, or null. It is kept for the tab's session only. */
@@ -62,7 +64,7 @@ export type Run = (tool: string, input: Record<string, unknown>) => Promise<Reco
 export async function run<T = Record<string, unknown>>(tool: string, input: Record<string, unknown>): Promise<T> {
   const response = await ask("/tools/execute", {
     method: "POST",
-    headers: { "content-type": "application/json", "idempotency-key": crypto.randomUUID() },
+    headers: { "content-type": "application/json", "idempotency-key": newKey() },
     body: JSON.stringify({ tool, arguments: input }),
   });
   return (await response.json()) as T;

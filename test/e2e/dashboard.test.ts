@@ -2,23 +2,17 @@
  * The dashboard in a real browser: signing in, watching, answering, capping, ending, a server that is killed under the open
  * page, a thousand instances, and what axe finds on every page.
  */
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import axe from "axe-core";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
 import { createSimulator } from "../../src/claude/simulator/simulator.ts";
+import { openBrowser } from "./browser.ts";
 import { dashboardModel } from "./dashboard-model.ts";
 
 const KEY = "mdx_a-key-for-the-tests-of-the-dashboard";
-const CHROMIUM = [
-  process.env.CHROMIUM_PATH,
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-];
 
 /** How long one thing on the page may take before a test gives up; nothing is measured by it. */
 const ACTION_MS = 20_000;
@@ -65,8 +59,6 @@ const visit = (place: string) =>
 const stateOf = (word: string) => page.locator(".instance-title .state", { hasText: word }).waitFor();
 
 beforeAll(async () => {
-  const executablePath = CHROMIUM.find((path) => path !== undefined && existsSync(path));
-  if (!executablePath) throw new Error("These tests need Chromium: apt-get install chromium, or set CHROMIUM_PATH.");
   const simulator = createSimulator({ script: dashboardModel });
   model = await serve((request) => simulator.handle(request));
   madrox = new MadroxServer({
@@ -79,7 +71,7 @@ beforeAll(async () => {
     },
   });
   await madrox.start();
-  browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  browser = await openBrowser();
   context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce" });
   page = await context.newPage();
   page.setDefaultTimeout(ACTION_MS);

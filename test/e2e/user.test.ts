@@ -6,20 +6,19 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { unzipSync } from "fflate";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { smoke } from "../../scripts/smoke.ts";
+import { PROGRAMS, programFor, ROOT, SAID } from "./programs.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
 const server = new MadroxServer({ env: { ANTHROPIC_API_KEY: "", LOG_LEVEL: "ERROR" } });
 const folder = mkdtempSync(join(tmpdir(), "madrox-user-"));
 
 beforeAll(async () => {
   await server.start();
-  execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: root });
+  execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: ROOT });
   const unpacked = join(folder, "node_modules", "madrox");
   mkdirSync(unpacked, { recursive: true });
   const [tarball = ""] = execFileSync("ls", [folder], { encoding: "utf8" }).match(/\S+\.tgz/) ?? [];
@@ -31,10 +30,6 @@ afterAll(async () => {
   await server.stop();
   rmSync(folder, { recursive: true, force: true });
 });
-
-const PROGRAMS = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/```ts\n(import [\s\S]*?)```/g)].map(
-  ([, program = ""]) => program,
-);
 
 // Before the programs: they hold this process up, and a connection that is kept meanwhile is closed by the server.
 describe("the OpenAPI document", () => {
@@ -51,11 +46,9 @@ describe("the client of the README", () => {
 
   it.each(PROGRAMS.map((program, i) => [i + 1, program] as const))("runs as program %i", (i, program) => {
     const file = join(folder, `program-${i}.mjs`);
-    const source = program.replace("new Madrox()", `new Madrox({ url: ${JSON.stringify(server.url)} })`);
-    expect(source).not.toBe(program);
-    writeFileSync(file, source);
+    writeFileSync(file, programFor(program, { url: server.url }));
     const said = execFileSync(process.execPath, [file], { cwd: folder, encoding: "utf8" });
-    expect(said).toMatch(/simulated reply|completed/);
+    expect(said).toMatch(SAID);
   });
 
   it("has types that need nothing else", () => {
@@ -67,7 +60,7 @@ describe("the client of the README", () => {
       return `typed-${i}.ts`;
     });
     const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--lib", "es2024,dom"];
-    const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+    const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
     execFileSync(process.execPath, [tsc, ...options, "--types", "", ...names], { cwd: folder, stdio: "pipe" });
   });
 });
@@ -125,7 +118,7 @@ describe("the smoke test of a deployment", () => {
 describe("the demo", () => {
   it("delivers an app that passes its own tests", () => {
     const env = { ...process.env, ANTHROPIC_API_KEY: "", TMPDIR: folder };
-    const said = execFileSync(process.execPath, ["scripts/demo.ts"], { cwd: root, env, encoding: "utf8" });
+    const said = execFileSync(process.execPath, ["scripts/demo.ts"], { cwd: ROOT, env, encoding: "utf8" });
     expect(said).toContain("a simulator answers with prepared text");
     expect(said).toContain("The job is completed.");
     const zip = said.match(/The app: (.*\.zip)/)?.[1] ?? "";
