@@ -3,7 +3,7 @@
  * demo; and the OpenAPI document in the hands of a public validator.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Validator } from "@seriousme/openapi-schema-validator";
@@ -31,6 +31,34 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** Somebody who has nothing but the client that was made from the document. */
+const USER_OF_GENERATED = `import * as api from "./api.ts";
+
+const made = await api.spawnClaude({ name: "Ada", role: "architect" }, { idempotencyKey: crypto.randomUUID() });
+if (made.status !== 200) throw new Error(made.data.message);
+const id: string = made.data.instance_id;
+const sent = await api.sendToInstance({ instance_id: id, message: "Hello" });
+const output = await api.getInstanceOutput({ instance_id: id });
+const stored = await api.putFile(id, "notes.txt", new Blob(["text"]));
+const file = await api.retrieveInstanceFile({ instance_id: id, path: "notes.txt" });
+await api.terminateInstance({ instance_id: id });
+const seen = await api.getInstance(id);
+const missing = await api.getInstance(id.replace(/.{4}$/, "0000"));
+const wrong = await api.spawnClaude({ name: "" });
+console.log(
+  JSON.stringify({
+    made: made.status,
+    answered: sent.status === 200 && sent.data.status,
+    rows: output.status === 200 && output.data.output.map((row) => row.type),
+    stored: stored.status,
+    file: file.status === 200 && file.data.content,
+    state: seen.status === 200 && seen.data.status.state,
+    missing: [missing.status, missing.status === 404 && missing.data.error],
+    wrong: [wrong.status, wrong.status === 400 && wrong.data.error],
+  }),
+);
+`;
+
 // Before the programs: they hold this process up, and a connection that is kept meanwhile is closed by the server.
 describe("the OpenAPI document", () => {
   it("is valid OpenAPI 3.1", async () => {
@@ -38,6 +66,44 @@ describe("the OpenAPI document", () => {
     const validator = new Validator();
     expect(await validator.validate(document)).toMatchObject({ valid: true });
     expect(validator.version).toBe("3.1");
+  });
+
+  it("gives a public generator a client that has its types and works", () => {
+    const generated = join(folder, "generated");
+    mkdirSync(join(generated, "node_modules"), { recursive: true });
+    symlinkSync(join(ROOT, "node_modules", "@oazapfts"), join(generated, "node_modules", "@oazapfts"));
+    writeFileSync(join(generated, "package.json"), '{"type": "module"}');
+    const node = (script: string[], ...args: string[]) =>
+      execFileSync(process.execPath, [join(ROOT, "node_modules", ...script), ...args], {
+        cwd: generated,
+        stdio: "pipe",
+      });
+    node(["oazapfts", "dist", "cli.js"], `${server.url}/openapi.json`, "api.ts");
+    writeFileSync(join(generated, "user.ts"), USER_OF_GENERATED);
+    writeFileSync(join(generated, "wrong.ts"), 'import * as api from "./api.ts";\napi.spawnClaude({ nome: "Ada" });\n');
+    const strict = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--types", ""];
+    const check = (file: string) =>
+      node(
+        ["typescript", "bin", "tsc"],
+        ...strict,
+        "--allowImportingTsExtensions",
+        "--lib",
+        "es2024,dom,dom.iterable",
+        file,
+      );
+    check("user.ts");
+    expect(() => check("wrong.ts")).toThrow();
+    const said = execFileSync(process.execPath, ["user.ts"], { cwd: generated, encoding: "utf8" });
+    expect(JSON.parse(said)).toEqual({
+      made: 200,
+      answered: "completed",
+      rows: ["user", "response"],
+      stored: 201,
+      file: "text",
+      state: "terminated",
+      missing: [404, "not_found"],
+      wrong: [400, "invalid_input"],
+    });
   });
 });
 
