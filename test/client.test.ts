@@ -66,6 +66,19 @@ async function rejected(promise: Promise<unknown>): Promise<MadroxError> {
   throw new Error(`It was not rejected with a MadroxError, but: ${String(error)}`);
 }
 
+const ended = ({ data }: MadroxEvent, messageId: string) =>
+  data.kind === "message.completed" && data.message_id === messageId;
+
+/** All events up to the end of a message. */
+async function followTo(madrox: Madrox, instanceId: string, messageId: string): Promise<MadroxEvent[]> {
+  const events: MadroxEvent[] = [];
+  for await (const event of madrox.stream(instanceId)) {
+    events.push(event);
+    if (ended(event, messageId)) break;
+  }
+  return events;
+}
+
 describe("the client's tools", () => {
   it("have a method for every tool of the catalogue", () => {
     const madrox = connect() as unknown as Record<string, unknown>;
@@ -188,16 +201,37 @@ describe("waiting", () => {
 });
 
 describe("a server that fails", () => {
-  it.each([
+  /** What passes by itself. */
+  const PASSING: readonly (readonly [name: string, answer: () => Response | Error])[] = [
     ["a connection that breaks", () => new TypeError("fetch failed")],
+    ["an answer that breaks off", () => new Response(cutAfter(9, Response.json({ success: true, message: "No." })))],
     ["a proxy's page", () => new Response("<html>Bad gateway</html>", { status: 502 })],
     ["a mistake of its own", () => failure("internal", 500)],
     ["a limit that passes, by its header", () => failure("limit_reached", 429, {}, { "retry-after": "0" })],
     [
+      "a limit that passes, by the time in its header",
+      () => failure("limit_reached", 429, {}, { "retry-after": new Date(0).toUTCString() }),
+    ],
+    [
       "a limit that passes, by its details",
       () => failure("limit_reached", 429, { details: { retry_after_seconds: 0 } }),
     ],
-  ])("is asked again after %s, with the same key", async (_name, answer) => {
+    [
+      "a proxy's page that says when to come again",
+      () => new Response("<html>Too many</html>", { status: 429, headers: { "retry-after": "0" } }),
+    ],
+  ];
+
+  it.each(PASSING)("is followed again after %s, and each event comes once", async (_name, answer) => {
+    const { instance_id } = await connect().spawnInstance({ name: "Ada" });
+    const { message_id } = await connect().sendToInstance({ instance_id, message: "Hello" });
+    const whole = await followTo(connect(), instance_id, message_id);
+    const { fetch, seen } = failing(answer, answer);
+    expect(await followTo(connect({ fetch }), instance_id, message_id)).toEqual(whole);
+    expect(seen.length).toBeGreaterThan(2);
+  });
+
+  it.each(PASSING)("is asked again after %s, with the same key", async (_name, answer) => {
     const { fetch, seen } = failing(answer, answer);
     const { instance_id } = await connect({ fetch }).spawnInstance({ name: "Ada" });
     expect(instance_id).toMatch(/^inst_/);
@@ -250,8 +284,70 @@ describe("a server that fails", () => {
   });
 
   it("is no Madrox when it answers with something else", async () => {
-    const { fetch } = failing(() => new Response("<html>Welcome</html>"));
-    expect(await rejected(connect({ fetch }).spawnInstance({ name: "Ada" }))).toMatchObject({ code: "bad_answer" });
+    const page = () => new Response("<html>Welcome</html>", { headers: { "content-type": "text/html" } });
+    const { fetch, seen } = failing(page, page, page);
+    const madrox = connect({ fetch });
+    const calls = [madrox.spawnInstance({ name: "Ada" }), madrox.health(), madrox.events().next()];
+    for (const call of calls) expect(await rejected(call)).toMatchObject({ code: "bad_answer", status: 200 });
+    expect(seen).toHaveLength(3);
+  });
+
+  it("says of a message that failed what it was, and does not send it again", async () => {
+    const { fetch, seen } = failing(() =>
+      failure("upstream_error", 502, { message_id: "msg_1", status: "failed", details: { status: 529 } }),
+    );
+    expect(await rejected(connect({ fetch }).ask("inst_1", "Hello"))).toMatchObject({
+      code: "upstream_error",
+      status: 502,
+      answer: { message_id: "msg_1", status: "failed" },
+    });
+    expect(seen).toHaveLength(1);
+  });
+
+  describe("is left alone once its caller gives up", () => {
+    const never = (_url: string, init: RequestInit) =>
+      new Promise<Response>((_resolve, reject) => {
+        init.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+      });
+    const silent = async () => new Response(new ReadableStream(), { headers: { "content-type": "text/event-stream" } });
+    const full = async () => failure("limit_reached", 429, {}, { "retry-after": "50" });
+    it.each([
+      ["before the call", never, true, (madrox: Madrox, signal: AbortSignal) => madrox.health({ signal })],
+      ["during a call", never, false, (madrox: Madrox, signal: AbortSignal) => madrox.health({ signal })],
+      [
+        "in the pause before the next try",
+        full,
+        false,
+        (madrox: Madrox, signal: AbortSignal) => madrox.health({ signal }),
+      ],
+      [
+        "while it waits",
+        never,
+        false,
+        (madrox: Madrox, signal: AbortSignal) => madrox.waitUntilDone(["msg_1"], { signal }),
+      ],
+      ["during a stream", silent, false, (madrox: Madrox, signal: AbortSignal) => madrox.events({ signal }).next()],
+      [
+        "in the pause before a stream goes on",
+        full,
+        false,
+        (madrox: Madrox, signal: AbortSignal) => madrox.events({ signal }).next(),
+      ],
+    ])("%s", async (_name, server, already, call) => {
+      let asked = 0;
+      const end = new AbortController();
+      const why = new Error("enough");
+      const fetch = async (url: string, init: RequestInit) => {
+        asked += 1;
+        // Once the answer is in, and the client has begun to wait.
+        setTimeout(() => end.abort(why));
+        if (init.signal?.aborted) throw init.signal.reason;
+        return server(url, init);
+      };
+      if (already) end.abort(why);
+      await expect(call(connect({ fetch }), end.signal)).rejects.toBe(why);
+      expect(asked).toBeLessThanOrEqual(1);
+    });
   });
 
   it("is held to the time of one try", async () => {
@@ -268,19 +364,6 @@ describe("a server that fails", () => {
 });
 
 describe("the stream", () => {
-  const ended = ({ data }: MadroxEvent, messageId: string) =>
-    data.kind === "message.completed" && data.message_id === messageId;
-
-  /** All events up to the end of a message. */
-  async function followTo(madrox: Madrox, instanceId: string, messageId: string): Promise<MadroxEvent[]> {
-    const events: MadroxEvent[] = [];
-    for await (const event of madrox.stream(instanceId)) {
-      events.push(event);
-      if (ended(event, messageId)) break;
-    }
-    return events;
-  }
-
   it("brings what an instance says as it happens", async () => {
     obey();
     const madrox = connect();

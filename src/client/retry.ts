@@ -28,9 +28,11 @@ export function pauseBeforeRetry(error: MadroxError, tries: number, retryAfter: 
 
 function askedPause(error: MadroxError, retryAfter: string | null): number | null {
   if (error.status !== 429 && error.status !== 503) return null;
-  const seconds = retryAfter ?? error.details.retry_after_seconds;
-  if (seconds === null || seconds === undefined || seconds === "") return null;
-  return Number.isFinite(Number(seconds)) ? Math.max(0, Number(seconds) * 1000) : null;
+  const asked = retryAfter ?? error.details.retry_after_seconds;
+  if (asked === null || asked === undefined || asked === "") return null;
+  // A proxy may name the time itself.
+  const ms = Number.isNaN(Number(asked)) ? Date.parse(String(asked)) - Date.now() : Number(asked) * 1000;
+  return Number.isFinite(ms) ? Math.max(0, ms) : null;
 }
 
 /** Waits, unless the caller gives up: then it throws the signal's reason. */

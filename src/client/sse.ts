@@ -12,10 +12,16 @@ export interface Frame {
 
 /**
  * The frames of a body, whole ones only: what a broken connection cut in two is left out, and comes again. `heard` is called
- * for every piece that arrives, comments too.
+ * for every piece that arrives, comments too. Ends with the body, or with `signal`, whatever the body makes of that.
  */
-export async function* framesOf(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<Frame> {
+export async function* framesOf(
+  body: ReadableStream<Uint8Array>,
+  heard: () => void,
+  signal: AbortSignal,
+): AsyncGenerator<Frame> {
   const reader = body.getReader();
+  const leave = () => void reader.cancel().catch(() => undefined);
+  signal.addEventListener("abort", leave);
   const decoder = new TextDecoder();
   let text = "";
   try {
@@ -37,6 +43,7 @@ export async function* framesOf(body: ReadableStream<Uint8Array>, heard: () => v
       }
     }
   } finally {
+    signal.removeEventListener("abort", leave);
     await reader.cancel().catch(() => undefined);
   }
 }

@@ -54,17 +54,19 @@ export async function* follow(
       heard();
       const headers = { accept: "text/event-stream", ...(last === undefined ? {} : { "last-event-id": last }) };
       const response = await http.open(path, { headers }, signal);
-      if (!response.ok || !response.body) {
+      const isStream = response.headers.get("content-type")?.startsWith("text/event-stream");
+      if (!response.ok || !response.body || !isStream) {
         retryAfter = response.headers.get("retry-after");
         failure = errorOf(response.status, await response.text());
       } else {
-        for await (const frame of framesOf(response.body, heard)) {
+        for await (const frame of framesOf(response.body, heard, signal)) {
           failed = 0;
           brought = true;
           if (frame.id === null) continue;
           last = frame.id;
           yield { id: frame.id, event: frame.event, data: dataOf(frame.data) };
         }
+        signal.throwIfAborted();
       }
     } catch (error) {
       options.signal?.throwIfAborted();
