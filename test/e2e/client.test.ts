@@ -1,16 +1,18 @@
 /**
  * The client where its users run it beside Node: in pages of the server's own origin and of others, in a page's worker, and in
- * a Worker of Cloudflare's runtime. And what a page gets that may not use the server.
+ * a Worker of Cloudflare's runtime; what a page gets that may not use the server; and real connections that break.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { unstable_startWorker } from "wrangler";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
+import { Madrox, type MadroxEvent } from "../../src/client/index.ts";
 import { openBrowser } from "./browser.ts";
 import { moduleFor, PROGRAMS, ROOT, SAID, type Target } from "./programs.ts";
 
@@ -189,3 +191,75 @@ describe("a page that may not use the server", () => {
     }
   });
 });
+
+describe("over a connection that breaks", () => {
+  /**
+   * A way to the open server on which the first connections break, each after so many bytes of what comes back: none means
+   * at once, before anything was sent on. Returns its URL, and how many connections there were.
+   */
+  async function breaking(...after: number[]) {
+    let count = 0;
+    const way = createServer((near) => {
+      const bytes = after[count++];
+      near.on("error", () => undefined);
+      if (bytes === 0) return void near.resetAndDestroy();
+      const far = connect(Number(new URL(open.url).port), "127.0.0.1");
+      let left = bytes ?? Number.POSITIVE_INFINITY;
+      far.on("data", (piece) => {
+        near.write(piece.subarray(0, left));
+        left -= piece.length;
+        if (left <= 0) near.destroySoon();
+      });
+      near.on("data", (piece) => far.write(piece));
+      near.on("close", () => far.destroy());
+      far.on("close", () => near.destroy());
+      far.on("error", () => near.destroy());
+    });
+    await new Promise<void>((listening) => way.listen(0, "127.0.0.1", listening));
+    onTestFinished(() => void way.close());
+    return { url: `http://127.0.0.1:${(way.address() as AddressInfo).port}`, connections: () => count };
+  }
+
+  it.each([
+    ["at once", 0],
+    ["when the server has done it", 1],
+    ["in the middle of the answer", 400],
+  ])("a change is made once: %s", async (_when, bytes) => {
+    const { url, connections } = await breaking(bytes, bytes);
+    const before = Number(await instancesOf(open));
+    const { instance_id } = await new Madrox({ url }).spawnInstance({ name: "Once" });
+    expect(instance_id).toMatch(/^inst_/);
+    expect(connections()).toBe(3);
+    expect(await instancesOf(open)).toBe(before + 1);
+  });
+
+  it("a stream brings each event once", async () => {
+    const direct = new Madrox({ url: open.url });
+    const { instance_id } = await direct.spawnInstance({ name: "Ada" });
+    await direct.ask(instance_id, "Hello");
+    await direct.terminateInstance({ instance_id });
+    const followed = async (madrox: Madrox) => {
+      const events: MadroxEvent[] = [];
+      for await (const event of madrox.stream(instance_id)) events.push(event);
+      return events;
+    };
+    const { url, connections } = await breaking(0, 300, 700, 1100);
+    expect(await followed(new Madrox({ url }))).toEqual(await followed(direct));
+    expect(connections()).toBeGreaterThan(4);
+  });
+
+  it("a server that is not there is named", async () => {
+    const { url } = await serveAndLeave();
+    await expect(new Madrox({ url, retries: 1 }).health()).rejects.toMatchObject({
+      code: "network_error",
+      message: expect.stringContaining(url),
+    });
+  });
+});
+
+/** A URL at which nobody listens any more. */
+async function serveAndLeave(): Promise<{ url: string }> {
+  const gone = await serve(async () => new Response());
+  await gone.close();
+  return gone;
+}
