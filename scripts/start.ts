@@ -5,6 +5,7 @@
  */
 import { createServer } from "node:net";
 import { unstable_startWorker } from "wrangler";
+import { ACCESS_VARIABLES, CONFIG_VARIABLES, SECRETS } from "../src/variables.ts";
 import { settings } from "./settings.ts";
 
 const LOOPBACK: Record<string, string> = { localhost: "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1" };
@@ -38,50 +39,16 @@ await new Promise<void>((free) => {
   probe.listen(port, ip, () => probe.close(() => free()));
 });
 
-/** What is taken from the environment. Whatever .dev.vars says of the same name gives way. */
-const SECRETS = [
-  "ACCESS_KEYS",
-  "ANTHROPIC_API_KEY",
-  "ANTHROPIC_API_KEYS",
-  "AI_GATEWAY_TOKEN",
-  "ENCRYPTION_KEY",
-  "OTEL_EXPORTER_OTLP_HEADERS",
-];
-const VARS = [
-  "ANTHROPIC_BASE_URL",
-  "DEFAULT_MODEL",
-  "MAX_INSTANCES",
-  "MAX_TOKENS_PER_INSTANCE",
-  "MAX_TOTAL_COST",
-  "INSTANCE_TIMEOUT_MINUTES",
-  "RETENTION_DAYS",
-  "EVENT_RETENTION_DAYS",
-  "ALLOW_PRIVATE_WEBHOOKS",
-  "OTEL_EXPORTER_OTLP_ENDPOINT",
-  "MAX_DEPTH",
-  "MAX_CHILDREN",
-  "MAX_STEPS",
-  "MODEL_IDLE_TIMEOUT_SECONDS",
-  "SIMULATOR_CHUNK_DELAY_MS",
-  "ALLOW_PRIVATE_MCP",
-  "WORKSPACE_PREFIX",
-  "WORKSPACE_DIR",
-  "LOG_LEVEL",
-  "PUBLIC_URL",
-  "ALLOWED_HOSTS",
-  "ALLOWED_ORIGINS",
-];
-
-function given(names: readonly string[], type: "secret_text" | "plain_text") {
-  return names.flatMap((name) => {
-    const value = process.env[name];
-    return value ? [[name, { type, value }] as const] : [];
-  });
-}
+/** What the environment says. Whatever .dev.vars says of the same name gives way. */
+const given = [...CONFIG_VARIABLES, ...ACCESS_VARIABLES].flatMap((name) => {
+  const value = process.env[name];
+  const type = SECRETS.has(name) ? ("secret_text" as const) : ("plain_text" as const);
+  return value ? [[name, { type, value }] as const] : [];
+});
 
 const worker = await unstable_startWorker({
   config: process.env.MADROX_CONFIG || "wrangler.toml",
-  bindings: Object.fromEntries([...given(SECRETS, "secret_text"), ...given(VARS, "plain_text")]),
+  bindings: Object.fromEntries(given),
   dev: {
     server: { hostname: ip, port },
     inspector: false,

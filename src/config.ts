@@ -7,6 +7,7 @@ import { resolveModel } from "./claude/models.ts";
 import { MadroxError } from "./errors.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import type { Collector } from "./otlp.ts";
+import type { ConfigVariable } from "./variables.ts";
 import type { WorkspaceLimits } from "./workspace/quota.ts";
 
 /** Durations carry their unit in the name. Where a number comes from is said in the README's configuration table. */
@@ -174,7 +175,7 @@ const Vars = z.object({
       context.addIssue({ code: "custom", message: 'must be JSON like {"my-tenant": "sk-ant-..."}', input: null });
       return z.NEVER;
     }),
-});
+} satisfies Record<ConfigVariable, z.ZodType>);
 
 /** A header's value as the OpenTelemetry specification writes it: percent-encoded where it has to be. */
 function decoded(value: string): string {

@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import { list, misconfigured, orNull } from "../config.ts";
+import type { AccessVariable } from "../variables.ts";
 import { type AccessKey, readKeys } from "./keys.ts";
 
 export interface AccessConfig {
@@ -48,7 +49,7 @@ const Vars = z.object({
   ALLOWED_ORIGINS: list
     .refine((origins) => origins.every((origin) => originOf(origin) !== null), NO_ORIGIN)
     .transform((origins) => origins.flatMap((origin) => originOf(origin) ?? [])),
-});
+} satisfies Record<AccessVariable, z.ZodType>);
 
 const read = new WeakMap<object, AccessConfig>();
 
