@@ -3,10 +3,11 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { parseEnv } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { ERROR_STATUS } from "../../src/errors.ts";
-import { ACCESS_VARIABLES, CONFIG_VARIABLES } from "../../src/variables.ts";
+import { ACCESS_VARIABLES, CONFIG_VARIABLES, SECRETS } from "../../src/variables.ts";
 import { ROOT } from "./programs.ts";
 
 const FILES = [
@@ -68,6 +69,27 @@ describe("the page on REST", () => {
     for (const [code, status] of Object.entries(ERROR_STATUS)) {
       if (code !== "internal") expect(page).toContain(`\`${code}\` ${status}`);
     }
+  });
+});
+
+describe("what a deployment by button asks for", () => {
+  it("is there, and described", () => {
+    const asked = Object.keys(parseEnv(readFileSync(join(ROOT, ".dev.vars.example"), "utf8")));
+    for (const name of asked) expect(SECRETS.has(name), name).toBe(true);
+    const { cloudflare } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+      cloudflare: { bindings: Record<string, { description: string }> };
+    };
+    const wrangler = readFileSync(join(ROOT, "wrangler.toml"), "utf8");
+    const [, vars = ""] = /^\[vars\]\n((?:\w+ = .*\n)+)/m.exec(wrangler) ?? [];
+    const provided = [
+      ...[...vars.matchAll(/^(\w+) =/gm)].map(([, name]) => name),
+      ...["durable_objects.bindings", "r2_buckets", "kv_namespaces"].flatMap((table) =>
+        [...wrangler.matchAll(new RegExp(`^\\[\\[${table}\\]\\]\\n(?:name|binding) = "(\\w+)"`, "gm"))].map(
+          ([, name]) => name,
+        ),
+      ),
+    ];
+    expect(Object.keys(cloudflare.bindings).toSorted()).toEqual([...asked, ...provided].toSorted());
   });
 });
 
