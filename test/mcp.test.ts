@@ -326,7 +326,7 @@ describe("the MCP route by hand", () => {
     "has the prompt %s, which names only tools there are",
     async (name) => {
       const [{ result: list }] = (await eventsOf(await post("/mcp", "prompts/list", {}))) as [
-        { result: { prompts: { name: string; arguments: { name: string; required: boolean }[] }[] } },
+        { result: { prompts: { name: string; arguments: { name: string }[] }[] } },
       ];
       const prompt = list.prompts.find((one) => one.name === name);
       const given = Object.fromEntries(
@@ -345,9 +345,17 @@ describe("the MCP route by hand", () => {
     },
   );
 
+  it("plans a team for what was spoken of, when no task is given", async () => {
+    const [{ result }] = (await eventsOf(await post("/mcp", "prompts/get", { name: "plan_team" }))) as [
+      { result: { messages: { content: { text: string } }[] } },
+    ];
+    expect(result.messages[0]?.content.text).toMatch(
+      /^Plan a team .* we have spoken of, or that you ask me for\.\n\n1\. /,
+    );
+  });
+
   it.each([
     ["no prompt", { name: "fly" }],
-    ["a prompt without what it needs", { name: "plan_team", arguments: { budget: "3" } }],
     ["a prompt with too much", { name: "plan_team", arguments: { task: "x".repeat(50_001) } }],
   ])("refuses %s", async (_what, params) => {
     const [answer] = await eventsOf(await post("/mcp", "prompts/get", params));

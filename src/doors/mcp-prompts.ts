@@ -10,35 +10,43 @@ interface Prompt {
   name: string;
   title: string;
   description: string;
-  arguments: { name: string; description: string; required: boolean }[];
-  text(given: Record<string, string>): string;
+  /** All optional, and not more than one: Claude Code makes an argument of each word, and drops what is left. */
+  argument: { name: string; description: string };
+  /** `given`: the argument, or empty. */
+  text(given: string): string;
 }
 
 const INVALID_PARAMS = -32602;
 /** Characters of one argument, at most. */
 const MAX_ARGUMENT = 50_000;
 
+/** Claude Code hands over the first word only; beside the prompt, the model sees all that was typed. */
+function taskOf(task: string): string {
+  if (task === "") return "the task that we have spoken of, or that you ask me for.";
+  return `this task:
+
+<task>
+${task}
+</task>
+
+If I typed more than that after the command, all of it is the task.`;
+}
+
 const PROMPTS: readonly Prompt[] = [
   {
     name: "plan_team",
     title: "Plan a team for a task",
     description: "Which instances a task needs, what each does and what it may cost. Starts nothing before you agree.",
-    arguments: [
-      { name: "task", description: "What is to be done", required: true },
-      { name: "budget", description: "USD that it may cost at most", required: false },
-    ],
-    text: ({ task, budget }) => `Plan a team of Claude instances for this task, with the tools of Madrox:
-
-<task>
-${task}
-</task>
+    argument: { name: "task", description: "What is to be done, and what it may cost" },
+    text: (task) => `Plan a team of Claude instances, with the tools of Madrox, for ${taskOf(task)}
 
 1. Decide whether it needs several instances at all. One is better when the parts depend on each other at every step.
 2. Name each instance: its role (${ROLE_IDS.join(", ")}), the one job that it has, what it must be told (it sees nothing of
    this conversation), and what it delivers: a file or an answer. Templates for spawn_team: ${TEAMS.map(({ name }) => name).join(", ")}.
 3. Say how they work together: independently (send_to_instance to each, then wait), one after the other, in parallel with a
    merge, by vote, or led by one of them (coordinate_instances), and who checks the result.
-4. Set limits: max_cost for the parent of all, so that it binds everyone${budget ? ` (at most ${budget} USD together)` : ""}, and a model for each that is no dearer than its job needs.
+4. Set limits: max_cost for the parent of all, so that it binds everyone (what I said it may cost, or what you propose), and a
+   model for each that is no dearer than its job needs.
 
 Show me the plan as a table, and wait for my word before you spawn anything. Then carry it out: spawn, send, wait as often as
 needed, read what came, and tell me what it cost.`,
@@ -47,10 +55,8 @@ needed, read what came, and tell me what it cost.`,
     name: "review_progress",
     title: "Review progress",
     description: "How the instances stand: who works, who is stuck or waits for you, and what it has cost.",
-    arguments: [{ name: "instance_id", description: "Only this one and what is below it", required: false }],
-    text: ({
-      instance_id: id,
-    }) => `Review how ${id ? `the instance ${id} and those below it stand` : "the Madrox instances stand"}.
+    argument: { name: "instance_id", description: "Only this one and what is below it" },
+    text: (id) => `Review how ${id ? `the instance ${id} and those below it stand` : "the Madrox instances stand"}.
 
 1. get_instance_tree${id ? ` with root_id ${id}` : ""} shows who there is, with state and cost; get_instance_status has limits and health.
 2. For each that is paused, in error, unhealthy or waiting: read the end of its get_instance_output and find out why.
@@ -63,10 +69,8 @@ is, what is under way. Then the cost so far, and what is left of each cap. Chang
     name: "wrap_up",
     title: "Wrap up",
     description: "Collect the results, check them against the task, and end the instances that are done.",
-    arguments: [{ name: "instance_id", description: "Only this one and what is below it", required: false }],
-    text: ({
-      instance_id: id,
-    }) => `Wrap up the work of ${id ? `the instance ${id} and those below it` : "the Madrox instances"}.
+    argument: { name: "instance_id", description: "Only this one and what is below it" },
+    text: (id) => `Wrap up the work of ${id ? `the instance ${id} and those below it` : "the Madrox instances"}.
 
 1. wait for what is still running, as often as needed; tell me what will not end by itself.
 2. Collect the results: get_instance_output for answers, list_instance_files and retrieve_instance_file for files.
@@ -79,7 +83,9 @@ is, what is under way. Then the cost so far, and what is left of each cap. Chang
 
 /** Answers `prompts/list` and `prompts/get`. */
 export function servePrompts(server: Server): void {
-  server.setRequestHandler("prompts/list", () => ({ prompts: PROMPTS.map(({ text: _text, ...shown }) => shown) }));
+  server.setRequestHandler("prompts/list", () => ({
+    prompts: PROMPTS.map(({ text: _text, argument, ...shown }) => ({ ...shown, arguments: [argument] })),
+  }));
   server.setRequestHandler("prompts/get", ({ params }) => {
     const prompt = PROMPTS.find(({ name }) => name === params.name);
     if (!prompt) {
@@ -87,16 +93,14 @@ export function servePrompts(server: Server): void {
       throw new ProtocolError(INVALID_PARAMS, `There is no prompt of that name. There are: ${names}.`);
     }
     const given = params.arguments ?? {};
-    for (const { name, required } of prompt.arguments) {
-      const value = given[name] ?? "";
-      if (required && value.trim() === "") throw new ProtocolError(INVALID_PARAMS, `${prompt.name} needs ${name}.`);
-      if (value.length > MAX_ARGUMENT) {
-        throw new ProtocolError(INVALID_PARAMS, `${name} is longer than ${MAX_ARGUMENT} characters.`);
-      }
+    const { name } = prompt.argument;
+    const value = given[name]?.trim() ?? "";
+    if (value.length > MAX_ARGUMENT) {
+      throw new ProtocolError(INVALID_PARAMS, `${name} is longer than ${MAX_ARGUMENT} characters.`);
     }
     return {
       description: prompt.description,
-      messages: [{ role: "user", content: { type: "text", text: prompt.text(given) } }],
+      messages: [{ role: "user", content: { type: "text", text: prompt.text(value) } }],
     };
   });
 }
