@@ -1,8 +1,8 @@
 /**
  * The front door: what is looked at, who may come in, and which door a request is for. Made once a Worker; `instanceTools`
- * are the tools that its instances may have.
+ * are the tools that its instances may have, `offer` is what MCP clients find.
  */
-import { Hono, type MiddlewareHandler } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { accessOf } from "./auth/access.ts";
 import { authenticate, bringsKey } from "./auth/authenticate.ts";
@@ -15,7 +15,8 @@ import { createDashboard } from "./doors/dashboard.ts";
 import { assertOrigin, assertPeer, isAllowedOrigin, peerProblem } from "./doors/guard.ts";
 import { secured, stripped, withSocketKey } from "./doors/headers.ts";
 import { errorResponse } from "./doors/json.ts";
-import { serveMcp } from "./doors/mcp.ts";
+import { type Offer, serveMcp } from "./doors/mcp.ts";
+import { MADROX } from "./doors/mcp-offer.ts";
 import { createOAuth } from "./doors/oauth.ts";
 import { createDescription } from "./doors/openapi/routes.ts";
 import { createRest, type RestEnv } from "./doors/rest.ts";
@@ -24,8 +25,11 @@ import type { InstanceTool } from "./instance/tool.ts";
 import { createLog, describe } from "./log.ts";
 import { INSTANCE_TOOLS } from "./tools/own/index.ts";
 
-export function createApp(instanceTools: readonly InstanceTool[] = INSTANCE_TOOLS): ExportedHandler<Env> {
-  const app = createRoutes(instanceTools);
+export function createApp(
+  instanceTools: readonly InstanceTool[] = INSTANCE_TOOLS,
+  offer: Offer = MADROX,
+): ExportedHandler<Env> {
+  const app = createRoutes(instanceTools, offer);
   return {
     async fetch(request, env, ctx) {
       const response = await app.fetch(withSocketKey(stripped(request as unknown as Request)), env, ctx);
@@ -35,7 +39,7 @@ export function createApp(instanceTools: readonly InstanceTool[] = INSTANCE_TOOL
 }
 
 /** Every route, behind the rules for it. */
-export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestEnv> {
+export function createRoutes(instanceTools: readonly InstanceTool[], offer: Offer): Hono<RestEnv> {
   const app = new Hono<RestEnv>();
 
   app.use(
@@ -61,12 +65,13 @@ export function createRoutes(instanceTools: readonly InstanceTool[]): Hono<RestE
     return c.notFound();
   });
 
-  app.post("/mcp", (c) => serveMcp(c.req.raw, c.env, c.get("config"), caller(c.get("principal")), instanceTools));
+  const mcp = (c: Context<RestEnv>, request: Request) =>
+    serveMcp(request, c.env, c.get("config"), caller(c.get("principal")), instanceTools, offer);
+  app.post("/mcp", (c) => mcp(c, c.req.raw));
   app.post("/", (c) => {
     const url = new URL(c.req.url);
     url.pathname = "/mcp";
-    const request = new Request(url, c.req.raw);
-    return serveMcp(request, c.env, c.get("config"), caller(c.get("principal")), instanceTools);
+    return mcp(c, new Request(url, c.req.raw));
   });
   app.route("/", createDescription());
   app.route("/", createOAuth());

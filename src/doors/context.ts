@@ -12,20 +12,18 @@ import { parseTraceparent } from "../trace.ts";
 
 export type CallContext = Omit<ToolContext, "idempotency">;
 
-export function contextOf(
-  env: Env,
-  instanceTools: readonly InstanceTool[],
-  call: {
-    principal: Principal;
-    signal: AbortSignal;
-    /** What came over HTTP: names the call in the logs, and the trace that it is part of. */
-    request?: Request;
-    /** A `traceparent` that came beside the request's own, and goes before it. */
-    traceparent?: unknown;
-    defaultModel?: string | null;
-    progress?: (message: string) => void;
-  },
-): CallContext {
+export interface CallOptions {
+  principal: Principal;
+  signal: AbortSignal;
+  /** What came over HTTP: names the call in the logs, and the trace that it is part of. */
+  request?: Request;
+  /** A `traceparent` that came beside the request's own, and goes before it. */
+  traceparent?: unknown;
+  defaultModel?: string | null;
+  progress?: (message: string) => void;
+}
+
+export function contextOf(env: Env, instanceTools: readonly InstanceTool[], call: CallOptions): CallContext {
   const { principal, request } = call;
   const config = configFor(env, principal.tenant);
   return {

@@ -2,7 +2,13 @@
  * What MCP clients can attach or read by URI. One row a kind of resource in `TEMPLATES`; a read goes the way of the tools, so
  * that it sees and refuses what they do.
  */
-import { ProtocolError, ResourceNotFoundError, type Server, UriTemplate } from "@modelcontextprotocol/server";
+import {
+  ProtocolError,
+  type Resource,
+  ResourceNotFoundError,
+  type Server,
+  UriTemplate,
+} from "@modelcontextprotocol/server";
 import { type ErrorBody, type ErrorCode, failureOf, MadroxError } from "../errors.ts";
 import { isInstanceId } from "../ids.ts";
 import { execute } from "../tools/execute.ts";
@@ -11,6 +17,7 @@ import { type FileInfo, MAX_PIECE_BYTES } from "../workspace/api.ts";
 import { contentOfBytes } from "../workspace/content.ts";
 import { workspaceOf } from "../workspace/remote.ts";
 import type { CallContext } from "./context.ts";
+import type { Visit } from "./mcp.ts";
 import { APP_RESOURCE, APP_URI, readApp } from "./mcp-app.ts";
 
 /** Bytes of a file that is read as a resource: it goes into a conversation whole, there is no asking for a part. */
@@ -27,7 +34,7 @@ const INTERNAL_ERROR = -32603;
 
 type Body = { mimeType: string } & ({ text: string } | { blob: string });
 
-interface Template {
+export interface Template {
   name: string;
   title: string;
   description: string;
@@ -37,7 +44,6 @@ interface Template {
   read(variables: Record<string, string>, context: CallContext): Promise<Body>;
 }
 
-/** The first that a URI fits is the one that reads it. */
 export const TEMPLATES: readonly Template[] = [
   {
     name: "workspace_file",
@@ -91,44 +97,53 @@ const TREE = {
   mimeType: "text/plain",
 };
 
-const MATCHERS = TEMPLATES.map((template) => ({ template, uri: new UriTemplate(template.uriTemplate) }));
+/** What there is to read: what is listed by name, and what can be read by its URI. */
+export interface Resources {
+  list(context: CallContext): Promise<Resource[]>;
+  /** The first that a URI fits is the one that reads it. */
+  templates: readonly Template[];
+}
 
-/** Answers `resources/list`, `resources/templates/list` and `resources/read`. `apps`: whether the client shows MCP Apps. */
+export const RESOURCES: Resources = {
+  templates: TEMPLATES,
+  async list(context) {
+    const page = await context.orchestrator.list({ newest: true, limit: MAX_LISTED });
+    return [
+      TREE,
+      ...page.instances.flatMap(({ instance_id: id, name, role }) => [
+        {
+          uri: `workspace://${id}/`,
+          name: `files of ${name}`,
+          description: `Files of ${name} (${role}), ${id}`,
+          mimeType: "application/json",
+        },
+        {
+          uri: `instance://${id}/transcript`,
+          name: `conversation of ${name}`,
+          description: `What ${name} (${role}) received and said, ${id}`,
+          mimeType: "text/plain",
+        },
+      ]),
+    ];
+  },
+};
+
+/** Answers `resources/list`, `resources/templates/list` and `resources/read`. */
 export function serveResources(
   server: Server,
-  env: Env,
-  contextFor: (signal: AbortSignal) => CallContext,
-  apps: boolean,
+  { contextFor, env, apps }: Pick<Visit, "contextFor" | "env" | "apps">,
+  { list, templates }: Resources,
 ): void {
-  server.setRequestHandler("resources/list", async (_request, call) => {
-    const page = await contextFor(call.mcpReq.signal).orchestrator.list({ newest: true, limit: MAX_LISTED });
-    return {
-      resources: [
-        TREE,
-        ...(apps ? [APP_RESOURCE] : []),
-        ...page.instances.flatMap(({ instance_id: id, name, role }) => [
-          {
-            uri: `workspace://${id}/`,
-            name: `files of ${name}`,
-            description: `Files of ${name} (${role}), ${id}`,
-            mimeType: "application/json",
-          },
-          {
-            uri: `instance://${id}/transcript`,
-            name: `conversation of ${name}`,
-            description: `What ${name} (${role}) received and said, ${id}`,
-            mimeType: "text/plain",
-          },
-        ]),
-      ],
-    };
-  });
+  const matchers = templates.map((template) => ({ template, uri: new UriTemplate(template.uriTemplate) }));
+  server.setRequestHandler("resources/list", async (_request, call) => ({
+    resources: [...(apps ? [APP_RESOURCE] : []), ...(await list(contextFor(call.mcpReq.signal)))],
+  }));
   server.setRequestHandler("resources/templates/list", () => ({
-    resourceTemplates: TEMPLATES.map(({ read: _read, ...shown }) => shown),
+    resourceTemplates: templates.map(({ read: _read, ...shown }) => shown),
   }));
   server.setRequestHandler("resources/read", async ({ params: { uri } }, call) => {
     if (uri === APP_URI) return { contents: [{ uri, ...(await readApp(env)) }] };
-    for (const { template, uri: matcher } of MATCHERS) {
+    for (const { template, uri: matcher } of matchers) {
       const variables = matcher.match(uri);
       if (!variables) continue;
       try {

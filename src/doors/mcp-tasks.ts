@@ -12,7 +12,7 @@ import {
 import * as z from "zod";
 import type { ErrorBody } from "../errors.ts";
 import { TASK_LIFETIME_MS } from "../orchestrator/tasks.ts";
-import { cancelTask, taskView } from "../tools/task.ts";
+import type { TaskView } from "../tools/task.ts";
 import type { StartedTask, ToolAnswer } from "../tools/tool.ts";
 import type { CallContext } from "./context.ts";
 
@@ -57,11 +57,19 @@ export function taskResult(task: StartedTask): CallToolResult {
 
 const Params = { params: z.looseObject({ taskId: z.string().max(200) }) };
 
+/** Where tasks are found. */
+export interface Tasks {
+  /** How a task stands, or null when there is none of this id (for this caller). */
+  view(context: CallContext, taskId: string): Promise<TaskView | null>;
+  /** Returns whether there is such a task. */
+  cancel(context: CallContext, taskId: string): Promise<boolean>;
+}
+
 /** Answers `tasks/get`, `tasks/update` and `tasks/cancel`. */
-export function serveTasks(server: Server, contextFor: (signal: AbortSignal) => CallContext): void {
+export function serveTasks(server: Server, contextFor: (signal: AbortSignal) => CallContext, tasks: Tasks): void {
   server.setRequestHandler("tasks/get", Params, async ({ taskId }, call) => {
     assertFollowsTasks(call);
-    const task = await taskView(contextFor(call.mcpReq.signal), taskId);
+    const task = await tasks.view(contextFor(call.mcpReq.signal), taskId);
     if (!task) throw unknownTask(taskId);
     const { answer, ...view } = task;
     return {
@@ -76,17 +84,18 @@ export function serveTasks(server: Server, contextFor: (signal: AbortSignal) => 
   server.setRequestHandler("tasks/update", Params, async ({ taskId }, call) => {
     assertFollowsTasks(call);
     // No task asks its client for anything, so there is nothing to take in; but the id has to be one.
-    if (!(await taskView(contextFor(call.mcpReq.signal), taskId))) throw unknownTask(taskId);
+    if (!(await tasks.view(contextFor(call.mcpReq.signal), taskId))) throw unknownTask(taskId);
     return {};
   });
   server.setRequestHandler("tasks/cancel", Params, async ({ taskId }, call) => {
     assertFollowsTasks(call);
-    if (!(await cancelTask(contextFor(call.mcpReq.signal), taskId))) throw unknownTask(taskId);
+    if (!(await tasks.cancel(contextFor(call.mcpReq.signal), taskId))) throw unknownTask(taskId);
     return {};
   });
 }
 
-function assertFollowsTasks(call: ServerContext): void {
+/** Throws what a client is told that calls for a task and does not declare that it follows them. */
+export function assertFollowsTasks(call: ServerContext): void {
   if (followsTasks(call)) return;
   throw new MissingRequiredClientCapabilityError({ requiredCapabilities: { extensions: { [TASKS]: {} } } });
 }
