@@ -15,10 +15,13 @@ export interface Check {
   errorMessage?: string;
 }
 
+/** What stands in the place of a revision for scenarios of an extension. */
+export const EXTENSION = "extension";
+
 export interface Referee {
   name: string;
   version: string;
-  /** The server scenarios that it knows, with the revisions that each is for; extensions are for none. */
+  /** The server scenarios that it knows, with the revisions that each is for; those of an extension are for `EXTENSION`. */
   scenarios: ReadonlyMap<string, readonly string[]>;
   /** The same for authorization servers. */
   authorizationScenarios: ReadonlyMap<string, readonly string[]>;
@@ -50,14 +53,19 @@ export async function openReferee(name: string): Promise<Referee> {
     version: string;
   };
   const program = join(dirname(manifest), bin.conformance);
+  const scenarios = scenariosIn(await output(program, ["list", "--server"]));
   return {
     name,
     version,
-    scenarios: scenariosIn(await output(program, ["list", "--server"])),
+    scenarios,
     authorizationScenarios: scenariosIn(await output(program, ["list", "--authorization"])),
     judge: (url, scenario, revision) =>
       checksOf(scenario, (folder) =>
-        output(program, ["server", "--url", url, "--scenario", scenario, "--spec-version", revision, "-o", folder]),
+        output(program, [
+          ...["server", "--url", url, "--scenario", scenario, "--spec-version", revision, "-o", folder],
+          // Those of an extension belong to no revision.
+          ...(scenarios.get(scenario)?.includes(EXTENSION) ? ["--force"] : []),
+        ]),
       ),
     judgeAuthorization: ({ issuer, resource, clientId, port, consent }, scenario, revision) =>
       checksOf(scenario, (folder) => {
