@@ -74,6 +74,10 @@ const OPERATIONS: Record<keyof typeof recorded.rows, (house: House) => Promise<u
   "a page of a role": (house) => call(house, "get_instance_status", { role: "general", limit: 5 }),
   "a page of a state": (house) => call(house, "get_instance_status", { state: "idle", limit: 5 }),
   "the newest of the list": ({ context }) => context.orchestrator.list({ limit: 5, newest: true }),
+  "the whole tree": ({ context }) =>
+    context.orchestrator.tree({ root_id: null, depth: 3, limit: 5, terminated: false }),
+  "a page of a parent and a state": ({ context, id }) =>
+    context.orchestrator.list({ parent_id: id, state: "idle", role: "general", limit: 5 }),
   tree: (house) => call(house, "get_instance_tree", { root_id: house.id }),
   figures: ({ context }) => context.orchestrator.metrics(),
   "a page of events": ({ context }) =>
@@ -120,6 +124,41 @@ describe("the rows of an operation", () => {
   it.each(Object.entries(recorded.rows))("%s: not more than recorded", (name, { read, written }) => {
     expect(few[name]?.read).toBeLessThanOrEqual(read * MARGIN);
     expect(few[name]?.written).toBeLessThanOrEqual(written * MARGIN);
+  });
+});
+
+describe("the rows of an operation, whatever the others do", () => {
+  it("do not grow with children and others that have ended", async () => {
+    const house = houseOf("house-of-the-past");
+    const parent = await spawn(house);
+    const live = async () =>
+      String((await call(house, "spawn_claude", { name: "Bo", parent_instance_id: parent })).instance_id);
+    const first = await live();
+    const { orchestrator } = house.context;
+    const operations = async () => [
+      await rowsOf(() => orchestrator.tree({ root_id: null, depth: 3, limit: 5, terminated: false })),
+      await rowsOf(() => orchestrator.tree({ root_id: parent, depth: 3, limit: 5, terminated: false })),
+      await rowsOf(() => orchestrator.children(parent)),
+      await rowsOf(() => orchestrator.expire(parent)),
+    ];
+    const before = await operations();
+    for (let i = 0; i < 60; i++) {
+      await call(house, "terminate_instance", { instance_id: await live() });
+      await call(house, "terminate_instance", { instance_id: await spawn(house) });
+    }
+    const after = await operations();
+    for (const [i, rows] of after.entries()) expectNoGrowth(rows, before[i]);
+    expect(await orchestrator.children(parent)).toMatchObject({ value: [first] });
+  });
+
+  it("do not grow with those that wait for something else than what came free", async () => {
+    const house = await houseWith(100);
+    const wake = () => rowsOf(() => house.context.orchestrator.withdraw(house.id));
+    const before = await wake();
+    await runInDurableObject(env.ORCHESTRATOR.getByName("house-of-100"), (_object, { storage }) => {
+      storage.sql.exec("UPDATE instance SET state = 'waiting', waiting_reason = 'children'");
+    });
+    expectNoGrowth(await wake(), before);
   });
 });
 

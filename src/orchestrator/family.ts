@@ -10,11 +10,11 @@ import type { Kin, Kinship, TreeAnswer, TreeNode, TreeQuery, TreeRow } from "./a
 import type { Caps } from "./ledger.ts";
 
 /**
- * An instance and everything below it; bind the id. What is asked of it reads `tree CROSS JOIN instance`, here and elsewhere:
+ * An instance and everything below it that has not ended; bind the id. What is asked of it reads `tree CROSS JOIN instance`, here and elsewhere:
  * in SQLite that is the order of the loops. Else a condition with an index of its own makes it read every instance of the tenant.
  */
 export const TREE = `WITH RECURSIVE tree(id) AS (
-  SELECT ? UNION ALL SELECT instance_id FROM tree CROSS JOIN instance ON parent_id = tree.id)`;
+  SELECT ? UNION ALL SELECT instance_id FROM tree CROSS JOIN instance ON parent_id = tree.id AND active = 1)`;
 
 /** When to look at an instance below which somebody is at work again. */
 const LOOK_AGAIN_MS = 60_000;
@@ -191,17 +191,21 @@ export function treeOf(sql: SqlStorage, query: TreeQuery, caps: Caps): Answer<Tr
   if (root_id !== null && !first(sql, "SELECT 1 AS one FROM instance WHERE instance_id = ?", root_id))
     return unknownInstance(root_id);
   const only = terminated ? "" : "AND active = 1";
-  const top = root_id === null ? `parent_id IS NULL ${only}` : "instance_id = ?";
+  // SQLite takes all of the first SELECT before it looks at the LIMIT of the whole.
+  const top =
+    root_id === null
+      ? `SELECT * FROM (SELECT instance_id, 0 FROM instance WHERE parent_id IS NULL ${only} ORDER BY instance_id LIMIT ?)`
+      : "SELECT instance_id, 0 FROM instance WHERE instance_id = ?";
   const rows = sql
     .exec<NodeRow>(
       `WITH RECURSIVE tree(id, level) AS (
-         SELECT instance_id, 0 FROM instance WHERE ${top}
+         ${top}
          UNION ALL
          SELECT instance_id, level + 1 FROM tree CROSS JOIN instance ON parent_id = tree.id WHERE level < ? ${only}
          ORDER BY 2 LIMIT ?)
        SELECT ${NODE} FROM tree CROSS JOIN ${NODE_TABLES} WHERE instance.instance_id = tree.id
        ORDER BY level, instance.instance_id`,
-      ...(root_id === null ? [] : [root_id]),
+      root_id ?? limit + 1,
       depth,
       limit + 1,
     )

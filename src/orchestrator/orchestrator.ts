@@ -462,7 +462,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   /** Money came free: whoever waits for some asks again. */
   async #wakeBudgetWaiters(): Promise<void> {
     const { sql } = this.ctx.storage;
-    const waiting = registry.waitingFor(sql, "budget");
+    const waiting = registry.waitingForBudget(sql);
     if (waiting.length === 0) return;
     for (const id of waiting) owe(sql, id, "wake", Date.now());
     await this.#arm();

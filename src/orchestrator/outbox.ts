@@ -22,16 +22,27 @@ const BATCH = 32;
 export function owe(sql: SqlStorage, target: string, call: OutboxCall, now: number): void {
   sql.exec(
     "INSERT OR REPLACE INTO outbox (id, target, call, due_at) VALUES (?, ?, ?, ?)",
-    `${call.replace("_now", "")}:${target}`,
+    idOf(target, call),
     target,
     call,
     now,
   );
 }
 
+/** A stop that is to be at once takes the place of one that is not. */
+function idOf(target: string, call: OutboxCall): string {
+  return `${call === "stop_now" ? "stop" : call}:${target}`;
+}
+
 /** Takes back what was owed. */
-export function forgive(sql: SqlStorage, instanceId: string, call: OutboxCall): void {
-  sql.exec("DELETE FROM outbox WHERE target = ? AND call = ?", instanceId, call);
+export function forgive(sql: SqlStorage, target: string, call: OutboxCall): void {
+  sql.exec("DELETE FROM outbox WHERE id = ? AND call = ?", idOf(target, call), call);
+}
+
+/** Takes back everything that was owed to one. */
+export function forgiveAll(sql: SqlStorage, target: string): void {
+  for (const call of ["wake", "stop", "erase", "forget"] as const)
+    sql.exec("DELETE FROM outbox WHERE id = ?", idOf(target, call));
 }
 
 /** When the next delivery is due, in ms since the epoch, or null. */

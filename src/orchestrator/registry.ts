@@ -24,7 +24,7 @@ import { TREE, waitOver } from "./family.ts";
 import { figuresAfter, parseFigures } from "./figures.ts";
 import { close, type Ending, openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits, type LimitDefaults } from "./limits.ts";
-import { owe } from "./outbox.ts";
+import { forgiveAll, owe } from "./outbox.ts";
 import { purseOf } from "./purse.ts";
 import { keepQuestions } from "./questions.ts";
 import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
@@ -302,9 +302,14 @@ export function showWaiting(sql: SqlStorage, instanceId: string, reason: string 
   );
 }
 
-/** Instances that wait at a turn for this reason: enough of them to use what came free. Waking all would make each ask again. */
-export function waitingFor(sql: SqlStorage, reason: string): string[] {
-  return ids(sql, "SELECT instance_id FROM instance WHERE state = 'waiting' AND waiting_reason = ? LIMIT 8", reason);
+/** Instances that wait for a budget: enough of them to use what came free. Waking all would make each ask again. */
+export function waitingForBudget(sql: SqlStorage): string[] {
+  // Left to itself SQLite reads everyone who waits for anything.
+  return ids(
+    sql,
+    `SELECT instance_id FROM instance INDEXED BY instance_without_budget
+     WHERE state = 'waiting' AND waiting_reason = 'budget' LIMIT 8`,
+  );
 }
 
 /** Instances that nobody has used up to their idle deadline. */
@@ -367,9 +372,11 @@ export function list(sql: SqlStorage, query: ListQuery, prefix: string, now: num
     where.push(condition);
     values.push(value);
   };
-  match("state = ?", query.state);
-  match("role = ?", query.role);
   match("parent_id = ?", query.parent_id);
+  // Children are the fewest: with a parent, the indexes of the others are out of the question.
+  const other = query.parent_id === undefined ? "" : "+";
+  match(`${other}state = ?`, query.state);
+  match(`${other}role = ?`, query.role);
   match(query.newest ? "instance_id < ?" : "instance_id > ?", query.cursor);
   if (query.newest) where.push("active = 1");
   const rows = sql
@@ -474,7 +481,7 @@ export function remove(storage: DurableObjectStorage, instanceId: string, now: n
     if (!rowOf(sql, instanceId)) return;
     sql.exec("DELETE FROM instance WHERE instance_id = ? AND active = 0", instanceId);
     sql.exec("DELETE FROM birth WHERE instance_id = ?", instanceId);
-    sql.exec("DELETE FROM outbox WHERE target = ?", instanceId);
+    forgiveAll(sql, instanceId);
     sql.exec("DELETE FROM limits WHERE scope = ?", instanceId);
     sql.exec("UPDATE tenant SET total_instances = total_instances - 1");
     logEvent(sql, instanceId, 0, now, "instance.deleted", {});

@@ -326,5 +326,9 @@ export const ORCHESTRATOR_SCHEMA: Schema = {
   ALTER TABLE event_without_sequence RENAME TO event;
   CREATE INDEX event_by_instance ON event (instance_id, seq);
   `,
+    `
+  CREATE INDEX instance_family ON instance (parent_id, instance_id) WHERE active = 1;
+  CREATE INDEX instance_without_budget ON instance (instance_id) WHERE state = 'waiting' AND waiting_reason = 'budget';
+  `,
   ],
 };
