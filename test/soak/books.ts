@@ -45,8 +45,12 @@ const RULES: Readonly<Record<string, string>> = {
        SELECT COALESCE(SUM(ledger.settled_nano), 0) FROM ledger JOIN instance AS below USING (instance_id)
        WHERE instance_id = scope OR scope IN (SELECT value FROM json_each(below.path))) AS summed
      FROM balance JOIN instance ON instance.instance_id = scope`,
-  "ended reservations": `SELECT instance_id || '/' || attempt AS scope, COUNT(*) AS kept, 1 AS summed FROM ledger
-     WHERE kind <> 'reserve' GROUP BY instance_id, attempt`,
+  // A number that was given back before its call began is asked for again.
+  "ended reservations": `SELECT instance_id || '/' || attempt AS scope, SUM(kind <> 'reserve') AS kept,
+       SUM(kind = 'reserve') - (SELECT COUNT(*) FROM reservation WHERE reservation.instance_id = ledger.instance_id
+         AND reservation.attempt = ledger.attempt) AS summed FROM ledger GROUP BY instance_id, attempt`,
+  "calls that may have been billed": `SELECT instance_id || '/' || attempt AS scope, COUNT(*) AS kept, 1 AS summed FROM ledger
+     WHERE kind IN ('settled', 'unsettled') GROUP BY instance_id, attempt`,
   "active instances": `SELECT 'tenant' AS scope, active_instances AS kept, (SELECT COUNT(*) FROM instance WHERE active = 1) AS summed
      FROM tenant`,
 };
