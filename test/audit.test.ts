@@ -1,11 +1,13 @@
 import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { beforeAll, describe, expect, test } from "vitest";
-import { orchestratorOf } from "../src/objects.ts";
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import { auditOf } from "../src/audit.ts";
+import { unwrap } from "../src/errors.ts";
+import { instanceOf, orchestratorOf } from "../src/objects.ts";
 import type { OrchestratorApi } from "../src/orchestrator/api.ts";
 import { ChainVerifier, GENESIS, hashOf, type Link, lineOf } from "../src/orchestrator/chain.ts";
 import { chainOlder } from "../src/orchestrator/events.ts";
-import { request, send, spawn, tool } from "./support/door.ts";
-import { installModel } from "./support/model.ts";
+import { request, send, spawn, status, tool, until } from "./support/door.ts";
+import { installModel, scriptModel } from "./support/model.ts";
 
 interface Line {
   seq: number;
@@ -46,10 +48,14 @@ function problemsOf(lines: readonly string[], end: Link | null = null): string[]
   return verifier.problems;
 }
 
-async function callsOn(instanceId: string): Promise<Record<string, unknown>[]> {
-  return parsed(await exported())
-    .filter((line) => line.kind === "audit.called" && line.instance_id === instanceId)
-    .map((line) => line.data);
+/** What is on record of an instance, once it is this much: what its own object changed is there with its next report. */
+async function callsOn(instanceId: string, atLeast: number): Promise<Record<string, unknown>[]> {
+  return until(async () => {
+    const calls = parsed(await exported())
+      .filter((line) => line.kind === "audit.called" && line.instance_id === instanceId)
+      .map((line) => line.data);
+    return calls.length >= atLeast && calls;
+  });
 }
 
 describe("the record of calls", () => {
@@ -59,7 +65,7 @@ describe("the record of calls", () => {
     await tool("set_limits", { instance_id: id, max_cost: 2 });
     await tool("terminate_instance", { instance_id: id });
     await send(id, "too late");
-    const calls = await callsOn(id);
+    const calls = await callsOn(id, 5);
     expect(calls.map(({ tool, outcome, actor }) => [tool, outcome, actor])).toEqual([
       ["spawn_claude", "ok", "local"],
       ["send_to_instance", "ok", "local"],
@@ -74,7 +80,7 @@ describe("the record of calls", () => {
     const id = await spawn();
     await tool("get_instance_status", { instance_id: id });
     await tool("send_to_instance", { instance_id: id });
-    expect((await callsOn(id)).map((call) => call.tool)).toEqual(["spawn_claude"]);
+    expect((await callsOn(id, 1)).map((call) => call.tool)).toEqual(["spawn_claude"]);
   });
 
   test("has the routes that change something without a tool", async () => {
@@ -84,7 +90,7 @@ describe("the record of calls", () => {
     await request(path, { method: "DELETE" });
     await request(path, { method: "DELETE" });
     await request(`/instances/${id}`, { method: "DELETE" });
-    expect((await callsOn(id)).map(({ tool, outcome }) => [tool, outcome])).toEqual([
+    expect((await callsOn(id, 5)).map(({ tool, outcome }) => [tool, outcome])).toEqual([
       ["spawn_claude", "ok"],
       ["write_instance_file", "ok"],
       ["delete_instance_file", "ok"],
@@ -93,32 +99,83 @@ describe("the record of calls", () => {
     ]);
   });
 
+  test("has one record for a call that is repeated with its key", async () => {
+    const id = await spawn();
+    const calls: [string, Record<string, unknown>][] = [
+      ["send_to_instance", { message: "once" }],
+      ["set_limits", { max_cost: 2 }],
+      ["write_instance_file", { path: "a.txt", content: "a" }],
+      ["terminate_instance", {}],
+    ];
+    for (const [name, input] of calls) {
+      const once = { ...input, instance_id: id, idempotency_key: `${name} of ${id}` };
+      expect(await tool(name, once)).toEqual(await tool(name, once));
+    }
+    expect((await callsOn(id, 5)).map((call) => call.tool).toSorted()).toEqual(
+      ["spawn_claude", ...calls.map(([name]) => name)].toSorted(),
+    );
+  });
+
+  test("has a broadcast where its messages are, and one that nobody took where it was sent", async () => {
+    const parent = await spawn();
+    const children = [await spawn({ parent_instance_id: parent }), await spawn({ parent_instance_id: parent })];
+    const { results } = await tool("broadcast_to_children", { parent_id: parent, message: "hello" });
+    for (const [i, child] of children.entries()) {
+      const [, call] = await callsOn(child, 2);
+      const messageId = (results as Record<string, unknown>[])[i]?.message_id;
+      expect(call).toMatchObject({ tool: "broadcast_to_children", outcome: "ok", subject: messageId });
+      await tool("terminate_instance", { instance_id: child });
+    }
+    await tool("broadcast_to_children", { parent_id: parent, message: "hello" });
+    expect((await callsOn(parent, 2)).at(-1)).toMatchObject({ tool: "broadcast_to_children", outcome: "conflict" });
+  });
+
+  test("has what is changed in an instance's object within a moment, whether or not it is at work", async () => {
+    const held = Promise.withResolvers<undefined>();
+    scriptModel(() => held.promise);
+    const id = await spawn();
+    await tool("interrupt_instance", { instance_id: id });
+    await send(id, "work", { wait_for_response: false });
+    await until(async () => (await status(id)).state === "busy");
+    await send(id, "and more", { wait_for_response: false });
+    await tool("write_instance_file", { instance_id: id, path: "a.txt", content: "a" });
+    const calls = await callsOn(id, 5);
+    held.resolve(undefined);
+    expect(calls.map((call) => call.tool)).toEqual([
+      "spawn_claude",
+      "interrupt_instance",
+      "send_to_instance",
+      "send_to_instance",
+      "write_instance_file",
+    ]);
+  });
+
+  test("is not in the stream of what an instance does", async () => {
+    const id = await spawn();
+    await send(id, "hello");
+    const { events } = unwrap(await instanceOf(env, "default", id).follow("0", 0));
+    expect(events.map(({ data }) => data.kind)).toContain("message.completed");
+    expect(events.map(({ data }) => data.kind)).not.toContain("audit.called");
+  });
+
   test("names the key, the client and the instance behind a call", async () => {
     const stub = orchestratorOf(env, "actors");
-    const call = {
-      tool: "send_to_instance",
-      subject: "q_01K0000000000000000000000A_3",
-      outcome: "ok",
-      at: 1,
-      duration_ms: 5,
-    };
-    await stub.record({ ...call, principal: { instance: null, keyId: "k1", client: "c1" } });
-    await stub.record({
-      ...call,
-      principal: { instance: "inst_01K0000000000000000000000B", keyId: null, client: null },
-    });
+    const principal = { tenant: "actors", scopes: [], instance: null, keyId: "k1", client: "c1" };
+    const question = "q_01K0000000000000000000000A_3";
+    await stub.recordRefusal(auditOf(principal, "answer_question"), question, "conflict");
+    const instance = "inst_01K0000000000000000000000B";
+    await stub.recordRefusal(auditOf({ ...principal, instance }, "spawn_claude"), null, "limit_reached");
     const { events } = await stub.events({ after: 0, instance_id: null, limit: 10, waitMs: 0 });
     expect(events.map(({ instance_id, data }) => ({ instance_id, ...data }))).toEqual([
       {
         instance_id: "inst_01K0000000000000000000000A",
-        tool: "send_to_instance",
-        outcome: "ok",
+        tool: "answer_question",
+        outcome: "conflict",
         actor: "key:k1",
         client: "c1",
-        subject: "q_01K0000000000000000000000A_3",
-        duration_ms: 5,
+        subject: question,
       },
-      expect.objectContaining({ actor: "instance:inst_01K0000000000000000000000B" }),
+      { instance_id: "", tool: "spawn_claude", outcome: "limit_reached", actor: `instance:${instance}`, client: "c1" },
     ]);
   });
 });
@@ -209,15 +266,20 @@ test("names one problem for one changed line", () => {
 });
 
 describe("retention", () => {
+  const refusal = (stub: OrchestratorApi) =>
+    stub.recordRefusal({ tool: "spawn_claude", actor: "local", client: null }, null, "limit_reached");
+
   /** A tenant with this many calls on record, the first `old` of them past their retention. */
   async function aged(tenant: string, calls: number, old: number): Promise<OrchestratorApi> {
     const stub = orchestratorOf(env, tenant);
-    const principal = { instance: null, keyId: null, client: null };
+    const clock = vi.spyOn(Date, "now");
     const longAgo = Date.now() - 40 * DAY_MS;
     for (let i = 0; i < calls; i++) {
-      const at = i < old ? longAgo + i : Date.now();
-      await stub.record({ tool: "spawn_claude", subject: null, outcome: "ok", at, duration_ms: i, principal });
+      if (i < old) clock.mockReturnValue(longAgo + i);
+      else clock.mockRestore();
+      await refusal(stub);
     }
+    clock.mockRestore();
     return stub;
   }
 
@@ -246,14 +308,7 @@ describe("retention", () => {
     const end = await stub.auditHead();
     await wake("emptied");
     expect(await stub.auditHead()).toEqual(end);
-    await stub.record({
-      tool: "spawn_claude",
-      subject: null,
-      outcome: "ok",
-      at: Date.now(),
-      duration_ms: 0,
-      principal: { instance: null, keyId: null, client: null },
-    });
+    await refusal(stub);
     const [line] = parsed(linesOf(await stub.audit(2, 3)));
     expect(line).toMatchObject({ seq: 3, prev: end.hash });
   });

@@ -615,6 +615,7 @@ describe("the event log of the tenant", () => {
       "instance.spawned",
       "audit.called",
       "message.queued",
+      "audit.called",
       "message.started",
       "model_call.completed",
       "message.completed",

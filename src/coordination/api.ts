@@ -1,6 +1,7 @@
 /**
  * A coordinated task ("job"): what it is, how it stands, and what its object can be asked.
  */
+import type { AuditedCall } from "../audit.ts";
 import type { Answer, Failure } from "../errors.ts";
 import type { Watcher } from "../instance/api.ts";
 
@@ -157,5 +158,5 @@ export interface JobApi extends Watcher {
   /** How it stands now; `watcher` (an instance) is told once it is final. `not_found`. */
   watch(watcher: string): Promise<Answer<JobStatus>>;
   /** Stops it and the messages under way. One that has ended stays as it is. `not_found`. */
-  cancel(reason: string): Promise<Answer<JobStatus>>;
+  cancel(reason: string, audit?: AuditedCall): Promise<Answer<JobStatus>>;
 }

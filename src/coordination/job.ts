@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { Alarm } from "../alarm.ts";
+import { type AuditedCall, CALLED, recordOf } from "../audit.ts";
 import { Batch } from "../batch.ts";
 import { configOf } from "../config.ts";
 import { type Answer, err, type Failure, ok } from "../errors.ts";
@@ -14,7 +15,7 @@ import type { Question } from "./course.ts";
 import { COURSES } from "./courses.ts";
 import { deliver, nextDue, type Owed, owe } from "./outbox.ts";
 import { outcomeOf } from "./outcome.ts";
-import { confirm, end, endOf, jobRow, open, reportAt, reportOf, storedSpec } from "./record.ts";
+import { confirm, end, endOf, jobRow, note, open, reportAt, reportOf, storedSpec } from "./record.ts";
 import { JOB_SCHEMA } from "./schema.ts";
 import { statusOf } from "./status.ts";
 import * as steps from "./steps.ts";
@@ -84,16 +85,18 @@ export class Job extends DurableObject<Env> implements JobApi {
     return ok(statusOf(sql, born.value));
   }
 
-  async cancel(reason: string): Promise<Answer<JobStatus>> {
+  async cancel(reason: string, audit?: AuditedCall): Promise<Answer<JobStatus>> {
     const born = await this.#born();
     if (!born.ok) return born;
     const { storage } = this.ctx;
     const now = Date.now();
     storage.transactionSync(() => {
-      if (isFinalJob(jobRow(storage.sql).state)) return;
-      steps.stopAll(storage.sql, reason, now);
-      end(storage.sql, "cancelled", { code: "cancelled", message: `The job was cancelled: ${reason}.` }, now);
-      reportAt(storage.sql, now);
+      if (audit) note(storage.sql, now, CALLED, recordOf(audit));
+      if (!isFinalJob(jobRow(storage.sql).state)) {
+        steps.stopAll(storage.sql, reason, now);
+        end(storage.sql, "cancelled", { code: "cancelled", message: `The job was cancelled: ${reason}.` }, now);
+      }
+      if (reportOf(storage.sql, this.#id) !== null) reportAt(storage.sql, now);
     });
     this.#waiters.wake();
     await within(this.#bringOut(), CANCEL_PATIENCE_MS);

@@ -42,12 +42,12 @@ export function createFiles(): Hono<RestEnv> {
     const expected = expectedOf(c.req.raw);
     const { body } = c.req.raw;
     const path = pathOf(c.req.raw);
-    const options = expected === undefined ? {} : { expected };
-    const file: Written = await recorded(c.get("call"), "write_instance_file", c.req.param("id"), () =>
-      body
+    const file: Written = await recorded(c.get("call"), "write_instance_file", c.req.param("id"), (audit) => {
+      const options = { audit, ...(expected === undefined ? {} : { expected }) };
+      return body
         ? files.upload(path, body as ReadableStream<Uint8Array>, options)
-        : files.write(path, new Uint8Array(), options),
-    );
+        : files.write(path, new Uint8Array(), options);
+    });
     return Response.json(
       { success: true, message: `${file.created ? "Created" : "Replaced"} ${file.path}.`, ...file },
       { status: file.created ? 201 : 200, headers: { etag: etagOf(file.version) } },
@@ -59,8 +59,8 @@ export function createFiles(): Hono<RestEnv> {
     const expected = expectedOf(c.req.raw);
     const path = pathOf(c.req.raw);
     const recursive = c.req.query("recursive") === "true";
-    const deleted = await recorded(c.get("call"), "delete_instance_file", c.req.param("id"), () =>
-      files.delete(path, { recursive, ...(expected === undefined ? {} : { expected }) }),
+    const deleted = await recorded(c.get("call"), "delete_instance_file", c.req.param("id"), (audit) =>
+      files.delete(path, { recursive, audit, ...(expected === undefined ? {} : { expected }) }),
     );
     return c.json({ success: true, message: `Deleted ${path}.`, path, ...deleted });
   });

@@ -118,7 +118,9 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
     const id = c.req.param("id");
     if (!isInstanceId(id)) throw new MadroxError("invalid_input", "That is no instance id.", { field: "instance_id" });
     const call = c.get("call");
-    const removed = await recorded(call, "delete_instance", id, async () => unwrap(await call.orchestrator.erase(id)));
+    const removed = await recorded(call, "delete_instance", id, async (audit) =>
+      unwrap(await call.orchestrator.erase(id, audit)),
+    );
     return json({
       success: true,
       message: `Deleted for good: ${removed.messages} messages with their answers, and ${removed.files} files.`,

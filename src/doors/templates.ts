@@ -37,8 +37,8 @@ export function createTemplates(): Hono<RestEnv> {
     // What could not be spawned is not stored.
     teamRequestOf(c.get("call"), template, {}, undefined);
     const call = c.get("call");
-    const { created } = await recorded(call, "store_template", template.name, async () =>
-      unwrap(await call.orchestrator.storeTemplate(template)),
+    const { created } = await recorded(call, "store_template", template.name, async (audit) =>
+      unwrap(await call.orchestrator.storeTemplate(template, audit)),
     );
     const message = created
       ? `Stored ${template.name}. spawn_team starts a team of it.`
@@ -49,11 +49,12 @@ export function createTemplates(): Hono<RestEnv> {
   app.delete("/templates/:name", async (c) => {
     const name = c.req.param("name");
     const call = c.get("call");
-    if (await recorded(call, "delete_template", name, () => call.orchestrator.deleteTemplate(name))) {
-      return json({ success: true, message: `Deleted ${name}. Teams that were made of it stay.`, name });
-    }
-    if (teamByName(name)) throw new MadroxError("forbidden", `${name} is built in and can't be deleted.`, { name });
-    throw unknown(name);
+    await recorded(call, "delete_template", name, async (audit) => {
+      if (await call.orchestrator.deleteTemplate(name, audit)) return;
+      if (teamByName(name)) throw new MadroxError("forbidden", `${name} is built in and can't be deleted.`, { name });
+      throw unknown(name);
+    });
+    return json({ success: true, message: `Deleted ${name}. Teams that were made of it stay.`, name });
   });
 
   return app;

@@ -25,8 +25,8 @@ export function createWebhooks(): Hono<RestEnv> {
   app.post("/webhooks", limited, async (c) => {
     const call = c.get("call");
     const { secret: given = null, ...request } = parsed(await bodyOf(c.req.raw));
-    const { webhook, secret } = await recorded(call, "create_webhook", null, async () =>
-      unwrap(await call.orchestrator.addWebhook({ ...request, secret: given })),
+    const { webhook, secret } = await recorded(call, "create_webhook", null, async (audit) =>
+      unwrap(await call.orchestrator.addWebhook({ ...request, secret: given }, audit)),
     );
     const message = "Registered. Note the secret down: it verifies the signatures, and is not shown again.";
     return json({ success: true, message, ...webhook, secret }, 201);
@@ -47,8 +47,8 @@ export function createWebhooks(): Hono<RestEnv> {
   app.delete("/webhooks/:id", async (c) => {
     const call = c.get("call");
     const id = c.req.param("id");
-    await recorded(call, "delete_webhook", id, async () => {
-      if (!(await call.orchestrator.removeWebhook(id))) throw unknown(id);
+    await recorded(call, "delete_webhook", id, async (audit) => {
+      if (!(await call.orchestrator.removeWebhook(id, audit))) throw unknown(id);
     });
     return json({ success: true, message: "Deleted. Nothing more is sent to it.", webhook_id: id });
   });

@@ -1,8 +1,8 @@
 /**
  * What an instance can be asked, by the tools and by its Orchestrator.
  */
+import type { AuditedCall, Origin } from "../audit.ts";
 import type { Answer, Failure } from "../errors.ts";
-import type { Idempotency } from "../idempotency.ts";
 import type { Funds } from "../orchestrator/purse.ts";
 import type { WorkspaceHost } from "../workspace/remote.ts";
 import type { CallFigures, Unhealthy } from "./health.ts";
@@ -23,7 +23,7 @@ export function isFinal(state: MessageState): boolean {
 export const WHEN_BUSY = ["queue", "steer", "interrupt", "reject"] as const;
 export type WhenBusy = (typeof WHEN_BUSY)[number];
 
-export interface SendRequest {
+export interface SendRequest extends Origin {
   message: string;
   /** `user`, or the id of the instance that sends. */
   sender: string;
@@ -42,7 +42,6 @@ export interface SendRequest {
   job?: string | null;
   /** The sender's `traceparent`: the turn is part of that trace. */
   trace?: string | null;
-  idempotency?: Idempotency;
 }
 
 /** The final answer to a message. Times ISO 8601, cost USD, tokens fresh ones of the whole turn. */
@@ -127,10 +126,9 @@ export interface Followed {
 }
 
 /** An answer to a question. `by`: `user`, or the instance that answers. */
-export interface GivenAnswer {
+export interface GivenAnswer extends Origin {
   answer: string;
   by: string;
-  idempotency?: Idempotency;
 }
 
 /** What an instance finds when it looks at itself. Times ISO 8601. */
@@ -184,9 +182,9 @@ export interface InstanceApi extends WorkspaceHost, Watcher {
   /** Whether the instance is at rest, as soon as it is, at the latest after `waitMs`. */
   rest(waitMs: number): Promise<Answer<Rest>>;
   /** Stops the running turn and waits until it has stopped. Returns the messages that this cancelled. */
-  interrupt(reason: string, idempotency?: Idempotency): Promise<Answer<string[]>>;
+  interrupt(reason: string, origin?: Origin): Promise<Answer<string[]>>;
   /** Cancels message `n`: takes it out of the queue, or stops its turn. One that has ended stays as it is. */
-  cancel(n: number, reason: string): Promise<Answer<MessageView>>;
+  cancel(n: number, reason: string, audit?: AuditedCall): Promise<Answer<MessageView>>;
   /** What comes after a cursor (see live.ts), as soon as there is anything, at the latest after `waitMs`. */
   follow(cursor: string, waitMs: number): Promise<Answer<Followed & { resting: boolean }>>;
   /** Answers question `n` of the instance. `not_found`, `conflict` when it is no longer open, `invalid_input` for none of its options. */

@@ -1,12 +1,14 @@
 /**
  * The inbox: messages from their acceptance to their final state, and how each of them looks from outside.
  */
+import type { AuditedCall } from "../audit.ts";
 import { type Answer, err, type Failure, ok } from "../errors.ts";
 import { otherRequest } from "../idempotency.ts";
 import { messageIdOf } from "../ids.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import type { MessageResponse, MessageState, MessageView, SendRequest } from "./api.ts";
+import { recordCall } from "./audit.ts";
 import { nudge, parkedUntil } from "./parked.ts";
 import { terminated } from "./refusals.ts";
 import { emit, selfOf } from "./self.ts";
@@ -91,6 +93,7 @@ export function accept(
     if (request.when_busy === "interrupt" && !note) cancelOpenTurn(sql, "another message interrupted it");
     if (request.when_busy === "steer" && !note) nudge(sql, instanceId, now);
     emit(sql, now, "message.queued", { message_id: messageIdOf(instanceId, n), sender: request.sender });
+    recordCall(sql, request.audit, now, messageIdOf(instanceId, n));
     return ok({ n, repeated: false });
   });
 }
@@ -123,6 +126,7 @@ export function cancelQueued(
   n: number,
   reason: string,
   now: number,
+  audit?: AuditedCall,
 ): boolean {
   const { sql } = storage;
   return storage.transactionSync(() => {
@@ -139,6 +143,7 @@ export function cancelQueued(
     if (!row) return false;
     sql.exec("UPDATE self SET queued = queued - ?, last_activity = ?", row.note ? 0 : 1, now);
     emit(sql, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
+    recordCall(sql, audit, now, messageIdOf(instanceId, n));
     ring(sql, n, now);
     ringAtRest(sql, now);
     return true;

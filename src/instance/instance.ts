@@ -1,10 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
 import { Alarm } from "../alarm.ts";
+import type { AuditedCall, Origin } from "../audit.ts";
 import { createClaude } from "../claude/client.ts";
 import { type Config, configFor } from "../config.ts";
 import { type Answer, err, ok, unwrap } from "../errors.ts";
 import { remoteTools } from "../hands/remote.ts";
-import { type Idempotency, recall, remember } from "../idempotency.ts";
+import { recall, remember } from "../idempotency.ts";
 import { messageIdOf } from "../ids.ts";
 import { createLog, describe, type Log } from "../log.ts";
 import { instanceNameOf, instanceOf, orchestratorOf, watcherOf } from "../objects.ts";
@@ -43,6 +44,7 @@ import type {
 } from "./api.ts";
 import { isFinal } from "./api.ts";
 import { resume } from "./attempts.ts";
+import { recordCall } from "./audit.ts";
 import { Engine } from "./engine.ts";
 import { callFigures, healthOf } from "./health.ts";
 import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, viewOf } from "./inbox.ts";
@@ -248,7 +250,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     }
   }
 
-  async interrupt(reason: string, idempotency?: Idempotency): Promise<Answer<string[]>> {
+  async interrupt(reason: string, { idempotency, audit }: Origin = {}): Promise<Answer<string[]>> {
     const engine = await this.#born();
     if (!engine.ok) return engine;
     const { storage } = this.ctx;
@@ -260,8 +262,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       const known = recall<string[]>(sql, idempotency);
       if (known) return known;
       const messages = open !== null && cancelOpenTurn(sql, reason) ? messagesOfTurn(sql, open) : [];
+      recordCall(sql, audit, Date.now());
       return remember(sql, idempotency, ok(messages.map((n) => messageIdOf(this.#id, n))), Date.now());
     });
+    this.#announce(engine.value);
     if (!stopped.ok || open === null || !stopped.value.includes(messageIdOf(this.#id, open))) return stopped;
     engine.value.interrupt();
     this.#work(engine.value);
@@ -270,15 +274,15 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return stopped;
   }
 
-  async cancel(n: number, reason: string): Promise<Answer<MessageView>> {
+  async cancel(n: number, reason: string, audit?: AuditedCall): Promise<Answer<MessageView>> {
     const engine = await this.#born();
     if (!engine.ok) return engine;
     const { storage } = this.ctx;
     const open = selfOf(storage.sql)?.open_n ?? null;
-    if (cancelQueued(storage, this.#id, n, reason, Date.now())) {
+    if (cancelQueued(storage, this.#id, n, reason, Date.now(), audit)) {
       this.ctx.waitUntil(this.#committed());
     } else if (open !== null && messagesOfTurn(storage.sql, open).includes(n)) {
-      const stopped = await this.interrupt(reason);
+      const stopped = await this.interrupt(reason, { audit });
       if (!stopped.ok) return stopped;
     }
     return this.#view(n);
@@ -341,13 +345,17 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!engine.ok) return engine.error.code === "conflict" ? noFiles(call, this.#id) : engine;
     const { sql } = this.ctx.storage;
     if (changesFiles(call) && selfOf(sql)?.ended === 2) return filesClosed(this.#id);
-    return serveFiles(this.#workspace(storedSpec(sql)?.workspace_owner ?? null), call, args);
+    const served = await serveFiles(this.#workspace(storedSpec(sql)?.workspace_owner ?? null), call, args);
+    if (changesFiles(call)) this.#announce(engine.value);
+    return served;
   }
 
   /** The instance's own files, or those of the instance that it shares them with. */
   #workspace(owner: string | null): WorkspaceApi {
     if (owner !== null) return workspaceOf(instanceOf(this.env, this.#tenant, owner));
-    this.#ownFiles ??= new Workspace(this.ctx.storage, this.#config.workspace, this.#keeper);
+    this.#ownFiles ??= new Workspace(this.ctx.storage, this.#config.workspace, this.#keeper, (call) =>
+      recordCall(this.ctx.storage.sql, call, Date.now()),
+    );
     return this.#ownFiles;
   }
 
@@ -387,11 +395,11 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         );
       }
       erased.messages = sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM message").one().n;
-      await this.#tell();
-      if (nextNews(sql) !== null) {
+      await Promise.all([this.#tell(), this.#reporter.report()]);
+      if (nextNews(sql) !== null || hasUnreported(sql)) {
         return err(
           "conflict",
-          `The last answers of ${this.#id} are still on their way to who waits for them. Try again.`,
+          `The last answers and events of ${this.#id} are still on their way to who waits for them. Try again.`,
         );
       }
       Object.assign(erased, heldBy(sql));
@@ -420,6 +428,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (selfOf(storage.sql)?.ended !== 2 || this.#hasFilesToKeep || this.#keeping) {
       return err("conflict", `${this.#id} has not ended yet, or its files are still being kept.`);
     }
+    await this.#reporter.report();
+    if (hasUnreported(storage.sql)) return err("conflict", `The last events of ${this.#id} are still on their way.`);
     // Files that nothing else keeps are not deleted behind anybody's back.
     if (!this.#keeper && heldBy(storage.sql).files > 0) return ok(null);
     await storage.deleteAlarm();
@@ -511,6 +521,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (engine.running) this.ctx.waitUntil(this.#reporter.report());
     // The first model call takes about as long to begin as its message to be taken in: the caller does not wait for it.
     this.ctx.waitUntil(start === "now" ? engine.ensure() : nextTask().then(() => engine.ensure()));
+  }
+
+  /** What was put on record without a turn to follow goes to the registry: at once, and by the alarm if this object dies before. */
+  #announce(engine: Engine): void {
+    if (!hasUnreported(this.ctx.storage.sql)) return;
+    if (!engine.running) this.#alarm.notAfter(Date.now() + REPORT_RETRY_MS);
+    this.ctx.waitUntil(engine.running ? this.#reporter.report() : this.#rest());
   }
 
   /** Nothing is left to do: an idle instance is woken by nothing but its deadline. */

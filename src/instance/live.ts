@@ -4,6 +4,7 @@
  * answer that is being written.
  */
 
+import { CALLED } from "../audit.ts";
 import { messageIdOf } from "../ids.ts";
 import { first } from "../sqlite.ts";
 import type { Followed, StreamEvent } from "./api.ts";
@@ -55,7 +56,7 @@ interface Source {
   live: LiveAnswer | null;
 }
 
-/** What comes after a cursor, as far as there is anything. */
+/** What comes after a cursor, as far as there is anything. Who called is for the tenant's log alone. */
 export function follow(source: Source, from: Cursor): Followed {
   const { sql, instanceId } = source;
   const events: StreamEvent[] = [];
@@ -77,7 +78,7 @@ export function follow(source: Source, from: Cursor): Followed {
 
   const rows = sql
     .exec<{ seq: number; at: number; kind: string; data: string; output_index: number }>(
-      "SELECT seq, at, kind, data, output_index FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+      `SELECT seq, at, kind, data, output_index FROM event WHERE seq > ? AND kind <> '${CALLED}' ORDER BY seq LIMIT ?`,
       at.seq,
       MAX_EVENTS,
     )

@@ -7,6 +7,7 @@ import { recall, remember } from "../idempotency.ts";
 import { questionIdOf } from "../ids.ts";
 import { first, type Row } from "../sqlite.ts";
 import type { GivenAnswer } from "./api.ts";
+import { recordCall } from "./audit.ts";
 import { unpark } from "./parked.ts";
 import { emit } from "./self.ts";
 import type { OpenQuestion } from "./spec.ts";
@@ -148,6 +149,7 @@ export function answer(
       n,
     );
     emit(sql, now, "question.answered", { question_id: id, by: given.by });
+    recordCall(sql, given.audit, now, id);
     unpark(sql, instanceId, row.call_id, now);
     return remember(sql, given.idempotency, ok({ question_id: id, answer: given.answer }), now);
   });

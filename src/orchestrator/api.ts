@@ -1,7 +1,7 @@
 /**
  * What an Orchestrator can be asked, by the tools and by the instances of its tenant.
  */
-import type { Principal } from "../auth/principal.ts";
+import type { AuditedCall, Origin } from "../audit.ts";
 import type { Effort } from "../claude/models.ts";
 import type { CoordinationType, JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
@@ -23,7 +23,7 @@ import type { SpendAnswer, SpendQuery } from "./spend.ts";
 import type { StatusRecord } from "./status.ts";
 import type { WebhookRecord, WebhookRequest } from "./webhooks.ts";
 
-export interface SpawnRequest {
+export interface SpawnRequest extends Origin {
   tenant: string;
   /** Chosen by the registry unless given, which only the registry does. */
   instance_id?: string;
@@ -47,7 +47,6 @@ export interface SpawnRequest {
   require_approval?: string[];
   /** The spawner's `traceparent`, for the initial prompt. */
   trace?: string | null;
-  idempotency?: Idempotency;
 }
 
 export interface SpawnReceipt {
@@ -59,13 +58,12 @@ export interface SpawnReceipt {
 }
 
 /** A supervisor and its members, whose parent it becomes. */
-export interface TeamRequest {
+export interface TeamRequest extends Origin {
   supervisor: SpawnRequest;
   members: SpawnRequest[];
   coordination_type: CoordinationType;
   /** The supervisor's first message, after its roster; null: it waits for one. */
   task: string | null;
-  idempotency?: Idempotency;
 }
 
 /** Members in the order of the request. */
@@ -95,11 +93,10 @@ export interface InstancePage {
   next_cursor: string | null;
 }
 
-export interface TerminateRequest {
+export interface TerminateRequest extends Origin {
   instance_id: string;
   force: boolean;
   reason: string;
-  idempotency?: Idempotency;
 }
 
 /** Instances that this call ended, children before their parents; empty when all were ended before. */
@@ -152,19 +149,6 @@ export interface EventPage {
   events: TenantEvent[];
   /** The newest sequence of the log, whether or not it matches the query. */
   last_seq: number;
-}
-
-/** A call to a changing tool or route that has ended, or waits. Times in ms. */
-export interface AuditedCall {
-  /** A tool of the catalogue, or what a route does that has none. */
-  tool: string;
-  principal: Pick<Principal, "instance" | "keyId" | "client">;
-  /** The id that it was about, or null: the tenant. */
-  subject: string | null;
-  /** `ok`, `waiting` (an instance's call that goes on later), or an error code. */
-  outcome: string;
-  at: number;
-  duration_ms: number;
 }
 
 /** Lines of the audit export, each with its line break, and the link that they end with; null: there are none. */
@@ -280,9 +264,9 @@ export interface OrchestratorApi {
   /** The templates that were stored for this tenant, by name. */
   templates(): Promise<TeamTemplate[]>;
   /** `conflict` for another one of that name, `too_large`, `limit_reached`. */
-  storeTemplate(template: TeamTemplate): Promise<Answer<{ created: boolean }>>;
+  storeTemplate(template: TeamTemplate, audit?: AuditedCall): Promise<Answer<{ created: boolean }>>;
   /** Returns whether there was one. Teams that were made of it stay. */
-  deleteTemplate(name: string): Promise<boolean>;
+  deleteTemplate(name: string, audit?: AuditedCall): Promise<boolean>;
   /** What an instance copies on its first use; null when this tenant has no such instance. */
   birthOf(instanceId: string): Promise<Birth | null>;
   /** The key of secrets that were sealed without ENCRYPTION_KEY. */
@@ -291,7 +275,7 @@ export interface OrchestratorApi {
   list(query: ListQuery): Promise<InstancePage>;
   terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>>;
   /** Deletes a terminated instance for good: conversation, files, record. `not_found`, `conflict` while it is not terminated. */
-  erase(instanceId: string): Promise<Answer<Erased>>;
+  erase(instanceId: string, audit?: AuditedCall): Promise<Answer<Erased>>;
   /** Before a model call: leave to make it, now or at a time. `report` is what the registry does not know yet. */
   admit(instanceId: string, report: Report | null, ask: CallAsk): Promise<Admission>;
   /** Gives back the leave that an instance asked for and does not need. */
@@ -304,7 +288,7 @@ export interface OrchestratorApi {
   /** The instance's idle time is over: it is terminated, unless somebody below it is at work; then the time to ask again. */
   expire(instanceId: string): Promise<{ expired: true } | { expired: false; again: number }>;
   /** Changes limits of an instance or (null) the tenant, and lets go on what was paused by them. */
-  setLimits(instanceId: string | null, change: LimitChange, idempotency?: Idempotency): Promise<Answer<LimitsAnswer>>;
+  setLimits(instanceId: string | null, change: LimitChange, origin?: Origin): Promise<Answer<LimitsAnswer>>;
   /** Commits a coordinated task; from then on it runs. Refusals as in jobs.ts. */
   coordinate(request: CoordinateRequest): Promise<Answer<JobReceipt>>;
   /** What a job copies on its first use; null when this tenant has no such job. */
@@ -328,17 +312,17 @@ export interface OrchestratorApi {
   waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Answer<null>>;
   /** Events after `after`, oldest first, as soon as there are any, at the latest after `waitMs`. */
   events(query: EventQuery): Promise<EventPage>;
-  /** Puts a call on record: who did what to whom, with what outcome. */
-  record(call: AuditedCall): Promise<void>;
+  /** Puts a call on record that was refused with this code. `subject`: the id that it was about, or null: the tenant. */
+  recordRefusal(call: AuditedCall, subject: string | null, code: string): Promise<void>;
   /** The newest link of the event log's hash chain. */
   auditHead(): Promise<Link>;
   /** What comes after a sequence in the audit export, up to another: a segment in R2, or lines. */
   audit(after: number, upTo: number): Promise<Segment | AuditLines>;
   /** Registers a webhook; its secret is in this answer and in no other. `invalid_input`, `limit_reached`. */
-  addWebhook(request: WebhookRequest): Promise<Answer<{ webhook: WebhookRecord; secret: string }>>;
+  addWebhook(request: WebhookRequest, audit?: AuditedCall): Promise<Answer<{ webhook: WebhookRecord; secret: string }>>;
   webhooks(): Promise<WebhookRecord[]>;
   /** Returns whether there was one. */
-  removeWebhook(webhookId: string): Promise<boolean>;
+  removeWebhook(webhookId: string, audit?: AuditedCall): Promise<boolean>;
   /** Keeps what a task of the MCP extension waits for; `taskOf` finds it again, or null. */
   saveTask(task: StoredTask): Promise<void>;
   taskOf(taskId: string): Promise<StoredTask | null>;

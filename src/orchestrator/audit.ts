@@ -1,31 +1,24 @@
 /**
- * Who did what: calls that change something, as events of the one log.
+ * Calls on record in the tenant's log, by what they were about.
  */
-
+import { type AuditedCall, CALLED, recordOf } from "../audit.ts";
 import { isInstanceId, isJobId, parseMessageId, parseQuestionId } from "../ids.ts";
-import type { InstanceEvent } from "../instance/spec.ts";
-import type { AuditedCall } from "./api.ts";
 import { logEvent } from "./events.ts";
 
-/** Puts a call on record. */
-export function recordCall(storage: DurableObjectStorage, call: AuditedCall): void {
-  const { tool, subject, outcome, principal, at, duration_ms } = call;
+/**
+ * Puts a call on record, if there is one: changes have other causes, too. Call inside the transaction of the change. `subject`:
+ * the id that it was about, or null: the tenant.
+ */
+export function recordCall(
+  sql: SqlStorage,
+  call: AuditedCall | undefined,
+  subject: string | null,
+  now: number,
+  outcome = "ok",
+): void {
+  if (!call) return;
   const about = subject === null ? "" : ownerOf(subject);
-  const data: InstanceEvent["data"] = {
-    tool,
-    outcome,
-    actor: actorOf(principal),
-    ...(principal.client === null ? {} : { client: principal.client }),
-    ...(subject === null || subject === about ? {} : { subject }),
-    duration_ms,
-  };
-  storage.transactionSync(() => logEvent(storage.sql, about, 0, at, "audit.called", data));
-}
-
-/** `instance:<id>`, `key:<key id>`, or `local`: whoever works on the machine of a server without access keys. */
-function actorOf({ instance, keyId }: AuditedCall["principal"]): string {
-  if (instance !== null) return `instance:${instance}`;
-  return keyId === null ? "local" : `key:${keyId}`;
+  logEvent(sql, about, 0, now, CALLED, recordOf(call, subject === about ? null : subject, outcome));
 }
 
 /** The instance or job that an id belongs to; empty for what belongs to the tenant. */

@@ -1,21 +1,23 @@
 /**
  * Coordinated tasks in the registry: one row a job, committed with everything that makes it run.
  */
+import type { Origin } from "../audit.ts";
 import type { CoordinationType, JobOptions, JobSpec, JobState, Member } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
 import { type Answer, err, type Failure, ok } from "../errors.ts";
-import { type Idempotency, recall, remember } from "../idempotency.ts";
+import { recall, remember } from "../idempotency.ts";
 import { newJobId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
+import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";
 import { openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits } from "./limits.ts";
 import { owe } from "./outbox.ts";
 import { rowOf } from "./registry.ts";
 
-export interface CoordinateRequest {
+export interface CoordinateRequest extends Origin {
   tenant: string;
   type: CoordinationType;
   coordinator_id: string;
@@ -28,7 +30,6 @@ export interface CoordinateRequest {
   creator: string | null;
   /** The job that the creator's turn works for, whose cap then binds this one too. */
   within_job: string | null;
-  idempotency?: Idempotency;
 }
 
 export interface JobReceipt {
@@ -126,6 +127,7 @@ export function coordinate(storage: DurableObjectStorage, request: CoordinateReq
       participants: participants.length,
       created_by: request.creator,
     });
+    recordCall(sql, request.audit, jobId, now);
     owe(sql, jobId, "wake", now);
     const receipt = { job_id: jobId, created_at: new Date(now).toISOString() };
     return remember(sql, request.idempotency, ok(receipt), now);

@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import type { AuditedCall, Origin } from "../audit.ts";
 import { type Config, configOf } from "../config.ts";
 import type { JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
@@ -15,7 +16,6 @@ import { NANO_PER_USD } from "../units.ts";
 import { Waiters, within } from "../waiters.ts";
 import type {
   Admission,
-  AuditedCall,
   AuditLines,
   Birth,
   CallOutcome,
@@ -181,12 +181,16 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return storedTemplates(this.ctx.storage.sql);
   }
 
-  async storeTemplate(template: TeamTemplate): Promise<Answer<{ created: boolean }>> {
-    return storeTemplate(this.ctx.storage, template, Date.now());
+  async storeTemplate(template: TeamTemplate, audit?: AuditedCall): Promise<Answer<{ created: boolean }>> {
+    const answer = storeTemplate(this.ctx.storage, template, Date.now(), audit);
+    this.#tellWatchers();
+    return answer;
   }
 
-  async deleteTemplate(name: string): Promise<boolean> {
-    return deleteTemplate(this.ctx.storage.sql, name);
+  async deleteTemplate(name: string, audit?: AuditedCall): Promise<boolean> {
+    const deleted = deleteTemplate(this.ctx.storage, name, Date.now(), audit);
+    this.#tellWatchers();
+    return deleted;
   }
 
   async birthOf(instanceId: string): Promise<Birth | null> {
@@ -213,8 +217,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>> {
     const answer = registry.terminate(this.ctx.storage, request, this.#config.retentionDays, Date.now());
+    if (answer.ok) this.#tellWatchers();
     if (answer.ok && answer.value.terminated.length > 0) {
-      this.#tellWatchers();
       for (const id of answer.value.terminated) this.#gate.forget(id);
       // The rows are committed. Waiting a moment for the objects spares the caller a send that is accepted and cancelled.
       await this.#arm();
@@ -223,12 +227,12 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return answer;
   }
 
-  async erase(instanceId: string): Promise<Answer<Erased>> {
+  async erase(instanceId: string, audit?: AuditedCall): Promise<Answer<Erased>> {
     const { storage } = this.ctx;
     const refusal = registry.eraseRefusal(storage.sql, instanceId);
     if (refusal) return refusal;
     // Owed before it is tried: what this call leaves undone, the alarm does.
-    owe(storage.sql, instanceId, "erase", Date.now() + ERASE_RETRY_MS);
+    owe(storage.sql, instanceId, "erase", Date.now() + ERASE_RETRY_MS, audit);
     await this.#arm();
     const erased = await instanceOf(this.env, this.#tenant, instanceId).erase();
     if (!erased.ok) {
@@ -297,7 +301,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async setLimits(
     instanceId: string | null,
     change: LimitChange,
-    idempotency?: Idempotency,
+    { idempotency, audit }: Origin = {},
   ): Promise<Answer<LimitsAnswer>> {
     const { storage } = this.ctx;
     const { sql } = storage;
@@ -311,11 +315,12 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       // Everyone whose limits changed has to hear of it; who is paused goes on.
       const heard = instanceId === null ? resumed : [...new Set([instanceId, ...resumed])];
       for (const id of heard) owe(sql, id, "wake", now);
+      recordCall(sql, audit, instanceId, now);
       const { limits, remaining } = this.#purse(instanceId);
       return remember(sql, idempotency, ok({ limits, remaining, resumed }), now);
     });
     if (answer.ok) {
-      if (instanceId !== null) this.#viewers.changed(instanceId);
+      this.#tellWatchers(...(instanceId === null ? [] : [instanceId]));
       await this.#arm();
       await within(this.#deliver(), DELIVERY_PATIENCE_MS);
     }
@@ -415,8 +420,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     cancelTask(this.ctx.storage.sql, taskId);
   }
 
-  async record(call: AuditedCall): Promise<void> {
-    recordCall(this.ctx.storage, call);
+  async recordRefusal(call: AuditedCall, subject: string | null, code: string): Promise<void> {
+    recordCall(this.ctx.storage.sql, call, subject, Date.now(), code);
     this.#tellWatchers();
   }
 
@@ -429,9 +434,14 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return segmentAfter(sql, after) ?? linesAfter(sql, after, upTo, AUDIT_CHARACTERS);
   }
 
-  async addWebhook(request: WebhookRequest): Promise<Answer<{ webhook: WebhookRecord; secret: string }>> {
-    const added = addWebhook(this.ctx.storage.sql, request, this.#config.allowPrivateWebhooks, Date.now());
+  async addWebhook(
+    request: WebhookRequest,
+    audit?: AuditedCall,
+  ): Promise<Answer<{ webhook: WebhookRecord; secret: string }>> {
+    const { allowPrivateWebhooks } = this.#config;
+    const added = addWebhook(this.ctx.storage, request, allowPrivateWebhooks, Date.now(), audit);
     this.#courier.reload();
+    this.#tellWatchers();
     return added;
   }
 
@@ -439,9 +449,11 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return listWebhooks(this.ctx.storage.sql);
   }
 
-  async removeWebhook(webhookId: string): Promise<boolean> {
+  async removeWebhook(webhookId: string, audit?: AuditedCall): Promise<boolean> {
+    const removed = removeWebhook(this.ctx.storage, webhookId, Date.now(), audit);
     this.#courier.reload();
-    return removeWebhook(this.ctx.storage.sql, webhookId);
+    this.#tellWatchers();
+    return removed;
   }
 
   #take(report: Report): boolean {

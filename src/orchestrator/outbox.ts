@@ -2,6 +2,7 @@
  * What the Orchestrator owes to its instances and jobs: rows written with the change that caused them, delivered afterwards,
  * tried again by alarm until the object has answered. A delivery may be repeated; the object makes that harmless.
  */
+import type { AuditedCall } from "../audit.ts";
 import type { JobApi } from "../coordination/api.ts";
 import { unwrap } from "../errors.ts";
 import { isJobId } from "../ids.ts";
@@ -18,15 +19,22 @@ const RETRY_CEILING_MS = 60_000;
 /** Deliveries under way at once; more would only queue in the runtime. */
 const BATCH = 32;
 
-/** `target`: an instance, or for `wake` a job. */
-export function owe(sql: SqlStorage, target: string, call: OutboxCall, now: number): void {
+/** `target`: an instance, or for `wake` a job. `asked`: who asks for it, where that goes on record once it is done. */
+export function owe(sql: SqlStorage, target: string, call: OutboxCall, now: number, asked?: AuditedCall): void {
   sql.exec(
-    "INSERT OR REPLACE INTO outbox (id, target, call, due_at) VALUES (?, ?, ?, ?)",
+    "INSERT OR REPLACE INTO outbox (id, target, call, due_at, asked) VALUES (?, ?, ?, ?, ?)",
     idOf(target, call),
     target,
     call,
     now,
+    asked ? JSON.stringify(asked) : null,
   );
+}
+
+/** Who asks for what is owed, where that is known. */
+export function owedFor(sql: SqlStorage, target: string, call: OutboxCall): AuditedCall | undefined {
+  const row = first<{ asked: string | null }>(sql, "SELECT asked FROM outbox WHERE id = ?", idOf(target, call));
+  return row?.asked ? (JSON.parse(row.asked) as AuditedCall) : undefined;
 }
 
 /** A stop that is to be at once takes the place of one that is not. */

@@ -19,12 +19,13 @@ import type {
   TerminateReceipt,
   TerminateRequest,
 } from "./api.ts";
+import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";
 import { TREE, waitOver } from "./family.ts";
 import { figuresAfter, parseFigures } from "./figures.ts";
 import { close, type Ending, openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits, type LimitDefaults } from "./limits.ts";
-import { forgiveAll, owe } from "./outbox.ts";
+import { forgiveAll, owe, owedFor } from "./outbox.ts";
 import { purseOf } from "./purse.ts";
 import { keepQuestions } from "./questions.ts";
 import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
@@ -140,6 +141,7 @@ export function spawn(
       model: spec.model,
       parent_instance_id: spec.parent_instance_id,
     });
+    recordCall(sql, request.audit, instanceId, now);
     if (hasPrompt) owe(sql, instanceId, "wake", now);
     const receipt: SpawnReceipt = {
       instance_id: instanceId,
@@ -438,6 +440,7 @@ export function terminate(
       logEvent(sql, id, 0, now, "instance.terminated", { reason, force: request.force });
     }
     if (ended.length > 0) sql.exec("UPDATE tenant SET active_instances = active_instances - ?", ended.length);
+    recordCall(sql, request.audit, request.instance_id, now);
     return remember(sql, request.idempotency, ok({ terminated: ended }), now);
   });
 }
@@ -479,12 +482,14 @@ export function remove(storage: DurableObjectStorage, instanceId: string, now: n
   const { sql } = storage;
   storage.transactionSync(() => {
     if (!rowOf(sql, instanceId)) return;
+    const asked = owedFor(sql, instanceId, "erase");
     sql.exec("DELETE FROM instance WHERE instance_id = ? AND active = 0", instanceId);
     sql.exec("DELETE FROM birth WHERE instance_id = ?", instanceId);
     forgiveAll(sql, instanceId);
     sql.exec("DELETE FROM limits WHERE scope = ?", instanceId);
     sql.exec("UPDATE tenant SET total_instances = total_instances - 1");
     logEvent(sql, instanceId, 0, now, "instance.deleted", {});
+    recordCall(sql, asked, instanceId, now);
   });
 }
 

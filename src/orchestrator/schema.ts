@@ -29,7 +29,7 @@ import type { Schema } from "../sqlite.ts";
  *               deliver, or to look for; null while there is not. `failures` of the next delivery in a row; `disabled_at` once
  *               they were too many.
  * outbox        Calls that this object owes to instances and jobs (`target`); deleted when the call has answered. `id` makes it
- *               idempotent.
+ *               idempotent; `asked`: whose call it was (AuditedCall as JSON), for the record that is written once it is done.
  * job           One row a coordinated task; the row is the job. `spec` is frozen JSON (JobSpec). The columns from `report_seq`
  *               on are the newest report of the job itself. `within_job`: the job that its creator was working for. Its cap
  *               is a row of `limits`, its money one of `balance`, under its id.
@@ -329,6 +329,9 @@ export const ORCHESTRATOR_SCHEMA: Schema = {
     `
   CREATE INDEX instance_family ON instance (parent_id, instance_id) WHERE active = 1;
   CREATE INDEX instance_without_budget ON instance (instance_id) WHERE state = 'waiting' AND waiting_reason = 'budget';
+  `,
+    `
+  ALTER TABLE outbox ADD COLUMN asked TEXT;
   `,
   ],
 };

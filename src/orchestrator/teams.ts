@@ -1,6 +1,7 @@
 /**
  * Teams: a supervisor and its members as one act, and the templates that a tenant has stored.
  */
+import type { AuditedCall } from "../audit.ts";
 import { type Answer, err, failureOf, MadroxError, ok, unwrap } from "../errors.ts";
 import { recall, remember } from "../idempotency.ts";
 import { newInstanceId } from "../ids.ts";
@@ -8,6 +9,7 @@ import { briefingOf } from "../roles/teams/briefing.ts";
 import { MAX_TEMPLATE_BYTES, MAX_TEMPLATES, type TeamTemplate } from "../roles/teams/template.ts";
 import { first } from "../sqlite.ts";
 import type { TeamReceipt, TeamRequest } from "./api.ts";
+import { recordCall } from "./audit.ts";
 import { type SpawnRules, spawn, tenantRow } from "./registry.ts";
 
 /**
@@ -41,6 +43,7 @@ export function spawnTeam(
         instance_id: supervisorId,
         initial_prompt: request.task === null ? null : briefingOf(seats, request.coordination_type, request.task),
       });
+      recordCall(sql, request.audit, supervisorId, now);
       return remember(sql, request.idempotency, ok({ supervisor, members: seats.map(place) }), now);
     });
   } catch (error) {
@@ -74,6 +77,7 @@ export function storeTemplate(
   storage: DurableObjectStorage,
   template: TeamTemplate,
   now: number,
+  audit?: AuditedCall,
 ): Answer<{ created: boolean }> {
   const { sql } = storage;
   const json = JSON.stringify(template);
@@ -112,11 +116,17 @@ export function storeTemplate(
       );
     }
     sql.exec("INSERT INTO team_template (name, v, template, created_at) VALUES (?, 1, ?, ?)", template.name, json, now);
+    recordCall(sql, audit, template.name, now);
     return ok({ created: true });
   });
 }
 
 /** Returns whether there was one. */
-export function deleteTemplate(sql: SqlStorage, name: string): boolean {
-  return sql.exec("DELETE FROM team_template WHERE name = ?", name).rowsWritten > 0;
+export function deleteTemplate(storage: DurableObjectStorage, name: string, now: number, audit?: AuditedCall): boolean {
+  const { sql } = storage;
+  return storage.transactionSync(() => {
+    const deleted = sql.exec("DELETE FROM team_template WHERE name = ?", name).rowsWritten > 0;
+    if (deleted) recordCall(sql, audit, name, now);
+    return deleted;
+  });
 }

@@ -3,10 +3,12 @@
  * delivery; courier.ts carries them out.
  */
 
+import type { AuditedCall } from "../audit.ts";
 import { type Answer, err, ok } from "../errors.ts";
 import { addressProblem } from "../hands/address.ts";
 import { ulid } from "../ids.ts";
 import { first, type Row } from "../sqlite.ts";
+import { recordCall } from "./audit.ts";
 import type { StoredEvent } from "./chain.ts";
 import { headOf } from "./events.ts";
 import { isSecret, newSecret } from "./signature.ts";
@@ -89,11 +91,13 @@ export interface WebhookRow extends Row {
 
 /** Registers a webhook for what happens from now on. `invalid_input`, `limit_reached`. */
 export function addWebhook(
-  sql: SqlStorage,
+  storage: DurableObjectStorage,
   request: WebhookRequest,
   allowPrivate: boolean,
   now: number,
+  audit?: AuditedCall,
 ): Answer<{ webhook: WebhookRecord; secret: string }> {
+  const { sql } = storage;
   const problem = addressProblem(request.url, allowPrivate);
   if (problem) return err("invalid_input", `No webhook can be sent to this url: ${problem}.`, { field: "url" });
   if (request.secret !== null && !isSecret(request.secret)) {
@@ -109,15 +113,18 @@ export function addWebhook(
   }
   const secret = request.secret ?? newSecret();
   const id = `wh_${ulid(now)}`;
-  sql.exec(
-    "INSERT INTO webhook (webhook_id, url, events, secret, created_at, cursor) VALUES (?, ?, ?, ?, ?, ?)",
-    id,
-    request.url,
-    JSON.stringify(request.events),
-    secret,
-    now,
-    headOf(sql).seq,
-  );
+  storage.transactionSync(() => {
+    sql.exec(
+      "INSERT INTO webhook (webhook_id, url, events, secret, created_at, cursor) VALUES (?, ?, ?, ?, ?, ?)",
+      id,
+      request.url,
+      JSON.stringify(request.events),
+      secret,
+      now,
+      headOf(sql).seq,
+    );
+    recordCall(sql, audit, id, now);
+  });
   const row = webhookRow(sql, id);
   if (!row) throw new Error("The webhook that was just written is not there.");
   return ok({ webhook: recordOf(row), secret });
@@ -132,8 +139,13 @@ export function listWebhooks(sql: SqlStorage): WebhookRecord[] {
 }
 
 /** Returns whether there was one. */
-export function removeWebhook(sql: SqlStorage, id: string): boolean {
-  return sql.exec("DELETE FROM webhook WHERE webhook_id = ? RETURNING webhook_id", id).toArray().length > 0;
+export function removeWebhook(storage: DurableObjectStorage, id: string, now: number, audit?: AuditedCall): boolean {
+  const { sql } = storage;
+  return storage.transactionSync(() => {
+    const [row] = sql.exec("DELETE FROM webhook WHERE webhook_id = ? RETURNING webhook_id", id).toArray();
+    if (row) recordCall(sql, audit, id, now);
+    return row !== undefined;
+  });
 }
 
 /** When the next delivery is due, in ms since the epoch, or null. */

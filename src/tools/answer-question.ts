@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { originOf } from "../audit.ts";
 import { MadroxError, unwrap } from "../errors.ts";
 import { parseQuestionId } from "../ids.ts";
 import { idempotencyKey, prose } from "./fields.ts";
@@ -29,7 +30,7 @@ export const answerQuestion = defineTool({
       await context.instance(place.instanceId).answer(place.n, {
         answer: input.answer,
         by: context.principal.instance ?? "user",
-        ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+        ...originOf(context),
       }),
     );
     return {

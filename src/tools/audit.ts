@@ -1,56 +1,60 @@
 /**
- * Calls that change something go on record before they are answered: who called what, on whom, with what outcome. What a call
- * has done it has done, so an Orchestrator that can't be reached is no failure of it; the log says that a record is missing.
+ * Calls that change something go on record: what was changed has its record where it was changed (see audit.ts); a call that was
+ * refused, and so has changed nothing, gets its record here before it is answered.
  */
+import { type AuditedCall, auditOf } from "../audit.ts";
 import { failureOf } from "../errors.ts";
 import { describe } from "../log.ts";
-import type { AuditedCall } from "../orchestrator/api.ts";
 import type { ToolContext } from "./tool.ts";
 
 type Caller = Pick<ToolContext, "principal" | "orchestrator" | "log">;
 
-/** Puts a call on record that began at `at` (ms since the epoch). Never throws. */
-export async function record(
-  { principal, orchestrator, log }: Caller,
-  call: Pick<AuditedCall, "tool" | "subject" | "outcome" | "at">,
+/** Puts a call on record that was refused with this code. Never throws: the log says that the record is missing. */
+export async function recordRefusal(
+  { orchestrator, log }: Pick<Caller, "orchestrator" | "log">,
+  call: AuditedCall,
+  subject: string | null,
+  code: string,
 ): Promise<void> {
-  const { instance, keyId, client } = principal;
-  const entry = { ...call, principal: { instance, keyId, client }, duration_ms: Date.now() - call.at };
+  const record = () => orchestrator.recordRefusal(call, subject, code);
   try {
-    await orchestrator.record(entry).catch(() => orchestrator.record(entry));
+    await record().catch(record);
   } catch (error) {
-    log.error("audit.missing", { tool: call.tool, outcome: call.outcome, error: describe(error) });
+    log.error("audit.missing", { tool: call.tool, outcome: code, error: describe(error) });
   }
 }
 
-/** Does what a route without a tool does, on record under a name of its own. Throws what `work` throws. */
+/** Does what a route without a tool does, on record under a name of its own: `work` hands the call on. Throws what it throws. */
 export async function recorded<T>(
   caller: Caller,
   tool: string,
   subject: string | null,
-  work: () => Promise<T>,
+  work: (call: AuditedCall) => Promise<T>,
 ): Promise<T> {
-  const at = Date.now();
+  const call = auditOf(caller.principal, tool);
   try {
-    const result = await work();
-    await record(caller, { tool, subject, outcome: "ok", at });
-    return result;
+    return await work(call);
   } catch (error) {
-    await record(caller, { tool, subject, outcome: failureOf(error).code, at });
+    await recordRefusal(caller, call, subject, failureOf(error).code);
     throw error;
   }
 }
 
-/** Where a call's input or answer names what it was about, best first. */
-const NAMES = ["instance_id", "job_id", "task_id", "question_id", "parent_id", "coordinator_id", "parent_instance_id"];
+/** Where a call's input names what it is about, best first. */
+const NAMES = [
+  "instance_id",
+  "job_id",
+  "task_id",
+  "question_id",
+  "parent_id",
+  "to_instance_id",
+  "coordinator_id",
+  "parent_instance_id",
+];
 
-/** The id that a call was about: what it made, else what it named. */
-export function subjectOf(input: unknown, answer: unknown): string | null {
-  for (const source of [answer, input]) {
-    const fields = (typeof source === "object" && source !== null ? source : {}) as Record<string, unknown>;
-    const supervisor = (fields.supervisor as { instance_id?: unknown } | undefined)?.instance_id;
-    const found = [supervisor, ...NAMES.map((name) => fields[name])].find((value) => typeof value === "string");
-    if (found !== undefined) return String(found).slice(0, 100).toWellFormed();
-  }
-  return null;
+/** The id that a call is about, by its input. */
+export function subjectOf(input: unknown): string | null {
+  const fields = (typeof input === "object" && input !== null ? input : {}) as Record<string, unknown>;
+  const found = NAMES.map((name) => fields[name]).find((value) => typeof value === "string");
+  return found === undefined ? null : String(found).slice(0, 100).toWellFormed();
 }

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { failureOf, MadroxError, unwrap } from "../errors.ts";
+import { recordRefusal } from "./audit.ts";
 import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
 import { deliver } from "./message.ts";
 import { sendAnswer } from "./send-to-instance.ts";
@@ -56,6 +57,8 @@ export const broadcastToChildren = defineTool({
         }),
       );
     }
+    // What each child took is on record there.
+    if (sent.size === 0 && context.audit) await recordRefusal(context, context.audit, input.parent_id, "conflict");
     if (input.wait_for_responses && sent.size > 0) {
       const states = await awaitAll(context, [...sent.keys()], "all", patienceMs(context, input.timeout_seconds));
       for (const { id, message } of states) {

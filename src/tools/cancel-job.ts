@@ -20,7 +20,7 @@ export const cancelJob = defineTool({
   forInstances: { reach: (input) => ({ within: [input.job_id] }) },
   // Cancelling twice has no second effect, with or without a key.
   async run(context, input) {
-    const { status } = unwrap(await context.jobApi(input.job_id).cancel(input.reason));
+    const { status } = unwrap(await context.jobApi(input.job_id).cancel(input.reason, context.audit));
     return {
       success: true,
       message: status === "cancelled" ? "The job is cancelled." : `The job had ended before: ${status}.`,

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { originOf } from "../audit.ts";
 import { COORDINATION_TYPES, type CoordinationType } from "../coordination/api.ts";
 import { MadroxError, unwrap } from "../errors.ts";
 import type { JobReceipt } from "../orchestrator/jobs.ts";
@@ -157,7 +158,7 @@ async function start(context: ToolContext, input: z.output<typeof coordinateInpu
       max_cost: options.max_cost ?? null,
       creator: context.principal.instance,
       within_job: context.job ?? null,
-      ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+      ...originOf(context),
     }),
   );
 }

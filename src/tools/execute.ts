@@ -2,12 +2,13 @@
  * The one dispatcher: every door runs tools through it, so that every door gives the same answer.
  */
 import type * as z from "zod";
+import { auditOf, type Origin } from "../audit.ts";
 import { assertScope } from "../auth/scopes.ts";
 import { type ErrorBody, errorBody, failureOf, MadroxError } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
 import { describe } from "../log.ts";
 import type { Kin } from "../orchestrator/api.ts";
-import { record, subjectOf } from "./audit.ts";
+import { recordRefusal, subjectOf } from "./audit.ts";
 import { CATALOGUE, toolByName } from "./catalogue.ts";
 import { ParkSignal } from "./parking.ts";
 import { assertReach } from "./reach.ts";
@@ -19,7 +20,7 @@ import { isTask, type StartedTask, type Tool, type ToolAnswer, type ToolContext 
  * `key` is an idempotency key that came beside the input (a header); one in the input goes before it.
  */
 export async function execute(
-  context: Omit<ToolContext, "idempotency">,
+  context: Omit<ToolContext, keyof Origin>,
   name: unknown,
   input: unknown,
   key: string | null = null,
@@ -29,7 +30,7 @@ export async function execute(
 
 /** The same for a caller that can follow a task: what would wait long is answered with one. */
 export async function executeOrBegin(
-  context: Omit<ToolContext, "idempotency">,
+  context: Omit<ToolContext, keyof Origin>,
   name: unknown,
   input: unknown,
 ): Promise<ToolAnswer | ErrorBody | StartedTask> {
@@ -37,7 +38,7 @@ export async function executeOrBegin(
 }
 
 async function dispatch<Answer extends ToolAnswer | StartedTask>(
-  context: Omit<ToolContext, "idempotency">,
+  context: Omit<ToolContext, keyof Origin>,
   name: unknown,
   input: unknown,
   key: string | null,
@@ -47,10 +48,7 @@ async function dispatch<Answer extends ToolAnswer | StartedTask>(
   const { principal } = context;
   const fields = { tool: String(name).slice(0, 100), tenant: principal.tenant, key: principal.keyId ?? undefined };
   const tool = typeof name === "string" ? toolByName(name) : undefined;
-  const audit = async (outcome: string, answer: unknown = null) => {
-    if (tool?.changes)
-      await record(context, { tool: tool.name, subject: subjectOf(input, answer), outcome, at: started });
-  };
+  const audit = tool?.changes ? auditOf(principal, tool.name) : undefined;
   try {
     if (!tool) throw unknownTool(name);
     assertScope(principal.scopes, tool.scope);
@@ -61,20 +59,16 @@ async function dispatch<Answer extends ToolAnswer | StartedTask>(
     if (tool.scopeFor) assertScope(principal.scopes, tool.scopeFor(parsed.data));
     const idempotency = await idempotencyOf(tool, parsed.data);
     const kin = await kinFor(tool, context, parsed.data);
-    const ready = { ...context, ...(idempotency ? { idempotency } : {}), ...(kin ? { kin } : {}) };
+    const ready: ToolContext = { ...context, idempotency, audit, ...(kin ? { kin } : {}) };
     const result = await run(tool, ready, parsed.data);
     const success = isTask(result) || result.success;
     context.log.info("tool.called", { ...fields, success, duration_ms: Date.now() - started });
-    await audit(success ? "ok" : String((result as ToolAnswer).error ?? "failed"), result);
     return result;
   } catch (error) {
-    if (error instanceof ParkSignal) {
-      await audit("waiting");
-      throw error;
-    }
+    if (error instanceof ParkSignal) throw error;
     const failure = failureOf(error);
     // What is no call at all has touched nothing.
-    if (failure.code !== "invalid_input") await audit(failure.code);
+    if (audit && failure.code !== "invalid_input") await recordRefusal(context, audit, subjectOf(input), failure.code);
     if (failure.code === "internal") context.log.error("tool.failed", { ...fields, error: describe(error) });
     else
       context.log.info("tool.called", {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { originOf } from "../audit.ts";
 import { unwrap } from "../errors.ts";
 import { idempotencyKey, instanceId, text } from "./fields.ts";
 import { answer, defineTool } from "./tool.ts";
@@ -22,7 +23,7 @@ export const interruptInstance = defineTool({
     const interrupted = unwrap(
       await context
         .instance(input.instance_id)
-        .interrupt(input.reason?.trim() || "interrupted by request", context.idempotency),
+        .interrupt(input.reason?.trim() || "interrupted by request", originOf(context)),
     );
     return {
       success: true,

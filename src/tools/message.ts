@@ -34,6 +34,7 @@ export async function deliver(context: ToolContext, instanceId: string, outgoing
       ...(title ? { sender_title: title } : {}),
       ...(context.trace ? { trace: context.trace } : {}),
       ...(context.job ? { job: context.job } : {}),
+      audit: context.audit,
       ...(idempotency
         ? { idempotency: outgoing.keyOf ? { ...idempotency, key: outgoing.keyOf(idempotency.key) } : idempotency }
         : {}),

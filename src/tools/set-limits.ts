@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { originOf } from "../audit.ts";
 import { MadroxError, unwrap } from "../errors.ts";
 import { idempotencyKey, instanceId, spendingLimits, timeoutMinutes, turnMinutes } from "./fields.ts";
 import { answer, defineTool } from "./tool.ts";
@@ -46,7 +47,7 @@ export const setLimits = defineTool({
       throw new MadroxError("invalid_input", `${misplaced} is a limit of ${where}.`, { field: misplaced });
     }
     const { limits, remaining, resumed } = unwrap(
-      await context.orchestrator.setLimits(instance_id, change, context.idempotency),
+      await context.orchestrator.setLimits(instance_id, change, originOf(context)),
     );
     return {
       success: true,

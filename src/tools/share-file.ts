@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { originOf } from "../audit.ts";
 import { MadroxError } from "../errors.ts";
 import type { FileInfo, WorkspaceApi } from "../workspace/api.ts";
 import { workspaceOf } from "../workspace/remote.ts";
@@ -47,7 +48,7 @@ export const shareFile = defineTool({
       const body = original instanceof MadroxError ? failing(original) : original.body;
       const { type: _file, ...copy } = await target.upload(toPath, body, {
         ...(expected === undefined ? {} : { expected }),
-        ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+        ...originOf(context),
       });
       return {
         success: true,

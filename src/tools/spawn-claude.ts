@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { originOf } from "../audit.ts";
 import { ALIASES, resolveModel } from "../claude/models.ts";
 import { MadroxError, unwrap } from "../errors.ts";
 import type { ListedServer } from "../hands/remote.ts";
@@ -235,7 +236,7 @@ export const spawnClaude = defineTool({
     const receipt = unwrap(
       await context.orchestrator.spawn({
         ...request,
-        ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+        ...originOf(context),
       }),
     );
     return {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { originOf } from "../audit.ts";
 import { ALIASES } from "../claude/models.ts";
 import { MadroxError, unwrap } from "../errors.ts";
 import type { TeamRequest } from "../orchestrator/api.ts";
@@ -75,7 +76,7 @@ export const spawnTeam = defineTool({
       await context.orchestrator.spawnTeam({
         ...request,
         task: input.task_description ?? null,
-        ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+        ...originOf(context),
       }),
     );
     const shown = ({ name, role, model, tools }: TeamRequest["supervisor"], id: string) => ({

@@ -2,6 +2,7 @@
  * Tasks: long work that a caller follows by id instead of waiting. A task is a view of durable rows; it has no state of its
  * own but what it waits for.
  */
+import { auditOf } from "../audit.ts";
 import { assertScope } from "../auth/scopes.ts";
 import { isFinalJob, type JobStatus } from "../coordination/api.ts";
 import { type ErrorBody, errorBody, failureOf, unwrap } from "../errors.ts";
@@ -63,17 +64,18 @@ export async function taskView(context: Context, taskId: string): Promise<TaskVi
  * such a task. Throws `forbidden` for the message or job of somebody who may only read.
  */
 export async function cancelTask(context: Context, taskId: string): Promise<boolean> {
+  const audit = auditOf(context.principal, "cancel_task");
   const message = parseMessageId(taskId);
   if (message) {
     assertScope(context.principal.scopes, "operate");
-    const answer = await context.instance(message.instanceId).cancel(message.n, "its task was cancelled");
+    const answer = await context.instance(message.instanceId).cancel(message.n, "its task was cancelled", audit);
     if (!answer.ok && answer.error.code === "not_found") return false;
     unwrap(answer);
     return true;
   }
   if (isJobId(taskId)) {
     assertScope(context.principal.scopes, "operate");
-    const answer = await context.jobApi(taskId).cancel("its task was cancelled");
+    const answer = await context.jobApi(taskId).cancel("its task was cancelled", audit);
     if (!answer.ok && answer.error.code === "not_found") return false;
     unwrap(answer);
     return true;

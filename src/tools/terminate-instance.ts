@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { originOf } from "../audit.ts";
 import { unwrap } from "../errors.ts";
 import { idempotencyKey, instanceId } from "./fields.ts";
 import { answer, defineTool, ENDS } from "./tool.ts";
@@ -24,7 +25,7 @@ export const terminateInstance = defineTool({
         instance_id: input.instance_id,
         force: input.force,
         reason: "terminated by request",
-        ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+        ...originOf(context),
       }),
     );
     return {

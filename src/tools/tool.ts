@@ -2,11 +2,11 @@
  * The shape of a tool in the catalogue. A tool's name, description and schemas stand in its own file and nowhere else.
  */
 import * as z from "zod";
+import type { Origin } from "../audit.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { Scope } from "../auth/scopes.ts";
 import type { Config } from "../config.ts";
 import type { JobApi } from "../coordination/api.ts";
-import type { Idempotency } from "../idempotency.ts";
 import type { InstanceApi } from "../instance/api.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import type { Log } from "../log.ts";
@@ -14,7 +14,8 @@ import type { Kin, OrchestratorApi } from "../orchestrator/api.ts";
 import type { Parking } from "./parking.ts";
 import type { Reach } from "./reach.ts";
 
-export interface ToolContext {
+/** `idempotency` is the caller's key bound to its whole input; `audit` is there for tools that change something. */
+export interface ToolContext extends Origin {
   principal: Principal;
   config: Config;
   log: Log;
@@ -26,8 +27,6 @@ export interface ToolContext {
   instanceTools: readonly InstanceTool[];
   /** The model of a spawn that names none: the connection's, else the deployment's. */
   defaultModel: string;
-  /** The caller's key for this call, bound to its whole input. */
-  idempotency?: Idempotency;
   /** For an instance that calls: what it is to those that it touches. */
   kin?: Kin;
   /** For an instance that calls: it waits by parking. */

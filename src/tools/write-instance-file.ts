@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { originOf } from "../audit.ts";
 import { bytesOfContent } from "../workspace/content.ts";
 import { workspaceOf } from "../workspace/remote.ts";
 import { idempotencyKey, instanceId, text } from "./fields.ts";
@@ -32,7 +33,7 @@ export const writeInstanceFile = defineTool({
     const bytes = bytesOfContent(input.content, input.encoding);
     const { type: _file, ...file } = await workspaceOf(context.instance(input.instance_id)).write(input.path, bytes, {
       ...(input.expected_version === undefined ? {} : { expected: input.expected_version }),
-      ...(context.idempotency ? { idempotency: context.idempotency } : {}),
+      ...originOf(context),
     });
     return { success: true, message: `${file.created ? "Created" : "Replaced"} ${file.path}.`, ...file };
   },

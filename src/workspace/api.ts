@@ -4,7 +4,7 @@
  * (another kind of thing is there; the version is not the expected one), `limit_reached` and `too_large` (a quota, with its
  * numbers), `invalid_input`.
  */
-import type { Idempotency } from "../idempotency.ts";
+import type { Origin } from "../audit.ts";
 
 /** `version` changes with each change of the file and is never used twice in a workspace. Sizes in bytes, of folders 0. */
 export interface FileInfo {
@@ -20,9 +20,8 @@ export interface FileInfo {
 /** What a change expects to find: a version, `new` (nothing), or undefined (whatever is there). */
 export type Expected = string | undefined;
 
-export interface ChangeOptions {
+export interface ChangeOptions extends Origin {
   expected?: Expected;
-  idempotency?: Idempotency;
 }
 
 export interface Piece extends FileInfo {

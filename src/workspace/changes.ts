@@ -2,8 +2,9 @@
  * What changes a workspace. Every change is one transaction: the expected version, the quota and the idempotency key are
  * checked in it, so that a refusal has changed nothing.
  */
+import type { AuditedCall, Origin } from "../audit.ts";
 import { MadroxError, ok, unwrap } from "../errors.ts";
-import { type Idempotency, recall, remember } from "../idempotency.ts";
+import { recall, remember } from "../idempotency.ts";
 import type { ChangeOptions, Deleted, Edit, Edited, FileInfo, Written } from "./api.ts";
 import { replace } from "./edit.ts";
 import { decoded, MAX_EDIT_BYTES } from "./lines.ts";
@@ -16,20 +17,23 @@ import { inChunks } from "./streams.ts";
 export class Changes {
   readonly #store: FileStore;
   readonly #limits: WorkspaceLimits;
+  readonly #record: (call: AuditedCall) => void;
 
-  constructor(store: FileStore, limits: WorkspaceLimits) {
+  /** `record` puts a call on record, in the transaction of what it changes. */
+  constructor(store: FileStore, limits: WorkspaceLimits, record: (call: AuditedCall) => void) {
     this.#store = store;
     this.#limits = limits;
+    this.#record = record;
   }
 
   async write(path: string, bytes: Uint8Array, options: ChangeOptions): Promise<Written> {
     const name = filePath(path);
-    return this.#change(options.idempotency, () => this.#place(name, bytes, options));
+    return this.#change(options, () => this.#place(name, bytes, options));
   }
 
   async makeFolder(path: string, options: ChangeOptions): Promise<FileInfo> {
     const name = filePath(path);
-    return this.#change(options.idempotency, () => {
+    return this.#change(options, () => {
       const there = this.#store.at(name);
       if (there && there.type !== "dir") throw otherKind(name, "a file, not a folder");
       if (!there) {
@@ -75,7 +79,7 @@ export class Changes {
         this.#store.recount();
       }
       begin();
-      return this.#change(options.idempotency, () => {
+      return this.#change(options, () => {
         const before = this.#target(name, options);
         fits(size, size);
         this.#makeParents(name);
@@ -92,7 +96,7 @@ export class Changes {
 
   async edit(path: string, edit: Edit, options: ChangeOptions): Promise<Edited> {
     const name = filePath(path);
-    return this.#change(options.idempotency, () => {
+    return this.#change(options, () => {
       const node = this.#store.file(name);
       assertVersion(name, node, options);
       if (node.size > MAX_EDIT_BYTES) {
@@ -113,7 +117,7 @@ export class Changes {
   async move(from: string, to: string, options: ChangeOptions & { overwrite: boolean }): Promise<FileInfo> {
     const source = filePath(from);
     const target = filePath(to);
-    return this.#change(options.idempotency, () => {
+    return this.#change(options, () => {
       const node = this.#store.existing(source);
       assertVersion(source, node, options);
       if (source === target) return infoOf(target, node);
@@ -136,7 +140,7 @@ export class Changes {
 
   async delete(path: string, options: ChangeOptions & { recursive: boolean }): Promise<Deleted> {
     const name = filePath(path);
-    return this.#change(options.idempotency, () => {
+    return this.#change(options, () => {
       const node = this.#store.existing(name);
       assertVersion(name, node, options);
       if (node.type === "dir" && !options.recursive && childrenOf(this.#store.sql, node.inode).length > 0) {
@@ -148,15 +152,17 @@ export class Changes {
     });
   }
 
-  /** One transaction with the idempotency key in it. After an unforeseen failure the library's caches are dropped too. */
-  #change<T extends object>(idempotency: Idempotency | undefined, work: () => T): T {
+  /** One transaction with the idempotency key and the call's record in it. After an unforeseen failure the library's caches are dropped too. */
+  #change<T extends object>({ idempotency, audit }: Origin, work: () => T): T {
     // The tables are made outside of it: what it undoes must not be them.
     this.#store.open();
     try {
       return this.#store.storage.transactionSync(() => {
         const known = recall<T>(this.#store.sql, idempotency);
         if (known) return unwrap(known);
-        return unwrap(remember(this.#store.sql, idempotency, ok(work()), Date.now()));
+        const done = work();
+        if (audit) this.#record(audit);
+        return unwrap(remember(this.#store.sql, idempotency, ok(done), Date.now()));
       });
     } catch (error) {
       this.#store.recount();

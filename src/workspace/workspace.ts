@@ -2,6 +2,7 @@
  * An instance's files in its own object's database, which no other object can reach: how they are read, and the whole of what
  * `WorkspaceApi` promises.
  */
+import type { AuditedCall } from "../audit.ts";
 import type {
   ChangeOptions,
   Deleted,
@@ -39,9 +40,14 @@ export class Workspace implements WorkspaceApi {
   readonly #limits: WorkspaceLimits;
   readonly #kept: KeptBytes | null;
 
-  constructor(storage: DurableObjectStorage, limits: WorkspaceLimits, kept: KeptBytes | null = null) {
+  constructor(
+    storage: DurableObjectStorage,
+    limits: WorkspaceLimits,
+    kept: KeptBytes | null = null,
+    record: (call: AuditedCall) => void = () => undefined,
+  ) {
     this.#store = new FileStore(storage, kept);
-    this.#changes = new Changes(this.#store, limits);
+    this.#changes = new Changes(this.#store, limits, record);
     this.#limits = limits;
     this.#kept = kept;
   }
