@@ -13,10 +13,15 @@ export const CALLED = "audit.called";
 export interface AuditedCall {
   /** A tool of the catalogue, or the name of what a route does that has none. */
   tool: string;
-  /** `instance:<id>`, `key:<key id>`, or `local`: whoever works on the machine of a server without access keys. */
+  /**
+   * `instance:<id>`, `key:<key id>`, or `local`: whoever works on the machine of a server without access keys. `server`: it did
+   * that itself.
+   */
   actor: string;
   /** The OAuth client behind the key, or null. */
   client: string | null;
+  /** What a login may do, with spaces between. */
+  scopes?: string;
 }
 
 /** What a change takes along of the call that asks for it. A repeated call, by its key, changes nothing and leaves no record. */
@@ -40,9 +45,16 @@ export function auditOf({ instance, keyId, client }: Principal, tool: string): A
 
 /** The event's data. `outcome`: `ok`, or an error code. `subject`: what it was about, where the event does not say that itself. */
 export function recordOf(
-  { tool, actor, client }: AuditedCall,
+  { tool, actor, client, scopes }: AuditedCall,
   subject: string | null = null,
   outcome = "ok",
 ): Record<string, string> {
-  return { tool, outcome, actor, ...(client === null ? {} : { client }), ...(subject === null ? {} : { subject }) };
+  return {
+    tool,
+    outcome,
+    actor,
+    ...(client === null ? {} : { client }),
+    ...(scopes === undefined ? {} : { scopes }),
+    ...(subject === null ? {} : { subject }),
+  };
 }

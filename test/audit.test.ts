@@ -162,9 +162,9 @@ describe("the record of calls", () => {
     const stub = orchestratorOf(env, "actors");
     const principal = { tenant: "actors", scopes: [], instance: null, keyId: "k1", client: "c1" };
     const question = "q_01K0000000000000000000000A_3";
-    await stub.recordRefusal(auditOf(principal, "answer_question"), question, "conflict");
+    await stub.record(auditOf(principal, "answer_question"), question, "conflict");
     const instance = "inst_01K0000000000000000000000B";
-    await stub.recordRefusal(auditOf({ ...principal, instance }, "spawn_claude"), null, "limit_reached");
+    await stub.record(auditOf({ ...principal, instance }, "spawn_claude"), null, "limit_reached");
     const { events } = await stub.events({ after: 0, instance_id: null, limit: 10, waitMs: 0 });
     expect(events.map(({ instance_id, data }) => ({ instance_id, ...data }))).toEqual([
       {
@@ -267,7 +267,7 @@ test("names one problem for one changed line", () => {
 
 describe("retention", () => {
   const refusal = (stub: OrchestratorApi) =>
-    stub.recordRefusal({ tool: "spawn_claude", actor: "local", client: null }, null, "limit_reached");
+    stub.record({ tool: "spawn_claude", actor: "local", client: null }, null, "limit_reached");
 
   /** A tenant with this many calls on record, the first `old` of them past their retention. */
   async function aged(tenant: string, calls: number, old: number): Promise<OrchestratorApi> {

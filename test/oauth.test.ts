@@ -14,13 +14,14 @@ import { Client as LegacyClient } from "@modelcontextprotocol/sdk/client/index.j
 import { StreamableHTTPClientTransport as LegacyTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import type { Transport as LegacyTransportShape } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { keyed, newKey } from "./support/keyed.ts";
+import { type Keyed, keyed, newKey } from "./support/keyed.ts";
 import {
   authorizePath,
   CALLBACK,
   comesBackWith,
   decide,
   JSON_TYPE,
+  type Login,
   login,
   newPkce,
   pageOf,
@@ -145,6 +146,102 @@ describe.each([
     expect(await statusWith(second.access_token)).toBe(401);
     expect((await refresh(server, clientId, second.refresh_token)).status).toBe(400);
     await expect(peer.call()).rejects.toThrow();
+  });
+});
+
+describe("the audit trail", () => {
+  /** What a tenant has on record of logins, without what differs each time. */
+  async function recordOf(at: Keyed, key: string): Promise<Record<string, unknown>[]> {
+    const lines = new TextDecoder()
+      .decode(await (await at.request("/audit", { key })).arrayBuffer())
+      .split("\n")
+      .slice(0, -1);
+    for (const { tokens } of issued) {
+      for (const secret of [key, tokens.access_token, tokens.refresh_token])
+        expect(lines.join("")).not.toContain(secret);
+    }
+    return lines
+      .map((line) => JSON.parse(line) as { kind: string; data: Record<string, unknown> })
+      .filter(({ kind }) => kind === "audit.called")
+      .map(({ data: { tool, outcome, actor, client, scopes, subject } }) => ({
+        step: [tool, outcome, scopes],
+        actor,
+        client,
+        grant: subject,
+      }));
+  }
+
+  let issued: Login[] = [];
+  async function houseOf(tenant: string, scopes?: string[]) {
+    issued = [];
+    const key = newKey();
+    const at = keyed({ [tenant]: scopes ? { key, scopes } : key });
+    const enter = async () => {
+      const made = await login(at, key);
+      issued.push(made);
+      return { ...made, grant: made.tokens.access_token.split(":")[1] };
+    };
+    const id = (await (await at.request("/sign-in", { method: "POST", key })).json()) as { key_id: string };
+    return { key, at, enter, actor: `key:${id.key_id}` };
+  }
+
+  it("says which key let which client in, for what, and when that ended", async () => {
+    const { key, at, enter, actor } = await houseOf("on-record");
+    const { clientId: client, tokens, grant } = await enter();
+    await refresh(at, client, tokens.refresh_token);
+    await postToken(at, { token: tokens.refresh_token, client_id: "another" });
+    await postToken(at, { token: tokens.refresh_token, client_id: client });
+    expect(await recordOf(at, key)).toEqual([
+      { step: ["sign_in", "ok", "read operate admin"], actor },
+      { step: ["oauth_grant", "ok", "read operate"], actor, client },
+      { step: ["oauth_login", "ok", "read operate"], actor, client, grant },
+      { step: ["oauth_revoke", "ok", undefined], actor, client, grant },
+    ]);
+  });
+
+  it("says what the server ends by itself: what works once came twice, or the key is gone", async () => {
+    const { key, at, enter } = await houseOf("ended-by-itself");
+    const [replayed, stolen, orphan] = [await enter(), await enter(), await enter()];
+    await postToken(at, replayed.exchange);
+    for (let token = stolen.tokens.refresh_token, i = 0; i < 2; i++)
+      token = ((await (await refresh(at, stolen.clientId, token)).json()) as Tokens).refresh_token;
+    await refresh(at, stolen.clientId, stolen.tokens.refresh_token);
+    const other = newKey();
+    const changed = keyed({ "ended-by-itself": other });
+    await refresh(changed, orphan.clientId, orphan.tokens.refresh_token);
+    const ends = (await recordOf(changed, other)).filter(({ step }) => String(step).startsWith("oauth_revoke"));
+    expect(ends).toEqual(
+      [replayed, stolen, orphan].map(({ clientId: client, grant }) => ({
+        step: ["oauth_revoke", "ok", undefined],
+        actor: "server",
+        client,
+        grant,
+      })),
+    );
+    expect(await recordOf(changed, other)).not.toContain(key);
+  });
+
+  it("says of a grant that the key has no right to that it was refused", async () => {
+    const { key, at } = await houseOf("read-only-house", ["read"]);
+    const clientId = await register(at);
+    const asked = await pageOf(await at.request(authorizePath(clientId, await newPkce())));
+    await decide(at, asked, { key, scopes: ["admin"] });
+    expect((await recordOf(at, key)).at(-1)).toMatchObject({
+      step: ["oauth_grant", "forbidden", ""],
+      client: clientId,
+    });
+  });
+
+  it("lets nobody in whom it can't put on record", async () => {
+    const { key, at } = await houseOf("no-record");
+    const clientId = await register(at);
+    const asked = await pageOf(await at.request(authorizePath(clientId, await newPkce())));
+    const away = keyed(
+      { "no-record": key },
+      { ORCHESTRATOR: { getByName: () => ({}) } as unknown as Env["ORCHESTRATOR"] },
+    );
+    expect((await decide(away, asked, { key })).status).toBe(500);
+    expect((await env.OAUTH_KV?.list({ prefix: "grant:no-record." }))?.keys).toEqual([]);
   });
 });
 

@@ -2,9 +2,10 @@
  * OAuth 2.1: this server as the authorization server for itself. What it hands out stands for an access key, never more than
  * that key may, and ends with it: a key that is taken out of `ACCESS_KEYS` takes its tokens along.
  */
-import { OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
+import { GrantType, OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
 import type { AccessConfig } from "./access.ts";
 import type { AccessKey } from "./keys.ts";
+import { recordEnd, recordStep, stepOf } from "./oauth-record.ts";
 import type { Principal } from "./principal.ts";
 import { allows, isScope, SCOPES, type Scope } from "./scopes.ts";
 
@@ -59,8 +60,17 @@ export function authorizationServer(origin: string, access: AccessConfig): OAuth
     clientRegistrationEndpoint: "/oauth/register",
     clientIdMetadataDocumentEnabled: true,
     refreshTokenIdleTTL: IDLE_SECONDS,
-    tokenExchangeCallback: ({ props }) => {
-      if (keyOf(props as GrantProps, access)) return;
+    tokenExchangeCallback: async ({ props, env, grantType, grantId, clientId, requestedScope }) => {
+      const owner = props as GrantProps;
+      const key = keyOf(owner, access);
+      if (key) {
+        // A refresh is the same login going on.
+        if (grantType !== GrantType.AUTHORIZATION_CODE) return;
+        const login = stepOf("oauth_login", owner, clientId, withinKey(requestedScope, key));
+        return recordStep(env, key.tenant, login, grantId);
+      }
+      // The library ends the grant for this.
+      await recordEnd(env, { ...owner, grantId, clientId });
       throw new OAuthError("invalid_grant", { description: "The access key of this login is no longer valid." });
     },
     onError: ({ code, description, status, headers, internal }) =>

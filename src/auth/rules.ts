@@ -43,6 +43,7 @@ export const ROUTES = {
   "/spend": { GET: "read" },
   "/live": { GET: "read" },
   "/metrics": { GET: "read" },
+  "/sign-in": { POST: "caller" },
   "/health": { GET: "optional" },
   "/openapi.json": { GET: "anyone" },
   "/docs": { GET: "anyone" },

@@ -1,7 +1,7 @@
 /**
  * The page as a whole: signing in, then the frame with whatever the address names.
  */
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { EventsPage } from "./events-page.tsx";
 import { FleetPage } from "./fleet-page.tsx";
 import { InstancePage } from "./instance-page.tsx";
@@ -11,7 +11,7 @@ import { Live } from "./live.tsx";
 import { Failed, Loading, Nothing } from "./notice.tsx";
 import { QuestionsPage } from "./questions-page.tsx";
 import { Link, useRoute } from "./route.tsx";
-import { accessKey, keepAccessKey, read, ServerError } from "./server.ts";
+import { accessKey, ask, keepAccessKey, read, ServerError } from "./server.ts";
 import { Shell } from "./shell.tsx";
 import { SignIn } from "./sign-in.tsx";
 import { SpendPage } from "./spend-page.tsx";
@@ -26,14 +26,20 @@ export function App() {
   const [entry, setEntry] = useState<Entry>({ kind: "asking" });
   const [ended, setEnded] = useState(false);
 
+  /** Whether a key was given that the server has not seen yet: that goes on record there, and a page that is loaded again does not. */
+  const signingIn = useRef(false);
+
   const enter = useCallback(async () => {
     try {
+      if (signingIn.current) await ask("/sign-in", { method: "POST" });
+      signingIn.current = false;
       await read("/instances?limit=1");
       setEntry({ kind: "in" });
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
       if (error.status !== 401) return setEntry({ kind: "failed", error });
       const tried = accessKey() !== null;
+      signingIn.current = false;
       keepAccessKey(null);
       setEntry({
         kind: "out",
@@ -50,6 +56,7 @@ export function App() {
 
   const signIn = (key: string) => {
     keepAccessKey(key);
+    signingIn.current = true;
     void enter();
   };
   const refused = useCallback(() => {

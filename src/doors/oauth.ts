@@ -25,6 +25,7 @@ import {
   USUAL_SCOPES,
   withinKey,
 } from "../auth/oauth.ts";
+import { grantNamedBy, recordEnd, recordStep, stepOf, userIdOf } from "../auth/oauth-record.ts";
 import { countFailure, countOpenCall } from "../auth/rates.ts";
 import { isScope, type Scope } from "../auth/scopes.ts";
 import { MadroxError } from "../errors.ts";
@@ -68,11 +69,15 @@ export function createOAuth(): Hono<RestEnv> {
   app.post("/oauth/token", small, async (c) => {
     const form = await formOf(c);
     const unusable = problemIn(form);
+    if (!unusable) await recordRevocation(form, c);
+    const coming = unusable ? null : await grantNamedBy(text(form, "code"), c.env);
     const response = unusable ?? (await serverFor(c).fetch(publicly(c), c.env, executionOf(c)));
     if (response.ok) return response;
     const reason = response.headers.get(REFUSAL_REASON);
     createLog(c.get("config").logLevel).info("oauth.refused", { reason });
-    if (reason === "refresh_token_mismatch") await revokeGrantOf(String(form.get("refresh_token")), c);
+    // The library has ended the grant for it.
+    if (reason === "code_replayed" && coming) await recordEnd(c.env, coming);
+    if (reason === "refresh_token_mismatch") await revokeGrantOf(text(form, "refresh_token"), c);
     await countFailure(c.req.raw, c.env.LOGIN_RATE);
     return withoutReason(response);
   });
@@ -109,16 +114,19 @@ export function createOAuth(): Hono<RestEnv> {
         return await ask(c, oauth, request, "That is no access key of this server.", scope);
       }
       const granted = withinKey(scope, key);
+      const owner: GrantProps = { tenant: key.tenant, keyId: key.id };
+      const step = stepOf("oauth_grant", owner, request.clientId, granted);
+      await recordStep(c.env, key.tenant, step, null, granted.length === 0 ? "forbidden" : "ok");
       if (granted.length === 0) {
         const problem = scope.length === 0 ? "Tick what it may do." : `This key may only: ${key.scopes.join(", ")}.`;
         return await ask(c, oauth, request, problem, scope);
       }
       const { redirectTo } = await oauth.completeAuthorization({
         request,
-        userId: `${key.tenant}.${key.id}`,
+        userId: userIdOf(owner),
         metadata: {},
         scope: [...granted, ...request.scope.filter((one) => one === "offline_access")],
-        props: { tenant: key.tenant, keyId: key.id } satisfies GrantProps,
+        props: owner,
         // A key may be shared, and a hosted client has one id for everybody: one login must not end another's.
         revokeExistingGrants: false,
       });
@@ -200,8 +208,29 @@ async function pageResponse(
  * is ahead of its owner's. Nobody can tell who is who, so the grant ends for both.
  */
 async function revokeGrantOf(token: string, c: Visit): Promise<void> {
-  const [userId, grantId] = token.split(":");
-  if (userId && grantId) await helpersFor(c).revokeGrant(grantId, userId);
+  const grant = await grantNamedBy(token, c.env);
+  if (!grant) return;
+  await recordEnd(c.env, grant);
+  await helpersFor(c).revokeGrant(grant.grantId, grant.userId);
+}
+
+/** A form without a grant type asks to revoke its token (RFC 7009), which only the client of the grant can do. */
+async function recordRevocation(form: FormData, c: Visit): Promise<void> {
+  if (form.has("grant_type") || !form.has("token")) return;
+  const grant = await grantNamedBy(text(form, "token"), c.env);
+  if (!grant || grant.clientId !== (text(form, "client_id") || basicUserOf(c.req.raw))) return;
+  await recordStep(c.env, grant.tenant, stepOf("oauth_revoke", grant, grant.clientId), grant.grantId);
+}
+
+/** The client that names itself in the header, as RFC 6749, 2.3.1 has it. */
+function basicUserOf(request: Request): string | null {
+  const [, encoded] = /^basic +([\w+/=]+)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
+  if (encoded === undefined) return null;
+  try {
+    return decodeURIComponent(atob(encoded).split(":")[0] ?? "");
+  } catch {
+    return null;
+  }
 }
 
 /** What the library would ask its store with, and the store would choke on. */

@@ -3,6 +3,7 @@
  */
 import { Hono } from "hono";
 import * as z from "zod";
+import { auditOf } from "../audit.ts";
 import type { AccessConfig } from "../auth/access.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
@@ -63,6 +64,13 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
       active_instances: page.active_instances,
       metrics: await c.get("call").orchestrator.metrics(),
     });
+  });
+
+  app.post("/sign-in", async (c) => {
+    const { orchestrator, principal } = c.get("call");
+    const { tenant, keyId, scopes } = principal;
+    await orchestrator.record({ ...auditOf(principal, "sign_in"), scopes: scopes.join(" ") }, null, "ok");
+    return c.json({ success: true, message: `Signed in to ${tenant}.`, tenant, key_id: keyId, scopes });
   });
 
   app.get("/metrics", async (c) => {

@@ -312,8 +312,8 @@ export interface OrchestratorApi {
   waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Answer<null>>;
   /** Events after `after`, oldest first, as soon as there are any, at the latest after `waitMs`. */
   events(query: EventQuery): Promise<EventPage>;
-  /** Puts a call on record that was refused with this code. `subject`: the id that it was about, or null: the tenant. */
-  recordRefusal(call: AuditedCall, subject: string | null, code: string): Promise<void>;
+  /** Puts a call on record that changed nothing in this tenant's objects: refused, or a login. `subject`: the id that it was about. */
+  record(call: AuditedCall, subject: string | null, outcome: string): Promise<void>;
   /** The newest link of the event log's hash chain. */
   auditHead(): Promise<Link>;
   /** What comes after a sequence in the audit export, up to another: a segment in R2, or lines. */

@@ -420,8 +420,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     cancelTask(this.ctx.storage.sql, taskId);
   }
 
-  async recordRefusal(call: AuditedCall, subject: string | null, code: string): Promise<void> {
-    recordCall(this.ctx.storage.sql, call, subject, Date.now(), code);
+  async record(call: AuditedCall, subject: string | null, outcome: string): Promise<void> {
+    recordCall(this.ctx.storage.sql, call, subject, Date.now(), outcome);
     this.#tellWatchers();
   }
 

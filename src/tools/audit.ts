@@ -16,7 +16,7 @@ export async function recordRefusal(
   subject: string | null,
   code: string,
 ): Promise<void> {
-  const record = () => orchestrator.recordRefusal(call, subject, code);
+  const record = () => orchestrator.record(call, subject, code);
   try {
     await record().catch(record);
   } catch (error) {

@@ -45,11 +45,16 @@ async function spawn(input: Record<string, unknown>): Promise<string> {
 const send = (id: string, message: string, wait = false) =>
   tool("send_to_instance", { instance_id: id, message, wait_for_response: wait });
 
-async function logged(): Promise<{ seq: number }[]> {
+interface Logged {
+  seq: number;
+  data: Record<string, unknown>;
+}
+
+async function logged(): Promise<Logged[]> {
   const response = await fetch(`${madrox.url}/events?limit=500`, {
     headers: { accept: "application/json", authorization: `Bearer ${KEY}` },
   });
-  return ((await response.json()) as { events: { seq: number }[] }).events.reverse();
+  return ((await response.json()) as { events: Logged[] }).events.reverse();
 }
 
 const line = (name: string) => page.getByRole("treeitem", { name });
@@ -99,6 +104,9 @@ describe("the dashboard", () => {
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByText("No instances yet").waitFor();
     await page.getByText("Live", { exact: true }).waitFor();
+    await page.reload();
+    await page.getByText("Live", { exact: true }).waitFor();
+    expect((await logged()).filter(({ data }) => data.tool === "sign_in")).toHaveLength(1);
     expect(page.url()).not.toContain(KEY);
     expect(await page.evaluate(() => JSON.stringify(localStorage))).not.toContain(KEY);
   });

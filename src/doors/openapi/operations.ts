@@ -255,6 +255,13 @@ export const OPERATIONS: {
       answer: { type: "text/plain", schema: text },
     },
   },
+  "/sign-in": {
+    POST: {
+      id: "signIn",
+      tag: "server",
+      summary: "Puts a person's sign-in on record; says whose key it is and what it may do",
+    },
+  },
   "/health": {
     GET: {
       id: "health",
