@@ -4,7 +4,7 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { parseTraceparent } from "../src/trace.ts";
-import { request, send, spawn, tool, until } from "./support/door.ts";
+import { request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 
 // Before any object of this file reads its configuration.
@@ -154,6 +154,38 @@ describe("a turn's trace", () => {
       taken.flatMap(({ spans }) => spans).find(({ name }) => name === "invoke_agent Kid"),
     );
     expect(child).toMatchObject({ traceId: TRACE, parentSpanId: call?.spanId });
+  });
+
+  it("reaches the instances of a job: their turns are below the call that started it", async () => {
+    const names = ["Cora", "Ben"];
+    const [coordinator, participant] = await Promise.all(names.map((name) => spawn({ name })));
+    const input = { coordinator_id: coordinator, participant_ids: [participant], task_description: "a bridge" };
+    const job = await tool("coordinate_instances", input, { traceparent: SAMPLED });
+    await tool("wait", { ids: [job.job_id] });
+    for (const id of [coordinator, participant])
+      expect((await spansOf(String(id)))[0]).toMatchObject({ traceId: TRACE, parentSpanId: PARENT });
+  });
+
+  it("reaches the parent that a child reports to", async () => {
+    const id = await spawn({ tools: "full" });
+    scriptModel(async (call) => {
+      if (call.toolResults.length > 0) return undefined;
+      if (call.lastUserText.startsWith("grow"))
+        return { blocks: [{ type: "tool_use", name: "spawn_claude", input: { name: "Kid", initial_prompt: "tell" } }] };
+      if (!call.lastUserText.startsWith("tell")) return undefined;
+      // Before that it would join the turn that is under way.
+      await until(async () => (await status(id)).state === "idle");
+      const report = { kind: "result", content: "done" };
+      return { blocks: [{ type: "tool_use", name: "report_to_parent", input: report }] };
+    });
+    await tool("send_to_instance", { instance_id: id, message: "grow" }, { traceparent: SAMPLED });
+    const told = await until(async () =>
+      taken.flatMap(({ spans }) => spans).find(({ name }) => name === "execute_tool report_to_parent"),
+    );
+    expect((await spansOf(id, 2)).filter(({ name }) => name === "invoke_agent Ada").at(-1)).toMatchObject({
+      traceId: TRACE,
+      parentSpanId: told.spanId,
+    });
   });
 
   it("is not made where the caller's is not sampled", async () => {

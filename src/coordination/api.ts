@@ -52,6 +52,8 @@ export interface JobSpec {
   coordinator: Member;
   participants: Member[];
   options: JobOptions;
+  /** The `traceparent` of whoever started it, for its messages; absent without one. */
+  trace?: string;
   /** ms since the epoch */
   created_at: number;
 }

@@ -289,6 +289,7 @@ export class Job extends DurableObject<Env> implements JobApi {
       response_schema: schema,
       watcher: this.#id,
       job: this.#id,
+      trace: this.#spec?.trace ?? null,
       // A step's question follows from final rows alone: the key says it all.
       idempotency: { key, body_hash: key },
     });

@@ -30,6 +30,8 @@ export interface CoordinateRequest extends Origin {
   creator: string | null;
   /** The job that the creator's turn works for, whose cap then binds this one too. */
   within_job: string | null;
+  /** The starter's `traceparent`, for the job's messages. */
+  trace?: string | null;
 }
 
 export interface JobReceipt {
@@ -105,6 +107,7 @@ export function coordinate(storage: DurableObjectStorage, request: CoordinateReq
       coordinator,
       participants,
       options: request.options,
+      ...(request.trace ? { trace: request.trace } : {}),
       created_at: now,
     };
     sql.exec(

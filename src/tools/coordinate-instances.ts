@@ -158,6 +158,7 @@ async function start(context: ToolContext, input: z.output<typeof coordinateInpu
       max_cost: options.max_cost ?? null,
       creator: context.principal.instance,
       within_job: context.job ?? null,
+      trace: context.trace ?? null,
       ...originOf(context),
     }),
   );

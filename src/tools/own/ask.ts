@@ -58,6 +58,7 @@ export const ask: InstanceTool = ownTool({
           when_busy: "steer",
           response_schema: null,
           job: context.job,
+          trace: context.trace ?? null,
           idempotency: { key: `ask:${context.key}`, body_hash: "ask" },
         }),
       );

@@ -29,6 +29,7 @@ export const reportToParent: InstanceTool = ownTool({
         note: input.kind === "progress",
         response_schema: null,
         job: context.job,
+        trace: context.trace ?? null,
         idempotency: { key: `report:${context.key}`, body_hash: "report" },
       }),
     );
