@@ -120,6 +120,7 @@ describe("the rules of the routes", () => {
     expect(of("read").filter((route) => !route.startsWith("GET "))).toEqual(["POST /instances/:id/health"]);
     expect(of("admin")).toEqual([
       "DELETE /instances/:id",
+      "DELETE /jobs/:id",
       "GET /webhooks",
       "POST /webhooks",
       "GET /webhooks/:id",

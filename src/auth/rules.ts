@@ -30,7 +30,7 @@ export const ROUTES = {
   "/templates": { GET: "read", POST: "operate" },
   "/templates/:name": { GET: "read", DELETE: "operate" },
   "/jobs": { GET: "read", POST: "operate" },
-  "/jobs/:id": { GET: "read" },
+  "/jobs/:id": { GET: "read", DELETE: "admin" },
   "/jobs/:id/cancel": { POST: "operate" },
   "/events": { GET: "read" },
   "/audit": { GET: "read" },

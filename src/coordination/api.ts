@@ -152,6 +152,12 @@ export interface JobStatus {
   error?: Failure;
 }
 
+/** What was deleted with a job: its steps, and the answers that they brought. */
+export interface ErasedJob {
+  steps: number;
+  answers: number;
+}
+
 export interface JobApi extends Watcher {
   /** Takes over the spec and goes on with whatever is next. */
   wake(): Promise<void>;
@@ -161,4 +167,6 @@ export interface JobApi extends Watcher {
   watch(watcher: string): Promise<Answer<JobStatus>>;
   /** Stops it and the messages under way. One that has ended stays as it is. `not_found`. */
   cancel(reason: string, audit?: AuditedCall): Promise<Answer<JobStatus>>;
+  /** Deletes everything of a job that is over, for good; else `conflict`. Repeatable: then there is less left. */
+  erase(): Promise<Answer<ErasedJob>>;
 }

@@ -8,9 +8,9 @@ import { parseMessageId } from "../ids.ts";
 import type { MessageView, News } from "../instance/api.ts";
 import { createLog, describe, type Log } from "../log.ts";
 import { instanceOf, nameOf, orchestratorOf, watcherOf } from "../objects.ts";
-import { migrate } from "../sqlite.ts";
+import { migrate, type Row } from "../sqlite.ts";
 import { Waiters, within } from "../waiters.ts";
-import { isFinalJob, type JobApi, type JobSpec, type JobStatus } from "./api.ts";
+import { type ErasedJob, isFinalJob, type JobApi, type JobSpec, type JobStatus } from "./api.ts";
 import type { Question } from "./course.ts";
 import { COURSES } from "./courses.ts";
 import { deliver, nextDue, type Owed, owe } from "./outbox.ts";
@@ -101,6 +101,27 @@ export class Job extends DurableObject<Env> implements JobApi {
     this.#waiters.wake();
     await within(this.#bringOut(), CANCEL_PATIENCE_MS);
     return ok(statusOf(storage.sql, born.value));
+  }
+
+  async erase(): Promise<Answer<ErasedJob>> {
+    const born = await this.#born();
+    // An earlier call was not heard of.
+    if (!born.ok) return born.error.code === "not_found" ? ok({ steps: 0, answers: 0 }) : born;
+    const { storage } = this.ctx;
+    const { state } = jobRow(storage.sql);
+    if (!isFinalJob(state)) return err("conflict", `The job ${this.#id} is ${state}, and not over.`);
+    await within(this.#bringOut(), CANCEL_PATIENCE_MS);
+    if (nextDue(storage.sql) !== null || jobRow(storage.sql).report_due !== null || this.#sending > 0) {
+      return err("conflict", `What ${this.#id} has to tell and to cancel is still on its way. Try again.`);
+    }
+    const erased = storage.sql
+      .exec<Row & ErasedJob>("SELECT COUNT(*) AS steps, COUNT(output) AS answers FROM step")
+      .one();
+    await storage.deleteAlarm();
+    await storage.deleteAll();
+    this.#spec = undefined;
+    this.#early.clear();
+    return ok(erased);
   }
 
   async knock(news: News): Promise<void> {

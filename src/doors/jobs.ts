@@ -3,8 +3,9 @@
  */
 import { Hono } from "hono";
 import { JOB_STATES, type JobState } from "../coordination/api.ts";
-import { MadroxError } from "../errors.ts";
+import { MadroxError, unwrap } from "../errors.ts";
 import { isJobId } from "../ids.ts";
+import { recorded } from "../tools/audit.ts";
 import { execute } from "../tools/execute.ts";
 import { bodyOf, json, limited, wholeNumber } from "./json.ts";
 import type { RestEnv } from "./rest.ts";
@@ -44,6 +45,17 @@ export function createJobs(): Hono<RestEnv> {
   app.get("/jobs/:id", async (c) =>
     json(await execute(c.get("call"), "get_job_status", { job_id: c.req.param("id") })),
   );
+
+  app.delete("/jobs/:id", async (c) => {
+    const id = c.req.param("id");
+    if (!isJobId(id)) throw new MadroxError("invalid_input", "That is no job id.", { field: "job_id" });
+    const call = c.get("call");
+    const removed = await recorded(call, "delete_job", id, async (audit) =>
+      unwrap(await call.orchestrator.eraseJob(id, audit)),
+    );
+    const message = `Deleted for good: ${removed.steps} steps with ${removed.answers} answers. What was said stays with the instances.`;
+    return json({ success: true, message, job_id: id, removed });
+  });
 
   app.post("/jobs/:id/cancel", limited, async (c) => {
     const body = c.req.raw.body === null ? {} : await bodyOf(c.req.raw);

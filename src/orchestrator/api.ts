@@ -3,7 +3,7 @@
  */
 import type { AuditedCall, Origin } from "../audit.ts";
 import type { Effort } from "../claude/models.ts";
-import type { CoordinationType, JobSpec } from "../coordination/api.ts";
+import type { CoordinationType, ErasedJob, JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
 import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
@@ -295,6 +295,8 @@ export interface OrchestratorApi {
   jobBirth(jobId: string): Promise<JobSpec | null>;
   job(jobId: string): Promise<JobRecord | null>;
   jobs(query: JobQuery): Promise<JobPage>;
+  /** Deletes a job that is over for good: steps, result, record. `not_found`, `conflict`. */
+  eraseJob(jobId: string, audit?: AuditedCall): Promise<Answer<ErasedJob>>;
   /** Whenever a job has something to tell. */
   reportJob(report: JobReport): Promise<void>;
   metrics(): Promise<Metrics>;

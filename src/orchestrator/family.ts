@@ -97,6 +97,17 @@ export function kinOf(sql: SqlStorage, instanceId: string, others: readonly stri
   return ok({ name: self.name, parent_id: self.parent_id, kinships: Object.fromEntries(kinships) });
 }
 
+/** The jobs that are not over and were started by one of these instances. */
+export function openJobsOf(sql: SqlStorage, creators: readonly string[]): string[] {
+  return sql
+    .exec<{ job_id: string }>(
+      "SELECT job_id FROM job WHERE finished_at IS NULL AND creator IN (SELECT value FROM json_each(?))",
+      JSON.stringify(creators),
+    )
+    .toArray()
+    .map((row) => row.job_id);
+}
+
 /** The instances that started the jobs among some ids, by job. */
 function creatorsOf(sql: SqlStorage, ids: readonly string[]): ReadonlyMap<string, string> {
   const jobs = ids.filter((id) => isJobId(id));

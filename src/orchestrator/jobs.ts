@@ -14,7 +14,7 @@ import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";
 import { openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits } from "./limits.ts";
-import { owe } from "./outbox.ts";
+import { owe, owedFor } from "./outbox.ts";
 import { rowOf } from "./registry.ts";
 
 export interface CoordinateRequest extends Origin {
@@ -158,14 +158,14 @@ function misnamed(message: string, instanceId: string): Answer<never> {
   return err("invalid_input", message, { field: "participant_ids", instance_id: instanceId });
 }
 
-/** What a job copies on its first use; null when this tenant has no such job. */
+/** What a job copies on its first use; null when this tenant has no such job, or it is over, and its object only empty again. */
 export function jobBirth(sql: SqlStorage, jobId: string): JobSpec | null {
-  const row = first<{ spec: string }>(sql, "SELECT spec FROM job WHERE job_id = ?", jobId);
+  const row = first<{ spec: string }>(sql, "SELECT spec FROM job WHERE job_id = ? AND finished_at IS NULL", jobId);
   return row ? (JSON.parse(row.spec) as JobSpec) : null;
 }
 
 /** Takes over what a job reports of itself: its row and the event log, all or nothing. Repeating it changes nothing. */
-export function applyJob(storage: DurableObjectStorage, report: JobReport): void {
+export function applyJob(storage: DurableObjectStorage, report: JobReport, retentionDays: number): void {
   const { sql } = storage;
   storage.transactionSync(() => {
     const row = first<{ report_seq: number }>(sql, "SELECT report_seq FROM job WHERE job_id = ?", report.job_id);
@@ -176,8 +176,8 @@ export function applyJob(storage: DurableObjectStorage, report: JobReport): void
       report.events.filter((event) => event.seq > row.report_seq),
     );
     sql.exec(
-      `UPDATE job SET report_seq = ?, state = ?, started_at = ?, finished_at = ?, steps_done = ?, steps_total = ?, error = ?
-       WHERE job_id = ?`,
+      `UPDATE job SET report_seq = ?, state = ?, started_at = ?, finished_at = ?, steps_done = ?, steps_total = ?, error = ?,
+         kept_until = ? WHERE job_id = ?`,
       report.seq,
       report.state,
       report.started_at,
@@ -185,8 +185,75 @@ export function applyJob(storage: DurableObjectStorage, report: JobReport): void
       report.steps_done,
       report.steps_total,
       report.error ? JSON.stringify(report.error) : null,
+      report.finished_at === null ? null : wholeDay(report.finished_at + retentionDays * DAY_MS),
       report.job_id,
     );
+  });
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** The end of the day (UTC): what is to go on a day goes together, and wakes the Orchestrator once. */
+function wholeDay(time: number): number {
+  return Math.ceil(time / DAY_MS) * DAY_MS;
+}
+
+/** Why a job can't be deleted, or null: `not_found`, `conflict` while it, or one that its cap binds, is not over. */
+export function eraseJobRefusal(sql: SqlStorage, jobId: string): Answer<never> | null {
+  const row = first<{ state: string; finished_at: number | null }>(
+    sql,
+    "SELECT state, finished_at FROM job WHERE job_id = ?",
+    jobId,
+  );
+  if (!row) return err("not_found", `There is no job ${jobId}.`, { job_id: jobId });
+  if (row.finished_at === null) {
+    return err("conflict", `The job ${jobId} is ${row.state}. Cancel it, or wait until it is over, then delete it.`, {
+      job_id: jobId,
+      status: row.state,
+    });
+  }
+  const within = first<{ job_id: string }>(
+    sql,
+    "SELECT job_id FROM job WHERE finished_at IS NULL AND within_job = ? LIMIT 1",
+    jobId,
+  );
+  if (!within) return null;
+  return err("conflict", `The job ${within.job_id} was started within ${jobId}, whose cap binds it, and is not over.`, {
+    job_id: jobId,
+    within: within.job_id,
+  });
+}
+
+/** The end of the next job's retention, in ms since the epoch, or null. */
+export function nextOutlivedJob(sql: SqlStorage): number | null {
+  const next = "SELECT kept_until AS at FROM job WHERE kept_until IS NOT NULL ORDER BY kept_until LIMIT 1";
+  return first<{ at: number }>(sql, next)?.at ?? null;
+}
+
+/** Jobs whose retention is over are to be deleted, a hundred of them; who can't be deleted yet is looked at again a day later. */
+export function outliveJobs(storage: DurableObjectStorage, now: number): void {
+  const { sql } = storage;
+  const due = sql.exec<{ job_id: string }>("SELECT job_id FROM job WHERE kept_until <= ? LIMIT 100", now).toArray();
+  if (due.length === 0) return;
+  storage.transactionSync(() => {
+    for (const { job_id } of due) {
+      const stays = eraseJobRefusal(sql, job_id) !== null;
+      sql.exec("UPDATE job SET kept_until = ? WHERE job_id = ?", stays ? wholeDay(now + 1) : null, job_id);
+      if (!stays) owe(sql, job_id, "erase", now);
+    }
+  });
+}
+
+/** Takes a job whose object is empty out of the registry. What it spent stays in the ledger and in the totals. */
+export function removeJob(storage: DurableObjectStorage, jobId: string, now: number): void {
+  const { sql } = storage;
+  storage.transactionSync(() => {
+    const asked = owedFor(sql, jobId, "erase");
+    if (sql.exec("DELETE FROM job WHERE job_id = ? RETURNING job_id", jobId).toArray().length === 0) return;
+    for (const table of ["limits", "balance"]) sql.exec(`DELETE FROM ${table} WHERE scope = ?`, jobId);
+    sql.exec("DELETE FROM outbox WHERE target = ?", jobId);
+    logEvent(sql, jobId, 0, now, "job.deleted", {});
+    recordCall(sql, asked, jobId, now);
   });
 }
 

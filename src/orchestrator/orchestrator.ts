@@ -1,10 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
 import type { AuditedCall, Origin } from "../audit.ts";
 import { type Config, configOf } from "../config.ts";
-import type { JobSpec } from "../coordination/api.ts";
+import type { ErasedJob, JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
 import { type Answer, failureOf, ok } from "../errors.ts";
 import { type Idempotency, recall, remember } from "../idempotency.ts";
+import { isJobId } from "../ids.ts";
 import type { Erased } from "../instance/api.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { Report } from "../instance/spec.ts";
@@ -51,6 +52,7 @@ import {
   applyJob,
   type CoordinateRequest,
   coordinate,
+  eraseJobRefusal,
   type JobPage,
   type JobQuery,
   type JobReceipt,
@@ -58,6 +60,9 @@ import {
   jobBirth,
   jobRecord,
   listJobs,
+  nextOutlivedJob,
+  outliveJobs,
+  removeJob,
 } from "./jobs.ts";
 import { type CallAsk, releaseAll, reserve } from "./ledger.ts";
 import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
@@ -239,8 +244,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       forgive(storage.sql, instanceId, "erase");
       return erased;
     }
-    registry.remove(storage, instanceId, Date.now());
-    this.#tellWatchers();
+    this.#removed(instanceId);
     return erased;
   }
 
@@ -337,6 +341,25 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return answer;
   }
 
+  async eraseJob(jobId: string, audit?: AuditedCall): Promise<Answer<ErasedJob>> {
+    const { storage } = this.ctx;
+    const refusal = eraseJobRefusal(storage.sql, jobId);
+    if (refusal) return refusal;
+    owe(storage.sql, jobId, "erase", Date.now() + ERASE_RETRY_MS, audit);
+    await this.#arm();
+    const erased = await jobOf(this.env, this.#tenant, jobId).erase();
+    if (erased.ok) this.#removed(jobId);
+    else forgive(storage.sql, jobId, "erase");
+    return erased;
+  }
+
+  /** An object has deleted everything of its own. */
+  #removed(id: string): void {
+    const remove = isJobId(id) ? removeJob : registry.remove;
+    remove(this.ctx.storage, id, Date.now());
+    this.#tellWatchers();
+  }
+
   async jobBirth(jobId: string): Promise<JobSpec | null> {
     return jobBirth(this.ctx.storage.sql, jobId);
   }
@@ -350,7 +373,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async reportJob(report: JobReport): Promise<void> {
-    applyJob(this.ctx.storage, report);
+    applyJob(this.ctx.storage, report, this.#config.retentionDays);
+    if (report.finished_at !== null) await this.#arm();
     this.#tellWatchers();
   }
 
@@ -519,6 +543,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       }
     }
     for (const id of registry.outlived(this.ctx.storage.sql, now)) registry.forget(this.ctx.storage.sql, id, now);
+    outliveJobs(this.ctx.storage, now);
     this.#tellWatchers();
     // Nobody waits for receivers of webhooks, not the next alarm either.
     this.ctx.waitUntil(this.#courier.deliver().then(() => this.#rearm()));
@@ -552,10 +577,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
         job: (id) => jobOf(this.env, this.#tenant, id),
       },
       () => Date.now(),
-      (id) => {
-        registry.remove(this.ctx.storage, id, Date.now());
-        this.#tellWatchers();
-      },
+      (id) => this.#removed(id),
     );
     await this.#arm();
   }
@@ -581,6 +603,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       nextWebhookDue(sql),
       registry.nextUnused(sql),
       registry.nextOutlived(sql),
+      nextOutlivedJob(sql),
       this.#segmentDue,
     ];
     const known = times.filter((time) => time !== null);

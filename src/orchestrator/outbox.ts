@@ -9,9 +9,12 @@ import { isJobId } from "../ids.ts";
 import type { InstanceApi } from "../instance/api.ts";
 import { first } from "../sqlite.ts";
 
-/** `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`: delete everything. `forget`: delete the conversation, once
- * the files are where they outlive it. */
-export type OutboxCall = "wake" | "stop" | "stop_now" | "erase" | "forget";
+/**
+ * `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`:
+ * delete everything. `forget`: delete the conversation, once the files are where they outlive it. `cancel`: whoever started the
+ * job has ended. A job takes `wake`, `cancel` and `erase`, an instance all but `cancel`.
+ */
+export type OutboxCall = "wake" | "stop" | "stop_now" | "erase" | "forget" | "cancel";
 
 /** First retry after this time, doubled with each further one, up to the ceiling. */
 const RETRY_MS = 2_000;
@@ -19,7 +22,7 @@ const RETRY_CEILING_MS = 60_000;
 /** Deliveries under way at once; more would only queue in the runtime. */
 const BATCH = 32;
 
-/** `target`: an instance, or for `wake` a job. `asked`: who asks for it, where that goes on record once it is done. */
+/** `target`: an instance or a job. `asked`: who asks for it, where that goes on record once it is done. */
 export function owe(sql: SqlStorage, target: string, call: OutboxCall, now: number, asked?: AuditedCall): void {
   sql.exec(
     "INSERT OR REPLACE INTO outbox (id, target, call, due_at, asked) VALUES (?, ?, ?, ?, ?)",
@@ -61,7 +64,7 @@ export function nextDue(sql: SqlStorage): number | null {
 /** The objects that something can be owed to. */
 export interface Receivers {
   instance(id: string): InstanceApi;
-  job(id: string): Pick<JobApi, "wake">;
+  job(id: string): Pick<JobApi, "wake" | "cancel" | "erase">;
 }
 
 /** Delivers what is due. A failing object is put off and never holds up the others. */
@@ -69,7 +72,7 @@ export async function deliver(
   sql: SqlStorage,
   receivers: Receivers,
   now: () => number,
-  /** An instance has deleted everything of its own. */
+  /** An instance or a job has deleted everything of its own. */
   erased: (id: string) => void,
 ): Promise<void> {
   for (;;) {
@@ -87,7 +90,7 @@ export async function deliver(
     }
     await Promise.allSettled(
       rows.map(async (row) => {
-        if (isJobId(row.target)) await receivers.job(row.target).wake();
+        if (isJobId(row.target)) await callJob(receivers.job(row.target), row.call);
         else await callInstance(receivers.instance(row.target), row.call);
         if (row.call === "erase") erased(row.target);
         sql.exec("DELETE FROM outbox WHERE id = ? AND call = ?", row.id, row.call);
@@ -96,8 +99,16 @@ export async function deliver(
   }
 }
 
+async function callJob(job: ReturnType<Receivers["job"]>, call: OutboxCall): Promise<void> {
+  if (call === "cancel") await job.cancel("the instance that started it was terminated");
+  else if (call === "erase") unwrap(await job.erase());
+  else await job.wake();
+}
+
 async function callInstance(instance: InstanceApi, call: OutboxCall): Promise<void> {
   switch (call) {
+    case "cancel":
+      return;
     case "wake":
       return instance.wake();
     case "forget":

@@ -21,7 +21,7 @@ import type {
 } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";
-import { TREE, waitOver } from "./family.ts";
+import { openJobsOf, TREE, waitOver } from "./family.ts";
 import { figuresAfter, parseFigures } from "./figures.ts";
 import { close, type Ending, openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits, type LimitDefaults } from "./limits.ts";
@@ -403,7 +403,7 @@ export function list(sql: SqlStorage, query: ListQuery, prefix: string, now: num
 
 /**
  * Ends an instance and everything below it in one transaction: the rows are terminated, and each object is owed the
- * word. Repeating it changes nothing.
+ * word, and so are the jobs that they started. Repeating it changes nothing.
  */
 export function terminate(
   storage: DurableObjectStorage,
@@ -439,6 +439,8 @@ export function terminate(
       owe(sql, id, request.force ? "stop_now" : "stop", now);
       logEvent(sql, id, 0, now, "instance.terminated", { reason, force: request.force });
     }
+    // Due before the stops: what a job asked for is cancelled with it, and does not make it fail first.
+    for (const job of openJobsOf(sql, ended)) owe(sql, job, "cancel", now - 1);
     if (ended.length > 0) sql.exec("UPDATE tenant SET active_instances = active_instances - ?", ended.length);
     recordCall(sql, request.audit, request.instance_id, now);
     return remember(sql, request.idempotency, ok({ terminated: ended }), now);

@@ -32,7 +32,8 @@ import type { Schema } from "../sqlite.ts";
  *               idempotent; `asked`: whose call it was (AuditedCall as JSON), for the record that is written once it is done.
  * job           One row a coordinated task; the row is the job. `spec` is frozen JSON (JobSpec). The columns from `report_seq`
  *               on are the newest report of the job itself. `within_job`: the job that its creator was working for. Its cap
- *               is a row of `limits`, its money one of `balance`, under its id.
+ *               is a row of `limits`, its money one of `balance`, under its id. `kept_until`: the end of its retention once it
+ *               is over, until it is deleted with everything of it but the ledger.
  * gate          One row: how many model calls may run at once, and until when none may start. Only written when the API
  *               pushes back and while it recovers; the calls under way are known in memory alone.
  * wait_edge     Who waits for whom, so that no circle closes. `seq`: the waiter's newest event when it began.
@@ -332,6 +333,12 @@ export const ORCHESTRATOR_SCHEMA: Schema = {
   `,
     `
   ALTER TABLE outbox ADD COLUMN asked TEXT;
+  `,
+    `
+  ALTER TABLE job ADD COLUMN kept_until INTEGER;
+  UPDATE job SET kept_until = finished_at + 30 * 86400000 WHERE finished_at IS NOT NULL;
+  CREATE INDEX job_kept ON job (kept_until) WHERE kept_until IS NOT NULL;
+  CREATE INDEX job_open ON job (creator) WHERE finished_at IS NULL;
   `,
   ],
 };

@@ -172,6 +172,7 @@ export const OPERATIONS: {
   },
   "/jobs/:id": {
     GET: { id: "getJob", tag: "teams", summary: "How a coordinated task stands", tool: "get_job_status" },
+    DELETE: { id: "deleteJob", tag: "teams", summary: "Delete a coordinated task that is over, for good" },
   },
   "/jobs/:id/cancel": {
     POST: {
