@@ -74,9 +74,17 @@ async function coordinate(id: string): Promise<unknown> {
   return job;
 }
 
+/** The same, at rest until its instances answer. */
+async function underWay(id: string): Promise<void> {
+  await coordinate(id);
+  await until(
+    async () => (await count(jobObject(id), "step, job WHERE step.state = 'running' AND report_due IS NULL")) > 0,
+  );
+}
+
 /** The same, and it is over. */
 async function ended(id: string): Promise<void> {
-  await coordinate(id);
+  await underWay(id);
   await tool("cancel_job", { job_id: jobs.get(id) });
   await until(
     async () => (await count(registry(), "job WHERE job_id = ? AND finished_at > 0", jobs.get(id) ?? "")) > 0,
@@ -137,7 +145,7 @@ const CHANGES: Change[] = [
   {
     tool: "cancel_job",
     of: jobObject,
-    before: coordinate,
+    before: underWay,
     call: (id) => tool("cancel_job", { job_id: jobs.get(id) }),
     done: (id) => count(jobObject(id), "job WHERE state = 'cancelled'"),
   },

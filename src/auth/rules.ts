@@ -35,6 +35,7 @@ export const ROUTES = {
   "/events": { GET: "read" },
   "/audit": { GET: "read" },
   "/audit/head": { GET: "read" },
+  "/ledger": { GET: "read" },
   "/webhooks": { GET: "admin", POST: "admin" },
   "/webhooks/:id": { GET: "admin", DELETE: "admin" },
   "/tree": { GET: "read" },

@@ -15,6 +15,7 @@ import type { Secrets } from "../secrets.ts";
 import type { Link } from "./chain.ts";
 import type { CoordinateRequest, JobPage, JobQuery, JobReceipt, JobRecord } from "./jobs.ts";
 import type { CallAsk } from "./ledger.ts";
+import type { LedgerLines } from "./ledger-segments.ts";
 import type { LimitChange } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Funds } from "./purse.ts";
@@ -320,6 +321,10 @@ export interface OrchestratorApi {
   auditHead(): Promise<Link>;
   /** What comes after a sequence in the audit export, up to another: a segment in R2, or lines. */
   audit(after: number, upTo: number): Promise<Segment | AuditLines>;
+  /** The id of the ledger's newest entry. */
+  ledgerEnd(): Promise<number>;
+  /** What comes after an id in the ledger, up to another: a segment in R2, or entries as lines. */
+  ledger(after: number, upTo: number): Promise<Segment | LedgerLines>;
   /** Registers a webhook; its secret is in this answer and in no other. `invalid_input`, `limit_reached`. */
   addWebhook(request: WebhookRequest, audit?: AuditedCall): Promise<Answer<{ webhook: WebhookRecord; secret: string }>>;
   webhooks(): Promise<WebhookRecord[]>;

@@ -65,6 +65,7 @@ import {
   removeJob,
 } from "./jobs.ts";
 import { type CallAsk, releaseAll, reserve } from "./ledger.ts";
+import { type LedgerLines, ledgerEnd, ledgerLines, ledgerSegmentAfter, moveLedger } from "./ledger-segments.ts";
 import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { deliver, forgive, nextDue, owe } from "./outbox.ts";
@@ -72,7 +73,7 @@ import { fundsOf, purseOf } from "./purse.ts";
 import { questionsOf } from "./questions.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
-import { moveSegment, nextSegmentDue, type Segment, segmentAfter } from "./segments.ts";
+import { moveSegment, nextSegmentDue, retentionStart, type Segment, segmentAfter } from "./segments.ts";
 import { type SpendAnswer, type SpendQuery, spendOf } from "./spend.ts";
 import { type StatusRecord, statusOf } from "./status.ts";
 import { cancelTask, saveTask, taskOf } from "./tasks.ts";
@@ -96,8 +97,8 @@ const IDLE_TIMEOUT = "idle timeout";
 const ERASE_RETRY_MS = 60_000;
 /** Old events that R2 did not take are tried again after this time. */
 const MOVE_RETRY_MS = 10 * 60_000;
-/** Characters of the audit export in one answer, about. */
-const AUDIT_CHARACTERS = 512 * 1024;
+/** Characters of an export in one answer, about. */
+const EXPORT_CHARACTERS = 512 * 1024;
 /** How long a call waits for instances to take the word of its change; the outbox goes on by alarm after it. */
 const DELIVERY_PATIENCE_MS = 2_000;
 
@@ -455,7 +456,16 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async audit(after: number, upTo: number): Promise<Segment | AuditLines> {
     const { sql } = this.ctx.storage;
-    return segmentAfter(sql, after) ?? linesAfter(sql, after, upTo, AUDIT_CHARACTERS);
+    return segmentAfter(sql, after) ?? linesAfter(sql, after, upTo, EXPORT_CHARACTERS);
+  }
+
+  async ledgerEnd(): Promise<number> {
+    return ledgerEnd(this.ctx.storage.sql);
+  }
+
+  async ledger(after: number, upTo: number): Promise<Segment | LedgerLines> {
+    const { sql } = this.ctx.storage;
+    return ledgerSegmentAfter(sql, after) ?? ledgerLines(sql, after, upTo, EXPORT_CHARACTERS);
   }
 
   async addWebhook(
@@ -547,17 +557,19 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#tellWatchers();
     // Nobody waits for receivers of webhooks, not the next alarm either.
     this.ctx.waitUntil(this.#courier.deliver().then(() => this.#rearm()));
-    await this.#moveEvents(now);
+    await this.#moveOld(now);
     await this.#deliver();
   }
 
-  /** Moves a piece of the event log to R2, when it is due. */
-  async #moveEvents(now: number): Promise<void> {
-    const due = this.#segmentDue;
-    if (due === null || due > now || !this.env.FILES) return;
+  /** Moves a piece of the event log, and of the ledger with it, to R2, when it is due. */
+  async #moveOld(now: number): Promise<void> {
+    const due = this.#moveDue;
+    const { FILES: bucket } = this.env;
+    if (due === null || due > now || !bucket) return;
+    const cutoff = retentionStart(this.#config.eventRetentionDays, now);
     try {
-      const prefix = `${this.#prefix}/_events/`;
-      await moveSegment(this.ctx.storage, this.env.FILES, prefix, this.#config.eventRetentionDays, now);
+      await moveSegment(this.ctx.storage, bucket, `${this.#prefix}/_events/`, cutoff, now);
+      await moveLedger(this.ctx.storage, bucket, `${this.#prefix}/_ledger/`, cutoff, now);
     } catch (error) {
       this.#log.warning("events.move_failed", { error: describe(error) });
       this.#moveAgainAt = now + MOVE_RETRY_MS;
@@ -604,13 +616,13 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       registry.nextUnused(sql),
       registry.nextOutlived(sql),
       nextOutlivedJob(sql),
-      this.#segmentDue,
+      this.#moveDue,
     ];
     const known = times.filter((time) => time !== null);
     return known.length === 0 ? null : Math.min(...known);
   }
 
-  get #segmentDue(): number | null {
+  get #moveDue(): number | null {
     const due = nextSegmentDue(this.ctx.storage.sql, this.#config.eventRetentionDays, this.env.FILES);
     return due === null ? null : Math.max(due, this.#moveAgainAt);
   }

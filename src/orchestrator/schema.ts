@@ -19,6 +19,9 @@ import type { Schema } from "../sqlite.ts";
  * ledger        Append-only: 'reserve' before each model call, then 'settled' (at its usage), 'unsettled' (it may have been
  *               billed: it stays counted as reserved) or 'release' (it was not made or not billed).
  *               `job` in both: the coordinated task that the call's message belongs to.
+ * ledger_segment  Runs of old entries that were moved to R2, by the object's `key`; `first_seq` and `last_seq` are their ids.
+ * ledger_carried  What the entries that were moved sum up to, by instance and `job` (empty: none): every balance is the sum of
+ *               these and of the ledger.
  * spend         The ledger by hour and by day (`bucket`, from `start` on, UTC), instance and model: what was counted in each. Changed
  *               with the ledger.
  * event         The tenant's event log, append-only; `seq` never repeats. `instance_id` is the instance or job that it is about,
@@ -339,6 +342,24 @@ export const ORCHESTRATOR_SCHEMA: Schema = {
   UPDATE job SET kept_until = finished_at + 30 * 86400000 WHERE finished_at IS NOT NULL;
   CREATE INDEX job_kept ON job (kept_until) WHERE kept_until IS NOT NULL;
   CREATE INDEX job_open ON job (creator) WHERE finished_at IS NULL;
+  `,
+    `
+  CREATE TABLE ledger_segment (
+    last_seq INTEGER PRIMARY KEY,
+    first_seq INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    moved_at INTEGER NOT NULL
+  );
+  CREATE TABLE ledger_carried (
+    instance_id TEXT NOT NULL,
+    job TEXT NOT NULL,
+    settled_nano INTEGER NOT NULL,
+    unsettled_nano INTEGER NOT NULL,
+    reserved_nano INTEGER NOT NULL,
+    fresh INTEGER NOT NULL,
+    fresh_reserved INTEGER NOT NULL,
+    PRIMARY KEY (instance_id, job)
+  ) WITHOUT ROWID;
   `,
   ],
 };

@@ -10,13 +10,23 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** Events become due one by one, and are moved together: at most this much later. */
 const SLACK_MS = DAY_MS;
 /** Characters of one segment, about: what one alarm handles without holding up the rest. */
-const SEGMENT_CHARACTERS = 4 * 1024 * 1024;
+export const SEGMENT_CHARACTERS = 4 * 1024 * 1024;
 
-/** A run of events in R2. */
+/** A run of events, or of entries of the ledger (by their ids), in R2. */
 export interface Segment {
   key: string;
   first_seq: number;
   last_seq: number;
+}
+
+/** What is older than this is moved, once anything is. */
+export function retentionStart(retentionDays: number, now: number): number {
+  return now - retentionDays * DAY_MS;
+}
+
+/** The object of the segment that begins with this number. `prefix` ends in a slash. */
+export function keyAfter(prefix: string, first: number): string {
+  return `${prefix}${String(first).padStart(15, "0")}.jsonl`;
 }
 
 /** When the oldest event is to be moved, in ms since the epoch, or null. Without a bucket nothing is ever due. */
@@ -27,25 +37,24 @@ export function nextSegmentDue(sql: SqlStorage, retentionDays: number, bucket: R
 }
 
 /**
- * Moves the oldest run of events past their retention, one segment of it.
+ * Moves the oldest run of events from before `cutoff`, one segment of it.
  * `prefix` ends in a slash. Throws when the bucket does not take it: then nothing has changed.
  */
 export async function moveSegment(
   storage: DurableObjectStorage,
   bucket: R2Bucket,
   prefix: string,
-  retentionDays: number,
+  cutoff: number,
   now: number,
 ): Promise<void> {
   const { sql } = storage;
-  const cutoff = now - retentionDays * DAY_MS;
   const young = first<{ seq: number }>(sql, "SELECT seq FROM event WHERE at > ? ORDER BY seq LIMIT 1", cutoff);
   const oldest = first<{ seq: number }>(sql, "SELECT seq FROM event ORDER BY seq LIMIT 1");
   if (!oldest || (young && young.seq <= oldest.seq)) return;
   const upTo = young ? young.seq - 1 : Number.MAX_SAFE_INTEGER;
   const { lines, last } = linesAfter(sql, oldest.seq - 1, upTo, SEGMENT_CHARACTERS);
   if (last === null) return;
-  const key = `${prefix}${String(oldest.seq).padStart(15, "0")}.jsonl`;
+  const key = keyAfter(prefix, oldest.seq);
   await bucket.put(key, lines, { httpMetadata: { contentType: "application/x-ndjson" } });
   storage.transactionSync(() => {
     sql.exec(

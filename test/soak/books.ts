@@ -30,19 +30,24 @@ function isOrchestrator(database: DatabaseSync): boolean {
   return database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'ledger'").get() !== undefined;
 }
 
+/** What was settled, by entries that are here and by those that have moved away. */
+const SETTLED =
+  "(SELECT instance_id, settled_nano FROM ledger UNION ALL SELECT instance_id, settled_nano FROM ledger_carried)";
+
 /** Each query gives the scopes whose two sides differ. */
 const RULES: Readonly<Record<string, string>> = {
-  "the tenant's settled money": `SELECT 'tenant' AS scope, settled_nano AS kept, (SELECT COALESCE(SUM(settled_nano), 0) FROM ledger) AS summed
+  "the tenant's settled money": `SELECT 'tenant' AS scope, settled_nano AS kept, (SELECT COALESCE(SUM(settled_nano), 0) FROM ${SETTLED}) AS summed
      FROM balance WHERE scope = 'tenant'`,
   "the tenant's unsettled money": `SELECT 'tenant' AS scope, unsettled_nano AS kept,
-       (SELECT COALESCE(SUM(reserved_nano), 0) FROM ledger WHERE kind = 'unsettled') AS summed
+       (SELECT COALESCE(SUM(nano), 0) FROM (SELECT reserved_nano AS nano FROM ledger WHERE kind = 'unsettled'
+         UNION ALL SELECT unsettled_nano FROM ledger_carried)) AS summed
      FROM balance WHERE scope = 'tenant'`,
   "the tenant's reserved money": `SELECT 'tenant' AS scope, reserved_nano AS kept, (SELECT COALESCE(SUM(nano), 0) FROM reservation) AS summed
      FROM balance WHERE scope = 'tenant'`,
   "an instance's settled money": `SELECT instance_id AS scope, cost_nano AS kept,
-       (SELECT COALESCE(SUM(settled_nano), 0) FROM ledger WHERE ledger.instance_id = instance.instance_id) AS summed FROM instance`,
+       (SELECT COALESCE(SUM(settled_nano), 0) FROM ${SETTLED} AS one WHERE one.instance_id = instance.instance_id) AS summed FROM instance`,
   "a subtree's settled money": `SELECT scope, settled_nano AS kept, (
-       SELECT COALESCE(SUM(ledger.settled_nano), 0) FROM ledger JOIN instance AS below USING (instance_id)
+       SELECT COALESCE(SUM(one.settled_nano), 0) FROM ${SETTLED} AS one JOIN instance AS below USING (instance_id)
        WHERE instance_id = scope OR scope IN (SELECT value FROM json_each(below.path))) AS summed
      FROM balance JOIN instance ON instance.instance_id = scope`,
   // A number that was given back before its call began is asked for again.

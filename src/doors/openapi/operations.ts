@@ -202,6 +202,15 @@ export const OPERATIONS: {
       answer: { type: "application/x-ndjson", schema: text },
     },
   },
+  "/ledger": {
+    GET: {
+      id: "exportLedger",
+      tag: "events",
+      summary: "What every model call may cost and did cost, as JSON lines, after an id",
+      query: { after: { type: "integer", minimum: 0 } },
+      answer: { type: "application/x-ndjson", schema: text },
+    },
+  },
   "/audit/head": {
     GET: { id: "auditHead", tag: "events", summary: "The newest link of the event log's hash chain: seq and hash" },
   },
