@@ -105,7 +105,9 @@ async function main(): Promise<void> {
   const simulated: Record<string, string> = model
     ? { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: "simulated" }
     : {};
-  const server = new MadroxServer({ env: { LOG_LEVEL: "WARNING", ACCESS_KEYS: "", ...simulated } });
+  const server = new MadroxServer({
+    env: { LOG_LEVEL: "WARNING", ACCESS_KEYS: "", MAX_INSTANCES: "10", ...simulated },
+  });
   const close = async () => {
     await server.stop();
     await model?.close();

@@ -6,6 +6,5 @@ import { parseEnv } from "node:util";
 
 export function settings(): Readonly<Record<string, string | undefined>> {
   const file = existsSync(".dev.vars") ? parseEnv(readFileSync(".dev.vars", "utf8")) : {};
-  const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value));
-  return { ...file, ...given };
+  return { ...file, ...process.env };
 }

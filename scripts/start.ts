@@ -39,11 +39,11 @@ await new Promise<void>((free) => {
   probe.listen(port, ip, () => probe.close(() => free()));
 });
 
-/** What the environment says. Whatever .dev.vars says of the same name gives way. */
+/** What the environment says. Whatever .dev.vars says of the same name gives way, also to an empty value: that is none. */
 const given = [...CONFIG_VARIABLES, ...ACCESS_VARIABLES].flatMap((name) => {
   const value = process.env[name];
   const type = SECRETS.has(name) ? ("secret_text" as const) : ("plain_text" as const);
-  return value ? [[name, { type, value }] as const] : [];
+  return value !== undefined ? [[name, { type, value }] as const] : [];
 });
 
 const worker = await unstable_startWorker({

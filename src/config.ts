@@ -158,7 +158,7 @@ const Vars = z.object({
     .refine((key) => key === null || key.length >= 32, "must have at least 32 characters, drawn at random"),
   ALLOW_PRIVATE_MCP: flag(false),
   WORKSPACE_DIR: z
-    .undefined("is not used: workspaces are kept in storage, not in a folder. Set WORKSPACE_PREFIX instead")
+    .literal("", "is not used: workspaces are kept in storage, not in a folder. Set WORKSPACE_PREFIX instead")
     .optional(),
   LOG_LEVEL: z
     .string()
