@@ -141,6 +141,8 @@ export class Job extends DurableObject<Env> implements JobApi {
 
   /** Messages were taken or have come to something: their steps follow, and then the job goes on. */
   #hear(all: readonly Heard[]): void {
+    // It was deleted meanwhile.
+    if (!this.#spec) return;
     const { storage } = this.ctx;
     const changed = storage.transactionSync(() => all.map((heard) => this.#settle(heard)).includes(true));
     if (changed) this.#advance();

@@ -14,7 +14,7 @@ import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";
 import { openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits } from "./limits.ts";
-import { owe, owedFor } from "./outbox.ts";
+import { forgiveAll, owe, owedFor } from "./outbox.ts";
 import { rowOf } from "./registry.ts";
 
 export interface CoordinateRequest extends Origin {
@@ -251,7 +251,7 @@ export function removeJob(storage: DurableObjectStorage, jobId: string, now: num
     const asked = owedFor(sql, jobId, "erase");
     if (sql.exec("DELETE FROM job WHERE job_id = ? RETURNING job_id", jobId).toArray().length === 0) return;
     for (const table of ["limits", "balance"]) sql.exec(`DELETE FROM ${table} WHERE scope = ?`, jobId);
-    sql.exec("DELETE FROM outbox WHERE target = ?", jobId);
+    forgiveAll(sql, jobId);
     logEvent(sql, jobId, 0, now, "job.deleted", {});
     recordCall(sql, asked, jobId, now);
   });

@@ -52,7 +52,7 @@ export function forgive(sql: SqlStorage, target: string, call: OutboxCall): void
 
 /** Takes back everything that was owed to one. */
 export function forgiveAll(sql: SqlStorage, target: string): void {
-  for (const call of ["wake", "stop", "erase", "forget"] as const)
+  for (const call of ["wake", "stop", "erase", "forget", "cancel"] as const)
     sql.exec("DELETE FROM outbox WHERE id = ?", idOf(target, call));
 }
 
