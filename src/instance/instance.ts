@@ -8,15 +8,12 @@ import { remoteTools } from "../hands/remote.ts";
 import { recall, remember } from "../idempotency.ts";
 import { messageIdOf } from "../ids.ts";
 import { createLog, describe, type Log } from "../log.ts";
-import { instanceNameOf, instanceOf, orchestratorOf, watcherOf } from "../objects.ts";
+import { instanceNameOf, orchestratorOf, watcherOf } from "../objects.ts";
 import type { CallOutcome } from "../orchestrator/api.ts";
 import { exportSpans } from "../otlp.ts";
 import { keyNameOf, NO_SECRETS, open, type Secrets } from "../secrets.ts";
 import { migrate } from "../sqlite.ts";
 import { Waiters, within } from "../waiters.ts";
-import type { WorkspaceApi } from "../workspace/api.ts";
-import { Keeper } from "../workspace/keep.ts";
-import { prefixOf } from "../workspace/keys.ts";
 import { heldBy } from "../workspace/nodes.ts";
 import {
   changesFiles,
@@ -25,10 +22,8 @@ import {
   type FileResult,
   noFiles,
   serveFiles,
-  workspaceOf,
 } from "../workspace/remote.ts";
 import { FILE_TOOLS } from "../workspace/tools.ts";
-import { Workspace } from "../workspace/workspace.ts";
 import type {
   Checkup,
   Erased,
@@ -45,8 +40,12 @@ import type {
 import { isFinal } from "./api.ts";
 import { resume } from "./attempts.ts";
 import { recordCall } from "./audit.ts";
+import { Belongings } from "./belongings.ts";
+import { bear, isBorn } from "./birth.ts";
+import { checkupOf } from "./checkup.ts";
+import { idleDeadline, isOverdue, isResting, restOf } from "./deadlines.ts";
+import { deletionRefusal, end, hasEnded } from "./ending.ts";
 import { Engine } from "./engine.ts";
-import { callFigures, healthOf } from "./health.ts";
 import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, viewOf } from "./inbox.ts";
 import { follow, parseCursor } from "./live.ts";
 import { pageOf } from "./output.ts";
@@ -57,13 +56,12 @@ import { filesClosed, terminated, unknownInstance } from "./refusals.ts";
 import { checkHealth, confirm, hasUnreported } from "./report.ts";
 import { Reporter } from "./reporter.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
-import { emit, sealedSecrets, selfOf, standingOf, storedSpec } from "./self.ts";
+import { sealedSecrets, selfOf, standingOf, storedSpec } from "./self.ts";
 import { spansOf } from "./spans.ts";
 import type { InstanceSpec } from "./spec.ts";
 import type { InstanceTool } from "./tool.ts";
 import { Transcript } from "./transcript.ts";
-import { deadlineOf, openTurn } from "./turn-store.ts";
-import { AT_REST, nextNews, ring, ringAtRest, tell, watch } from "./watch.ts";
+import { AT_REST, nextNews, tell, watch } from "./watch.ts";
 
 /**
  * While a turn is open the alarm beats this often: it keeps the object awake, and after a crash it is what starts the
@@ -96,11 +94,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   /** Present from the first use on. */
   #engine: Engine | undefined;
   #birth: Promise<Answer<Engine>> | undefined;
-  #ownFiles: Workspace | undefined;
-  /** Absent without a bucket: then files stay here. */
-  readonly #keeper: Keeper | null;
-  #keeping: Promise<void> | undefined;
-  #erasing = false;
+  readonly #belongings: Belongings;
   /** How many tellings are under way. */
   #telling = 0;
 
@@ -120,8 +114,14 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       log: this.#log,
       failed: () => this.#alarm.notAfter(Date.now() + REPORT_RETRY_MS),
     });
-    const prefix = () => prefixOf(this.#config.workspacePrefix, tenant, instanceId);
-    this.#keeper = env.FILES ? new Keeper(ctx.storage, env.FILES, prefix()) : null;
+    this.#belongings = new Belongings({
+      storage: ctx.storage,
+      env,
+      config: this.#config,
+      tenant,
+      instanceId,
+      log: this.#log,
+    });
   }
 
   /** The tools that the instances of this Worker may have. A spec names which of them an instance has. */
@@ -144,32 +144,11 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!this.#isBorn() && !this.#birth) return;
     const engine = await this.#born();
     if (!engine.ok) return;
-    const { storage } = this.ctx;
-    const { sql } = storage;
-    const now = Date.now();
-    storage.transactionSync(() => {
-      const self = selfOf(sql);
-      if (!self || self.ended === 2 || (self.ended === 1 && !force)) return;
-      const error = JSON.stringify({
-        code: "cancelled",
-        message: "The instance was terminated before this message's turn.",
-      });
-      const queued = sql.exec<{ n: number }>("SELECT n FROM message WHERE state = 'queued'").toArray();
-      sql.exec("UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE state = 'queued'", now, error);
-      for (const { n } of queued) {
-        emit(sql, now, "message.cancelled", { message_id: messageIdOf(this.#id, n) });
-        ring(sql, n, now);
-      }
-      const finishing = !force && self.open_n !== null;
-      sql.exec("UPDATE self SET ended = ?, queued = 0, last_activity = ?", finishing ? 1 : 2, now);
-      if (force) cancelOpenTurn(sql, "the instance was terminated");
-      emit(sql, now, "instance.stopped", { force, finishing });
-      ringAtRest(sql, now);
-    });
+    end(this.ctx.storage, this.#id, force, Date.now());
     if (force) engine.value.interrupt();
     this.#waiters.wake();
     this.#work(engine.value);
-    if (this.#hasFilesToKeep) this.#alarm.notAfter(Date.now());
+    if (this.#belongings.haveToBeKept) this.#alarm.notAfter(Date.now());
     this.ctx.waitUntil(this.#committed());
   }
 
@@ -235,17 +214,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     }
     const deadline = Date.now() + waitMs;
     for (;;) {
-      const self = selfOf(this.ctx.storage.sql);
-      const resting = !self || (self.open_n === null && (self.queued === 0 || self.ended !== 0));
+      const rest = restOf(this.ctx.storage.sql, this.#id);
       const left = deadline - Date.now();
-      if (resting || left <= 0) {
-        return ok({
-          resting,
-          ended: self?.ended === 2,
-          queue_depth: self?.queued ?? 0,
-          working_on: self && self.open_n !== null ? messageIdOf(this.#id, self.open_n) : null,
-        });
-      }
+      if (rest.resting || left <= 0) return ok(rest);
       await this.#waiters.next(left);
     }
   }
@@ -344,40 +315,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const engine = await this.#born();
     if (!engine.ok) return engine.error.code === "conflict" ? noFiles(call, this.#id) : engine;
     const { sql } = this.ctx.storage;
-    if (changesFiles(call) && selfOf(sql)?.ended === 2) return filesClosed(this.#id);
-    const served = await serveFiles(this.#workspace(storedSpec(sql)?.workspace_owner ?? null), call, args);
+    if (changesFiles(call) && hasEnded(sql)) return filesClosed(this.#id);
+    const served = await serveFiles(this.#belongings.workspace(storedSpec(sql)?.workspace_owner ?? null), call, args);
     if (changesFiles(call)) this.#announce(engine.value);
     return served;
-  }
-
-  /** The instance's own files, or those of the instance that it shares them with. */
-  #workspace(owner: string | null): WorkspaceApi {
-    if (owner !== null) return workspaceOf(instanceOf(this.env, this.#tenant, owner));
-    this.#ownFiles ??= new Workspace(this.ctx.storage, this.#config.workspace, this.#keeper, (call) =>
-      recordCall(this.ctx.storage.sql, call, Date.now()),
-    );
-    return this.#ownFiles;
-  }
-
-  /** Whether the instance has ended and some of its files are still only here. */
-  get #hasFilesToKeep(): boolean {
-    return this.#keeper?.pending === true && selfOf(this.ctx.storage.sql)?.ended === 2;
-  }
-
-  /** Brings the files of an instance that has ended to where they outlive it. Returns whether none is left. */
-  async #keepFiles(): Promise<boolean> {
-    this.#workspace(null);
-    this.#keeping ??= this.#ownFiles?.keep().finally(() => {
-      this.#keeping = undefined;
-    });
-    try {
-      await this.#keeping;
-    } catch (error) {
-      this.#log.warning("keep.failed", { error: describe(error) });
-    }
-    // After a failure, or while an upload that began before the end is under way.
-    if (!this.#erasing && this.#hasFilesToKeep) this.#alarm.set(Date.now() + KEEP_RETRY_MS);
-    return !this.#hasFilesToKeep;
   }
 
   async erase(): Promise<Answer<Erased>> {
@@ -388,82 +329,47 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { sql } = storage;
     const erased: Erased = { messages: 0, files: 0, bytes: 0, kept_objects: 0 };
     if (engine.ok) {
-      if (selfOf(sql)?.ended !== 2) {
-        return err(
-          "conflict",
-          `${this.#id} has not ended yet. Wait until its running turn is over, or end it with force.`,
-        );
-      }
+      if (hasEnded(sql)) await Promise.all([this.#tell(), this.#reporter.report()]);
+      const refusal = deletionRefusal(sql, this.#id);
+      if (refusal) return refusal;
       erased.messages = sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM message").one().n;
-      await Promise.all([this.#tell(), this.#reporter.report()]);
-      if (nextNews(sql) !== null || hasUnreported(sql)) {
-        return err(
-          "conflict",
-          `The last answers and events of ${this.#id} are still on their way to who waits for them. Try again.`,
-        );
-      }
       Object.assign(erased, heldBy(sql));
     }
-    this.#erasing = true;
-    try {
-      // What is just being kept would come after what is deleted.
-      await this.#keeping?.catch(() => undefined);
-      erased.kept_objects = (await this.#keeper?.erase()) ?? 0;
-      await storage.deleteAlarm();
-      await storage.deleteAll();
-    } finally {
-      this.#erasing = false;
-    }
-    // Whatever is asked next begins with an empty object.
-    this.#engine = undefined;
-    this.#ownFiles = undefined;
-    this.#transcript.forget();
+    erased.kept_objects = await this.#belongings.erase(() => this.#empty());
     return ok(erased);
   }
 
   async forget(): Promise<Answer<null>> {
     const engine = await this.#born();
     if (!engine.ok) return engine.error.code === "conflict" ? ok(null) : engine;
-    const { storage } = this.ctx;
-    if (selfOf(storage.sql)?.ended !== 2 || this.#hasFilesToKeep || this.#keeping) {
+    const { sql } = this.ctx.storage;
+    if (!hasEnded(sql) || this.#belongings.haveToBeKept || this.#belongings.areOnTheirWay) {
       return err("conflict", `${this.#id} has not ended yet, or its files are still being kept.`);
     }
-    await this.#reporter.report();
-    if (hasUnreported(storage.sql)) return err("conflict", `The last events of ${this.#id} are still on their way.`);
+    await Promise.all([this.#tell(), this.#reporter.report()]);
+    const refusal = deletionRefusal(sql, this.#id);
+    if (refusal) return refusal;
     // Files that nothing else keeps are not deleted behind anybody's back.
-    if (!this.#keeper && heldBy(storage.sql).files > 0) return ok(null);
-    await storage.deleteAlarm();
-    await storage.deleteAll();
-    this.#engine = undefined;
-    this.#ownFiles = undefined;
-    this.#transcript.forget();
+    if (this.#belongings.areKept || heldBy(sql).files === 0) await this.#empty();
     return ok(null);
   }
 
+  /** Whatever is asked next begins with an empty object. */
+  async #empty(): Promise<void> {
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+    this.#engine = undefined;
+    this.#belongings.forget();
+    this.#transcript.forget();
+  }
+
   async checkup(): Promise<Answer<Checkup>> {
-    const { sql } = this.ctx.storage;
+    const { storage } = this.ctx;
     // Looking at an object that was never used does not begin its life.
     if (this.#isBorn()) await this.#born();
-    const self = this.#isBorn() ? selfOf(sql) : undefined;
-    if (self) checkHealth(this.ctx.storage, Date.now());
-    const turn = self ? openTurn(sql) : undefined;
-    const started = turn
-      ? sql.exec<{ started_at: number | null }>("SELECT started_at FROM message WHERE n = ?", turn.n).one().started_at
-      : null;
-    const iso = (ms: number | null | undefined) => (ms ? new Date(ms).toISOString() : null);
-    return ok({
-      reachable: true,
-      working: turn !== undefined,
-      turn_started_at: iso(started),
-      last_step_at: iso(turn?.last_step_at),
-      queue_depth: self?.queued ?? 0,
-      unreported_events: self
-        ? sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM event WHERE seq > (SELECT reported_seq FROM self)").one().n
-        : 0,
-      last_calls: self ? callFigures(sql) : { calls: 0, failed: 0 },
-      unhealthy: self ? healthOf(sql) : null,
-      next_alarm_at: iso(await this.ctx.storage.getAlarm()),
-    });
+    const born = this.#isBorn();
+    if (born) checkHealth(storage, Date.now());
+    return ok(checkupOf(storage.sql, born, await storage.getAlarm()));
   }
 
   override async alarm(): Promise<void> {
@@ -471,27 +377,27 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!engine.ok) return;
     this.#alarm.fired();
     checkHealth(this.ctx.storage, Date.now());
-    if (this.#isOverdue()) engine.value.interrupt();
+    if (isOverdue(this.ctx.storage.sql, Date.now())) engine.value.interrupt();
     this.#work(engine.value);
     if (engine.value.running) return;
     if (await this.#expire()) return;
-    if (this.#erasing || (this.#hasFilesToKeep && !(await this.#keepFiles()))) return;
+    if (this.#belongings.areBeingErased || !(await this.#keepFiles())) return;
     await this.#rest();
   }
 
-  /** Whether the running turn has taken longer than it may. */
-  #isOverdue(): boolean {
-    const { sql } = this.ctx.storage;
-    const self = selfOf(sql);
-    const turn = self ? openTurn(sql) : undefined;
-    if (!self || !turn || turn.paused !== null) return false;
-    const deadline = deadlineOf(sql, self, turn);
-    return deadline !== null && deadline <= Date.now();
+  /** Keeps what has to be kept. Returns whether nothing is left of it. */
+  async #keepFiles(): Promise<boolean> {
+    if (!this.#belongings.haveToBeKept) return true;
+    await this.#belongings.keep();
+    if (!this.#belongings.haveToBeKept) return true;
+    // After a failure, or while an upload that began before the end is under way.
+    if (!this.#belongings.areBeingErased) this.#alarm.set(Date.now() + KEEP_RETRY_MS);
+    return false;
   }
 
   /** Ends the instance if its idle time is over and the registry agrees. Returns whether it was asked. */
   async #expire(): Promise<boolean> {
-    const deadline = this.#idleDeadline();
+    const deadline = idleDeadline(this.ctx.storage.sql);
     if (deadline === null || deadline > Date.now()) return false;
     try {
       await this.#reporter.report();
@@ -504,19 +410,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return true;
   }
 
-  /** When the instance ends for want of work, in ms since the epoch; null while it has some, or has ended. */
-  #idleDeadline(): number | null {
-    const self = selfOf(this.ctx.storage.sql);
-    if (self?.ended !== 0) return null;
-    const turn = openTurn(this.ctx.storage.sql);
-    const atWork = turn ? turn.paused === null : self.queued > 0;
-    return atWork ? null : self.last_activity + standingOf(self).idleTimeoutMs;
-  }
-
   /** Starts the drive if there is work, with the alarm armed before it: from then on the work survives this object. */
   #work(engine: Engine, start: "now" | "behind the answer" = "now"): void {
     const self = selfOf(this.ctx.storage.sql);
-    if (!self || (self.open_n === null && (self.queued === 0 || self.ended !== 0))) return;
+    if (!self || isResting(self)) return;
     this.#alarm.notAfter(Date.now() + HEARTBEAT_MS);
     if (engine.running) this.ctx.waitUntil(this.#reporter.report());
     // The first model call takes about as long to begin as its message to be taken in: the caller does not wait for it.
@@ -541,10 +438,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   #armForRest(): void {
     const { sql } = this.ctx.storage;
     if (this.#telling > 0 || hasUnreported(sql) || nextNews(sql) !== null || selfOf(sql)?.open_n !== null) return;
-    const deadline = this.#idleDeadline();
+    const deadline = idleDeadline(this.ctx.storage.sql);
     if (deadline !== null) this.#alarm.set(deadline);
-    else if (this.#hasFilesToKeep) this.#alarm.notAfter(Date.now());
-    else if (selfOf(this.ctx.storage.sql)?.ended === 2) this.#alarm.clear();
+    else if (this.#belongings.haveToBeKept) this.#alarm.notAfter(Date.now());
+    else if (hasEnded(sql)) this.#alarm.clear();
   }
 
   #view(n: number): Answer<MessageView> {
@@ -566,7 +463,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   #isBorn(): boolean {
-    return this.#engine !== undefined || hasTables(this.ctx.storage.sql);
+    return this.#engine !== undefined || isBorn(this.ctx.storage.sql);
   }
 
   /** The engine, with the spec behind it: from storage, or on the very first use from the registry. */
@@ -581,35 +478,11 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   async #bear(): Promise<Answer<Engine>> {
     const { storage } = this.ctx;
     await this.#alarm.load();
-    if (!hasTables(storage.sql)) {
+    if (!isBorn(storage.sql)) {
       const birth = await this.#reporter.ask((orchestrator) => orchestrator.birthOf(this.#id));
       if (!birth) return unknownInstance(this.#id);
       if (birth.ended) return terminated(this.#id);
-      storage.transactionSync(() => {
-        migrate(storage, INSTANCE_SCHEMA);
-        const now = Date.now();
-        storage.sql.exec(
-          "INSERT INTO spec (id, spec, secrets) VALUES (1, ?, ?)",
-          JSON.stringify(birth.spec),
-          birth.secrets,
-        );
-        storage.sql.exec(
-          "INSERT INTO self (id, next_n, last_activity, standing, simulated) VALUES (1, 1, ?, ?, ?)",
-          birth.spec.created_at,
-          JSON.stringify(birth.standing),
-          this.#config.anthropicApiKey === null ? 1 : 0,
-        );
-        if (birth.initial_prompt !== null) {
-          storage.sql.exec(
-            "INSERT INTO message (n, sender, content, state, created_at, trace) VALUES (0, 'user', ?, 'queued', ?, ?)",
-            birth.initial_prompt,
-            birth.spec.created_at,
-            birth.spec.trace ?? null,
-          );
-          storage.sql.exec("UPDATE self SET queued = 1");
-          emit(storage.sql, now, "message.queued", { message_id: messageIdOf(this.#id, 0), sender: "user" });
-        }
-      });
+      bear(storage, birth, this.#config.anthropicApiKey === null, Date.now());
     } else {
       migrate(storage, INSTANCE_SCHEMA);
     }
@@ -632,7 +505,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         ),
       ),
       allTools: this.tools(),
-      workspace: this.#workspace(spec.workspace_owner ?? null),
+      workspace: this.#belongings.workspace(spec.workspace_owner ?? null),
       secrets: () => this.#secrets(),
       log: this.#log,
       now: () => Date.now(),
@@ -656,7 +529,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       turnEnded: this.#config.collector === null ? null : (n) => this.#trace(spec, n),
     });
     // Whoever is used for the first time without work, by a look at its output or its files, has an idle time as well.
-    const deadline = this.#idleDeadline();
+    const deadline = idleDeadline(this.ctx.storage.sql);
     if (deadline !== null && this.#alarm.at === null) this.#alarm.set(deadline);
     return ok(this.#engine);
   }
@@ -711,10 +584,6 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const message = unwrap(this.#view(n));
     return { news: { id: message.message_id, message }, last: isFinal(message.state) };
   }
-}
-
-function hasTables(sql: SqlStorage): boolean {
-  return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'self'").toArray().length > 0;
 }
 
 function nextTask(): Promise<void> {
