@@ -12,6 +12,7 @@ import { type Access, type Method, methodsAt, ROUTES, type Rules } from "./auth/
 import { assertScope, SCOPES } from "./auth/scopes.ts";
 import { configOf } from "./config.ts";
 import { createDashboard } from "./doors/dashboard.ts";
+import type { RestEnv } from "./doors/env.ts";
 import { assertOrigin, assertPeer, isAllowedOrigin, peerProblem } from "./doors/guard.ts";
 import { secured, stripped, withSocketKey } from "./doors/headers.ts";
 import { errorResponse } from "./doors/json.ts";
@@ -19,7 +20,7 @@ import { type Offer, serveMcp } from "./doors/mcp.ts";
 import { MADROX } from "./doors/mcp-offer.ts";
 import { createOAuth } from "./doors/oauth.ts";
 import { createDescription } from "./doors/openapi/routes.ts";
-import { createRest, type RestEnv } from "./doors/rest.ts";
+import { createRest } from "./doors/rest.ts";
 import { MadroxError } from "./errors.ts";
 import type { InstanceTool } from "./instance/tool.ts";
 import { createLog, describe } from "./log.ts";

@@ -2,8 +2,8 @@
  * What was done and what was paid, whole: the event log, hash-chained (orchestrator/chain.ts), and the ledger, as JSON lines.
  */
 import { Hono } from "hono";
+import type { RestEnv } from "./env.ts";
 import { afterOf, linesResponse } from "./export.ts";
-import type { RestEnv } from "./rest.ts";
 
 export function createAudit(): Hono<RestEnv> {
   const app = new Hono<RestEnv>();

@@ -4,7 +4,7 @@
  */
 import { Hono } from "hono";
 import { MadroxError } from "../errors.ts";
-import type { RestEnv } from "./rest.ts";
+import type { RestEnv } from "./env.ts";
 
 /** Nothing but what was built into the page: no inline script or style, nothing from elsewhere. */
 const CONTENT_SECURITY_POLICY = [

@@ -9,7 +9,7 @@ import { recorded } from "../tools/audit.ts";
 import type { FileInfo, WorkspaceApi, Written } from "../workspace/api.ts";
 import { workspaceOf } from "../workspace/remote.ts";
 import type { CallContext } from "./context.ts";
-import type { RestEnv } from "./rest.ts";
+import type { RestEnv } from "./env.ts";
 
 /** How often a part is looked for again in a file that changes between two looks. */
 const MAX_TRIES = 5;

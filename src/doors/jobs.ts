@@ -7,8 +7,8 @@ import { MadroxError, unwrap } from "../errors.ts";
 import { isJobId } from "../ids.ts";
 import { recorded } from "../tools/audit.ts";
 import { execute } from "../tools/execute.ts";
+import type { RestEnv } from "./env.ts";
 import { bodyOf, json, limited, wholeNumber } from "./json.ts";
-import type { RestEnv } from "./rest.ts";
 
 const MAX_PAGE = 500;
 

@@ -4,7 +4,7 @@
 import { Hono } from "hono";
 import { MadroxError } from "../errors.ts";
 import { viewerSocket } from "../objects.ts";
-import type { RestEnv } from "./rest.ts";
+import type { RestEnv } from "./env.ts";
 
 export function createLive(): Hono<RestEnv> {
   const app = new Hono<RestEnv>();

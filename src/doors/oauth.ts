@@ -30,7 +30,7 @@ import { countFailure, countOpenCall } from "../auth/rates.ts";
 import { isScope, type Scope } from "../auth/scopes.ts";
 import { MadroxError } from "../errors.ts";
 import { createLog } from "../log.ts";
-import type { RestEnv } from "./rest.ts";
+import type { RestEnv } from "./env.ts";
 
 type Visit = Context<RestEnv>;
 

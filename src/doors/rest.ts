@@ -4,9 +4,6 @@
 import { Hono } from "hono";
 import * as z from "zod";
 import { auditOf } from "../audit.ts";
-import type { AccessConfig } from "../auth/access.ts";
-import type { Principal } from "../auth/principal.ts";
-import type { Config } from "../config.ts";
 import { errorBody, MadroxError, unwrap } from "../errors.ts";
 import { isInstanceId, isJobId } from "../ids.ts";
 import type { InstanceTool } from "../instance/tool.ts";
@@ -19,7 +16,8 @@ import { execute } from "../tools/execute.ts";
 import { jsonSchemaOf, type ToolAnswer } from "../tools/tool.ts";
 import { VERSION } from "../version.ts";
 import { createAudit } from "./audit.ts";
-import { type CallContext, contextOf } from "./context.ts";
+import { contextOf } from "./context.ts";
+import type { RestEnv } from "./env.ts";
 import { eventStream, PULL_MS } from "./events.ts";
 import { createFiles } from "./files.ts";
 import { createJobs } from "./jobs.ts";
@@ -28,19 +26,6 @@ import { createLive } from "./live.ts";
 import { createSpend } from "./spend.ts";
 import { createTemplates } from "./templates.ts";
 import { createWebhooks } from "./webhooks.ts";
-
-export interface RestEnv {
-  Bindings: Env;
-  Variables: {
-    config: Config;
-    access: AccessConfig;
-    /** Set once a rule has let the request in. */
-    admitted?: true;
-    /** Absent on routes that take callers without a key. */
-    principal?: Principal;
-    call: CallContext;
-  };
-}
 
 export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv> {
   const app = new Hono<RestEnv>();

@@ -5,7 +5,7 @@ import { Hono } from "hono";
 import * as z from "zod";
 import { MadroxError, unwrap } from "../errors.ts";
 import { SPEND_BUCKETS, SPEND_KEYS } from "../orchestrator/spend.ts";
-import type { RestEnv } from "./rest.ts";
+import type { RestEnv } from "./env.ts";
 
 const time = z.iso
   .datetime({ offset: true, error: "must be an ISO 8601 time like 2026-11-22T12:00:00Z" })

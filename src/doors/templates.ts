@@ -5,8 +5,8 @@ import { TEAMS, teamByName } from "../roles/teams/index.ts";
 import { MAX_TEMPLATE_BYTES, summaryOf, TeamTemplate } from "../roles/teams/template.ts";
 import { recorded } from "../tools/audit.ts";
 import { teamRequestOf } from "../tools/spawn-team.ts";
+import type { RestEnv } from "./env.ts";
 import { bodyOf, json, limited } from "./json.ts";
-import type { RestEnv } from "./rest.ts";
 
 export function createTemplates(): Hono<RestEnv> {
   const app = new Hono<RestEnv>();

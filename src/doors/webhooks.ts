@@ -6,8 +6,8 @@ import * as z from "zod";
 import { MadroxError, unwrap } from "../errors.ts";
 import { DEFAULT_EVENTS, EVENT_FILTER } from "../orchestrator/webhooks.ts";
 import { recorded } from "../tools/audit.ts";
+import type { RestEnv } from "./env.ts";
 import { bodyOf, json, limited } from "./json.ts";
-import type { RestEnv } from "./rest.ts";
 
 const WebhookBody = z.strictObject({
   url: z.string(),

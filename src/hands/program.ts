@@ -4,6 +4,7 @@
  */
 import { codeOf, type Files } from "./files.ts";
 import { collect, type Modules } from "./modules.ts";
+import type { Outcome } from "./outcome.ts";
 import { absolutePath, inWorkspace } from "./paths.ts";
 import { Places } from "./places.ts";
 import type { FileCalls } from "./sandbox/sandbox.ts";
@@ -17,15 +18,6 @@ export interface ProgramRequest {
   /** ms of waiting and computing after which it is stopped. */
   timeoutMs: number;
   signal: AbortSignal;
-}
-
-/** How a shell script or a program ended. */
-export interface Outcome {
-  stdout: string;
-  stderr: string;
-  exitCode: number;
-  /** A sentence that says what stopped it; null when it ended by itself. */
-  stopped: string | null;
 }
 
 /**

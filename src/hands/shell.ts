@@ -4,10 +4,11 @@
  */
 import type { IFileSystem } from "just-bash/browser";
 import type { Files } from "./files.ts";
+import type { Outcome } from "./outcome.ts";
 import { Pace } from "./pace.ts";
 import { ROOT } from "./paths.ts";
 import { Places } from "./places.ts";
-import { type Outcome, Program, type ProgramRequest } from "./program.ts";
+import { Program, type ProgramRequest } from "./program.ts";
 
 export interface ShellRequest {
   script: string;

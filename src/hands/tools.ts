@@ -5,8 +5,8 @@ import * as z from "zod";
 import type { InstanceTool, ToolContext, ToolResult } from "../instance/tool.ts";
 import { inputOf, schemaOf } from "../instance/tool-input.ts";
 import { Files } from "./files.ts";
+import type { Outcome } from "./outcome.ts";
 import { ROOT } from "./paths.ts";
-import type { Outcome } from "./program.ts";
 import { redacted, secretValues } from "./redaction.ts";
 
 /** Characters of each stream that the model is shown: the beginning and the end. */

@@ -15,7 +15,7 @@ import {
 import { codeOf, type Files } from "../files.ts";
 import { bytesOfLatin1, latin1 } from "../latin1.ts";
 import { type Modules, resolveSpecifier } from "../modules.ts";
-import type { Outcome } from "../program.ts";
+import type { Outcome } from "../outcome.ts";
 import { builtin, START } from "./library.ts";
 import engine from "./quickjs.wasm";
 

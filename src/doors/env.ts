@@ -1,0 +1,20 @@
+/**
+ * What a request carries from its admission to the door that answers it.
+ */
+import type { AccessConfig } from "../auth/access.ts";
+import type { Principal } from "../auth/principal.ts";
+import type { Config } from "../config.ts";
+import type { CallContext } from "./context.ts";
+
+export interface RestEnv {
+  Bindings: Env;
+  Variables: {
+    config: Config;
+    access: AccessConfig;
+    /** Set once a rule has let the request in. */
+    admitted?: true;
+    /** Absent on routes that take callers without a key. */
+    principal?: Principal;
+    call: CallContext;
+  };
+}
