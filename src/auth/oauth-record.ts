@@ -4,8 +4,13 @@
  */
 import { type AuditedCall, auditOf } from "../audit.ts";
 import { orchestratorOf } from "../objects.ts";
-import type { GrantProps } from "./oauth.ts";
 import type { Scope } from "./scopes.ts";
+
+/** What a grant remembers of the key that it stands for. */
+export interface GrantProps {
+  tenant: string;
+  keyId: string;
+}
 
 /** `oauth_grant`: consent was given. `oauth_login`: a client came with the code of it. `oauth_revoke`: a grant or a token ended. */
 export type LoginStep = "oauth_grant" | "oauth_login" | "oauth_revoke";

@@ -5,15 +5,9 @@
 import { GrantType, OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
 import type { AccessConfig } from "./access.ts";
 import type { AccessKey } from "./keys.ts";
-import { recordEnd, recordStep, stepOf } from "./oauth-record.ts";
+import { type GrantProps, recordEnd, recordStep, stepOf } from "./oauth-record.ts";
 import type { Principal } from "./principal.ts";
 import { allows, isScope, SCOPES, type Scope } from "./scopes.ts";
-
-/** What a grant remembers of the key that it stands for. */
-export interface GrantProps {
-  tenant: string;
-  keyId: string;
-}
 
 /** What a client asks for unless somebody decides otherwise: to work, but not to change what binds the tenant. */
 export const USUAL_SCOPES: readonly Scope[] = ["read", "operate"];

@@ -17,7 +17,6 @@ import { findKey } from "../auth/keys.ts";
 import {
   asPublic,
   authorizationServer,
-  type GrantProps,
   publicOrigin,
   REFUSAL_REASON,
   resourceMetadata,
@@ -25,7 +24,7 @@ import {
   USUAL_SCOPES,
   withinKey,
 } from "../auth/oauth.ts";
-import { grantNamedBy, recordEnd, recordStep, stepOf, userIdOf } from "../auth/oauth-record.ts";
+import { type GrantProps, grantNamedBy, recordEnd, recordStep, stepOf, userIdOf } from "../auth/oauth-record.ts";
 import { countFailure, countOpenCall } from "../auth/rates.ts";
 import { isScope, type Scope } from "../auth/scopes.ts";
 import { MadroxError } from "../errors.ts";

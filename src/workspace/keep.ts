@@ -9,7 +9,7 @@ import { first, type Row } from "../sqlite.ts";
 import { keyOf } from "./keys.ts";
 import { mediaTypeOf } from "./media.ts";
 import { dropBytes, hasFiles, type Node } from "./nodes.ts";
-import type { KeptBytes } from "./store.ts";
+import type { KeptBytes, ReadBytes } from "./store.ts";
 
 /** Keys that R2 lists or deletes at once. */
 const PAGE = 1_000;
@@ -17,9 +17,6 @@ const PAGE = 1_000;
 export const PART_BYTES = 8 * 1024 * 1024;
 /** R2's code for an upload that was completed, aborted or forgotten (after 7 days). */
 const NO_SUCH_UPLOAD = /\b10024\b/;
-
-/** The bytes of a file from an offset on. */
-export type ReadBytes = (offset: number, length: number) => ReadableStream<Uint8Array>;
 
 interface Sending extends Row {
   upload_id: string;

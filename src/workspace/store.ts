@@ -5,7 +5,6 @@
 import { Workspace as Computer } from "@cloudflare/computer";
 import { MadroxError } from "../errors.ts";
 import type { Deleted, FileInfo } from "./api.ts";
-import type { ReadBytes } from "./keep.ts";
 import { mediaTypeOf } from "./media.ts";
 import { childrenOf, forget, type Node, nodeAt, piecesOf, usageOf } from "./nodes.ts";
 import { CHUNK_BYTES } from "./streams.ts";
@@ -14,6 +13,9 @@ import type { Tree } from "./tree.ts";
 /** The user's files are below this folder; an upload is below the other until it is whole. */
 const FILES = "/workspace";
 export const INCOMING = "/incoming";
+
+/** The bytes of a file from an offset on. */
+export type ReadBytes = (offset: number, length: number) => ReadableStream<Uint8Array>;
 
 /** Where the bytes of a file are that the database no longer has; see keep.ts. */
 export interface KeptBytes {
