@@ -115,7 +115,7 @@ describe("the rows of an operation", () => {
   beforeAll(async () => {
     few = await rowsOfAll(await houseWith(10));
     many = await rowsOfAll(await houseWith(250));
-  });
+  }, 60_000);
 
   it.each(Object.keys(OPERATIONS))("%s: as many among 250 instances as among 10", (name) => {
     expectNoGrowth(many[name], few[name]);
@@ -149,6 +149,19 @@ describe("the rows of an operation, whatever the others do", () => {
     const after = await operations();
     for (const [i, rows] of after.entries()) expectNoGrowth(rows, before[i]);
     expect(await orchestrator.children(parent)).toMatchObject({ value: [first] });
+  });
+
+  it("do not grow with who spent something, unless that is the question", async () => {
+    const house = await houseWith(1);
+    const spend = () =>
+      rowsOf(() => house.context.orchestrator.spend({ bucket: "hour", by: "role", from: null, to: null }));
+    const before = await spend();
+    await runInDurableObject(env.ORCHESTRATOR.getByName("house-of-1"), (_object, { storage }) => {
+      const hour = Date.now() - (Date.now() % 3_600_000);
+      for (let i = 0; i < 100; i++)
+        storage.sql.exec("INSERT INTO spend VALUES ('hour', ?, ?, 'a model', 'general', 1, 1, 0, 1)", hour, `${i}`);
+    });
+    expectNoGrowth(await spend(), before);
   });
 
   it("do not grow with those that wait for something else than what came free", async () => {

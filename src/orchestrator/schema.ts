@@ -23,7 +23,7 @@ import type { Schema } from "../sqlite.ts";
  * ledger_carried  What the entries that were moved sum up to, by instance and `job` (empty: none): every balance is the sum of
  *               these and of the ledger.
  * spend         The ledger by hour and by day (`bucket`, from `start` on, UTC), instance and model: what was counted in each. Changed
- *               with the ledger.
+ *               with the ledger. spend_total: the same of all instances together, by model and role.
  * event         The tenant's event log, append-only; `seq` never repeats. `instance_id` is the instance or job that it is about,
  *               `instance_seq` that one's own number; `hash` as in chain.ts. About the whole tenant: `instance_id` is empty.
  * event_segment Runs of old events that were moved to R2, by the object's `key`. The newest row is the anchor of the chain.
@@ -360,6 +360,22 @@ export const ORCHESTRATOR_SCHEMA: Schema = {
     fresh_reserved INTEGER NOT NULL,
     PRIMARY KEY (instance_id, job)
   ) WITHOUT ROWID;
+  `,
+    `
+  CREATE TABLE spend_total (
+    bucket TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    role TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    settled_nano INTEGER NOT NULL,
+    unsettled_nano INTEGER NOT NULL,
+    fresh INTEGER NOT NULL,
+    PRIMARY KEY (bucket, start, model, role)
+  ) WITHOUT ROWID;
+  INSERT INTO spend_total
+  SELECT bucket, start, model, role, SUM(calls), SUM(settled_nano), SUM(unsettled_nano), SUM(fresh)
+  FROM spend GROUP BY 1, 2, 3, 4;
   `,
   ],
 };

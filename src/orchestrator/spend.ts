@@ -59,22 +59,25 @@ export function countSpending(
   at: number,
   spent: { settled: number; unsettled: number; fresh: number },
 ): void {
+  const { role } = sql.exec<{ role: string }>("SELECT role FROM instance WHERE instance_id = ?", instanceId).one();
   for (const bucket of SPEND_BUCKETS) {
+    const start = startOf(bucket, at);
+    const figures = [spent.settled, spent.unsettled, spent.fresh];
     sql.exec(
       `INSERT INTO spend (bucket, start, instance_id, model, role, calls, settled_nano, unsettled_nano, fresh)
-       SELECT ?, ?, instance_id, ?, role, 1, ?, ?, ? FROM instance WHERE instance_id = ?
-       ON CONFLICT DO UPDATE SET calls = calls + 1, settled_nano = settled_nano + excluded.settled_nano,
-         unsettled_nano = unsettled_nano + excluded.unsettled_nano, fresh = fresh + excluded.fresh`,
-      bucket,
-      startOf(bucket, at),
-      model,
-      spent.settled,
-      spent.unsettled,
-      spent.fresh,
-      instanceId,
+       VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?) ${ADDED}`,
+      ...[bucket, start, instanceId, model, role, ...figures],
+    );
+    sql.exec(
+      `INSERT INTO spend_total (bucket, start, model, role, calls, settled_nano, unsettled_nano, fresh)
+       VALUES (?, ?, ?, ?, 1, ?, ?, ?) ${ADDED}`,
+      ...[bucket, start, model, role, ...figures],
     );
   }
 }
+
+const ADDED = `ON CONFLICT DO UPDATE SET calls = calls + 1, settled_nano = settled_nano + excluded.settled_nano,
+  unsettled_nano = unsettled_nano + excluded.unsettled_nano, fresh = fresh + excluded.fresh`;
 
 function startOf(bucket: SpendBucket, at: number): number {
   return at - (at % BUCKET_MS[bucket]);
@@ -114,7 +117,10 @@ const KEY: Record<SpendKey, string> = {
   instance: "instance_id",
 };
 
-/** What was spent in a window, as lines to draw. Reads the window's roll-ups and nothing else. */
+/**
+ * What was spent in a window, as lines to draw. Reads the window's roll-ups and nothing else: those of each instance only when it
+ * is about them.
+ */
 export function spendOf(
   sql: SqlStorage,
   query: SpendQuery,
@@ -127,7 +133,7 @@ export function spendOf(
       `WITH part AS (
          SELECT ${KEY[query.by]} AS key, start, SUM(settled_nano + unsettled_nano) AS cost, SUM(unsettled_nano) AS unsettled,
            SUM(fresh) AS fresh, SUM(calls) AS calls
-         FROM spend WHERE bucket = ? AND start >= ? AND start < ? GROUP BY 1, 2),
+         FROM ${query.by === "instance" ? "spend" : "spend_total"} WHERE bucket = ? AND start >= ? AND start < ? GROUP BY 1, 2),
        top AS (SELECT key FROM part GROUP BY key ORDER BY SUM(cost) DESC, key LIMIT ${MAX_SERIES})
        SELECT COALESCE(top.key, 'other') AS key, MAX(name) AS label, start, SUM(cost) AS cost, SUM(unsettled) AS unsettled,
          SUM(fresh) AS fresh, SUM(calls) AS calls
