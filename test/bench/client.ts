@@ -33,14 +33,19 @@ export class Client {
 
   /** A plain request; the answer's text. */
   post(path: string, body: string, headers: Record<string, string> = {}): Promise<string> {
+    return this.#request("POST", path, body, { ...headers, "content-length": String(Buffer.byteLength(body)) });
+  }
+
+  /** The JSON that is at a path, as text. */
+  get(path: string): Promise<string> {
+    return this.#request("GET", path, "", { accept: "application/json" });
+  }
+
+  #request(method: string, path: string, body: string, headers: Record<string, string>): Promise<string> {
     return new Promise((done, failed) => {
       const outgoing = request(
         this.#url + path,
-        {
-          method: "POST",
-          agent: this.#agent,
-          headers: { ...this.#headers, ...headers, "content-length": Buffer.byteLength(body) },
-        },
+        { method, agent: this.#agent, headers: { ...this.#headers, ...headers } },
         (incoming) => {
           let text = "";
           incoming.setEncoding("utf8");

@@ -12,6 +12,7 @@ import { ALIASES } from "../../src/claude/models.ts";
 import type { Report } from "../../src/instance/spec.ts";
 import type { OrchestratorApi } from "../../src/orchestrator/api.ts";
 import type { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
+import { repeat } from "./registry.ts";
 
 export { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
 
@@ -85,8 +86,8 @@ class MessagesClient extends BaseAnthropic {
 
 let client: MessagesClient | undefined;
 
-/** The same model call with the same SDK, and nothing around it, piece by piece. */
-async function* pieces(env: FloorEnv, text: string): AsyncGenerator<string> {
+/** The same model call with the same SDK, and nothing around it, piece by piece, after so many messages. */
+async function* pieces(env: FloorEnv, text: string, history = 0): AsyncGenerator<string> {
   client ??= new MessagesClient({
     apiKey: env.ANTHROPIC_API_KEY,
     baseURL: env.ANTHROPIC_BASE_URL,
@@ -98,7 +99,7 @@ async function* pieces(env: FloorEnv, text: string): AsyncGenerator<string> {
   const stream = await client.messages.create({
     model: ALIASES.sonnet,
     max_tokens: 16_000,
-    messages: [{ role: "user", content: text }],
+    messages: [...said(history), { role: "user", content: text }],
     stream: true,
   });
   for await (const event of stream) {
@@ -106,9 +107,9 @@ async function* pieces(env: FloorEnv, text: string): AsyncGenerator<string> {
   }
 }
 
-async function turn(env: FloorEnv, text: string): Promise<string> {
+async function turn(env: FloorEnv, text: string, history = 0): Promise<string> {
   let answer = "";
-  for await (const piece of pieces(env, text)) answer += piece;
+  for await (const piece of pieces(env, text, history)) answer += piece;
   return answer;
 }
 
@@ -123,6 +124,15 @@ function streamed(env: FloorEnv, text: string): Response {
     },
   });
   return new Response(body);
+}
+
+/** A conversation of so many messages, an even number. */
+function said(messages: number): { role: "user" | "assistant"; content: string }[] {
+  return Array.from({ length: messages }, (_, i) =>
+    i % 2 === 0
+      ? { role: "user" as const, content: `message ${i / 2}` }
+      : { role: "assistant" as const, content: "Done." },
+  );
 }
 
 /** Reports under way at once. */
@@ -200,6 +210,13 @@ export default {
       );
       return new Response("ok");
     }
+    if (pathname === "/registry") {
+      const tenant = searchParams.get("tenant") ?? "";
+      const orchestrator = env.ORCHESTRATOR.getByName(tenant) as unknown as OrchestratorApi;
+      const [count, atOnce] = [Number(searchParams.get("count")), Number(searchParams.get("at_once"))];
+      await repeat(searchParams.get("operation") ?? "", { tenant, orchestrator }, count, atOnce);
+      return new Response("ok");
+    }
     if (pathname === "/fan-out") {
       const text = await request.text();
       const objects = Array.from({ length: Number(searchParams.get("objects")) }, (_, i) =>
@@ -208,7 +225,10 @@ export default {
       const answers = await Promise.all(objects.map((object) => object.turn(text)));
       return new Response(`${answers.length} answers`);
     }
-    if (pathname === "/turn") return new Response(await turn(env, await request.text()));
+    if (pathname === "/turn") {
+      const history = Number(searchParams.get("history") ?? 0);
+      return new Response(await turn(env, await request.text(), history));
+    }
     if (pathname === "/stream") return streamed(env, await request.text());
     if (pathname !== "/mcp") return new Response("ok");
     const handler = createMcpHandler(() => createServer(env, Number(searchParams.get("tools"))), {

@@ -55,6 +55,52 @@ function growth(what: string, run: (house: House, i: number) => Promise<unknown>
   };
 }
 
+const LONG = 1_000;
+const SHORT = 10;
+
+/** An instance after so many messages, half of them its own. */
+async function after(client: Client, messages: number): Promise<string> {
+  const id = String((await client.tool("spawn_claude", { name: "bench" })).instance_id);
+  for (let i = 0; i < messages / 2; i++) await say(client, id, i);
+  return id;
+}
+
+async function say(client: Client, id: string, i: number): Promise<void> {
+  const answer = await client.tool("send_to_instance", { instance_id: id, message: `message ${i}` });
+  if (answer.status !== "completed") throw new Error(`A waited message is ${answer.status}.`);
+}
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await run();
+  return performance.now() - began;
+}
+
+/** What a turn takes beyond a bare call of the model with as long a conversation, which is the payload and the model's own. */
+const history: Row = {
+  name: "a turn's own overhead, after 1,000 messages",
+  floorName: "the same after 10",
+  target: 1.5,
+  async measure(bench) {
+    const client = bench.tenant("tenant-of-history");
+    const long = await after(client, LONG);
+    const overhead = async (id: string, messages: number, i: number) => {
+      const turn = await timed(() => say(client, id, i));
+      return turn - (await timed(() => bench.floor.post(`/turn?history=${messages}`, `message ${i}`)));
+    };
+    const [product, floor]: [number[], number[]] = [[], []];
+    for (let i = 0; i < 60; i++) {
+      // A fresh one each time: a few turns more would make this history twice as long.
+      const short = await after(client, SHORT);
+      const [a, b] = [await overhead(short, SHORT, i), await overhead(long, LONG, i)];
+      if (i < 10) continue;
+      floor.push(a);
+      product.push(b);
+    }
+    return { product, floor };
+  },
+};
+
 /** Turns of one instance after another, so that no conversation grows long. */
 async function turns(client: Client, count: number): Promise<void> {
   const each = 25;
@@ -97,6 +143,9 @@ export const GROWTH_ROWS: readonly Row[] = [
   ),
   growth("get_instance_status of one", ({ client, id }) => client.tool("get_instance_status", { instance_id: id })),
   growth("get_instance_status, a page", ({ client }) => client.tool("get_instance_status", { limit: 20 })),
+  growth("the newest events", ({ client }) => client.get("/events?limit=20")),
+  growth("what was spent", ({ client }) => client.get("/spend?bucket=hour&by=model")),
   growth("get_instance_tree of one", ({ client, id }) => client.tool("get_instance_tree", { root_id: id })),
+  history,
   memory,
 ];

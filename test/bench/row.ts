@@ -10,6 +10,8 @@ export interface Bench {
   model: ModelServer;
   /** The product with access keys, as one of its tenants. */
   tenant(name: string): Client;
+  /** Where the tenants' objects of a class lie. */
+  objects(className: string): string;
   /** Memory of the runtime's process, in MiB. */
   residentMiB(): number;
 }
@@ -22,6 +24,6 @@ export interface Row {
   /** How many floors its p50 may take; null when it is only shown. */
   target: number | null;
   /** What is counted; ms where nothing is said. */
-  unit?: "ms" | "MiB" | "KiB";
+  unit?: "ms" | "MiB" | "KiB" | "of";
   measure(bench: Bench): Promise<Times>;
 }

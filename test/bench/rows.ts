@@ -3,6 +3,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { GROWTH_ROWS } from "./growth.ts";
+import { IDLE_ROWS } from "./idle.ts";
 import { MANY_ROWS } from "./many.ts";
 import { sideBySide } from "./measure.ts";
 import type { Row } from "./row.ts";
@@ -256,4 +257,4 @@ export const ROWS: readonly Row[] = [
 ];
 
 /** Those that need thousands of objects: `npm run bench:full`. */
-export const FULL_ROWS: readonly Row[] = [...ROWS, ...GROWTH_ROWS];
+export const FULL_ROWS: readonly Row[] = [...ROWS, ...GROWTH_ROWS, ...IDLE_ROWS];

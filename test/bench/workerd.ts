@@ -35,6 +35,8 @@ export interface Runtime {
   inspector: string;
   /** Where a service listens. */
   url(service: string): string;
+  /** The folder in which a service's objects lie: one folder a class, with a database each, and one of their alarms. */
+  disk(service: string): string;
   /** The newest lines that the Workers and the runtime wrote. */
   log(): string;
   /** Memory of the process that is in use, in MiB. Linux only: NaN elsewhere. */
@@ -81,6 +83,7 @@ async function start(config: string, folder: string, services: readonly Service[
       startedAt,
       inspector: `127.0.0.1:${ports.get(INSPECTOR)}`,
       url: (service) => `http://127.0.0.1:${ports.get(service)}`,
+      disk: (service) => join(folder, `${service}-disk`),
       log: readLog,
       residentMiB: () => residentMiB(child.pid),
       async stop() {
