@@ -82,6 +82,8 @@ export interface StepStatus {
   instance_id: string;
   name: string;
   status: StepState;
+  /** The steps whose answers it builds on. */
+  depends_on: string[];
   /** The messages with which it was asked for, the newest last. */
   message_ids: string[];
   started_at: string | null;

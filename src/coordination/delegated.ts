@@ -21,7 +21,14 @@ import { type Plan, type PlannedTask, planSchema, problemOf } from "./plan.ts";
 import { type Contribution, DATA_NOTE, fenced, plain, rosterOf, taskOf } from "./prompts.ts";
 
 const PLAN = "plan";
-const keyOf = (task: PlannedTask) => `task:${task.id}`;
+
+/** The key of a sub-task's step. */
+export const keyOf = ({ id }: Pick<PlannedTask, "id">) => `task:${id}`;
+
+/** The sub-tasks of the plan that is carried out; none before there is one. */
+export function plannedTasks(spec: JobSpec, steps: Steps): readonly PlannedTask[] {
+  return sensed(steps, PLAN, (structured) => readPlan(spec, structured))?.tasks ?? [];
+}
 
 export const delegated: Course = {
   next(spec, steps) {
@@ -37,7 +44,7 @@ export const delegated: Course = {
 
   ask(spec, steps, step, textOf) {
     if (step.kind === "plan") return planQuestion(spec, steps, step.key);
-    const tasks = sensed(steps, PLAN, (structured) => readPlan(spec, structured))?.tasks ?? [];
+    const tasks = plannedTasks(spec, steps);
     const taskFor = (key: string) => tasks.find((task) => keyOf(task) === key);
     if (step.kind === "result") {
       return mergeQuestion(spec, steps, textOf, "by your plan", (key) => taskFor(key)?.task);

@@ -5,6 +5,7 @@ import type { Failure } from "../errors.ts";
 import { NANO_PER_USD } from "../units.ts";
 import { isFinalJob, type JobSpec, type JobStatus, type Output, type StepStatus } from "./api.ts";
 import { COURSES } from "./courses.ts";
+import { dependenciesOf } from "./dependencies.ts";
 import { shares } from "./prompts.ts";
 import { jobRow } from "./record.ts";
 import { outputOf, type StepRow, stepRows, stepsOf } from "./steps.ts";
@@ -16,6 +17,8 @@ export function statusOf(sql: SqlStorage, spec: JobSpec): JobStatus {
   const row = jobRow(sql);
   const rows = stepRows(sql);
   const names = new Map([spec.coordinator, ...spec.participants].map((member) => [member.instance_id, member.name]));
+  const steps = stepsOf(rows);
+  const dependencies = dependenciesOf(spec, steps);
   const status: JobStatus = {
     job_id: spec.job_id,
     type: spec.type,
@@ -25,24 +28,25 @@ export function statusOf(sql: SqlStorage, spec: JobSpec): JobStatus {
     created_at: iso(spec.created_at),
     started_at: iso(row.started_at),
     finished_at: row.finished_at === null ? null : iso(row.finished_at),
-    steps: rows.map((step) => stepStatus(step, names.get(step.instance_id) ?? "")),
+    steps: rows.map((step) => stepStatus(step, names.get(step.instance_id) ?? "", dependencies.get(step.key) ?? [])),
   };
   if (rows.some((step) => step.simulated)) status.simulated = true;
   if (row.error !== null) status.error = JSON.parse(row.error) as Failure;
   if (isFinalJob(row.state)) {
     const textOf = (key: string) => outputOf(sql, key);
-    status.result = COURSES[spec.type].result(spec, stepsOf(rows), outputs(rows, names, textOf), textOf);
+    status.result = COURSES[spec.type].result(spec, steps, outputs(rows, names, textOf), textOf);
   }
   return status;
 }
 
-function stepStatus(row: StepRow, name: string): StepStatus {
+function stepStatus(row: StepRow, name: string, dependsOn: readonly string[]): StepStatus {
   return {
     step: row.key,
     kind: row.kind,
     instance_id: row.instance_id,
     name,
     status: row.state,
+    depends_on: [...dependsOn],
     message_ids: JSON.parse(row.message_ids) as string[],
     started_at: iso(row.started_at),
     finished_at: row.finished_at === null ? null : iso(row.finished_at),

@@ -66,7 +66,11 @@ function TurnView({ turn, writing }: { turn: Turn; writing: string | null }) {
 function SaidView({ said }: { said: Said }) {
   return (
     <div className="said" data-kind={said.kind}>
-      <Prose text={said.text} />
+      {said.kind === "response" || said.kind === "progress" ? (
+        <Prose text={said.text} />
+      ) : (
+        <p className="plain">{said.text}</p>
+      )}
       {said.kind === "user" || said.kind === "response" ? (
         <p className="said-foot">
           <time dateTime={said.at}>{moment(said.at)}</time>

@@ -108,7 +108,9 @@ export function EventsPage({ instance }: { instance: string }) {
                     {event.kind}
                   </td>
                   <td>
-                    {event.instance_id.startsWith("job_") ? (
+                    {event.instance_id === "" ? (
+                      <span className="quiet">All</span>
+                    ) : event.instance_id.startsWith("job_") ? (
                       <Link to={`/jobs/${event.instance_id}`}>{event.instance_id.slice(0, 14)}…</Link>
                     ) : (
                       <Link to={`/instances/${event.instance_id}`}>{name(event.instance_id)}</Link>

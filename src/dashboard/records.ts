@@ -161,7 +161,7 @@ export interface JobStep {
   name: string;
   status: "queued" | "running" | "completed" | "failed" | "skipped";
   message_ids: string[];
-  depends_on?: string[];
+  depends_on: string[];
   started_at: string | null;
   finished_at: string | null;
   cost: number;

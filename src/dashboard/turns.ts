@@ -91,11 +91,3 @@ function pretty(text: string): string {
     return text;
   }
 }
-
-/** Text in pieces: prose, and what stands between fences. Pure. */
-export function pieces(text: string): { code: boolean; text: string }[] {
-  return text
-    .split(/^```[^\n]*\n?/m)
-    .map((part, i) => ({ code: i % 2 === 1, text: part.replace(/^\n+|\s+$/g, "") }))
-    .filter((part) => part.text !== "");
-}

@@ -207,7 +207,7 @@ describe("the MCP App", () => {
   it("shows the team beside spawn_team, and all instances when asked", async () => {
     await open("spawn_team", { template: "software_engineering" });
     await view.getByRole("button", { name: "All instances" }).waitFor();
-    expect(await line("Poor").count()).toBe(0);
+    await expect.poll(() => line("Poor").count()).toBe(0);
     await view.getByRole("button", { name: "All instances" }).click();
     await line("Poor").waitFor();
   });

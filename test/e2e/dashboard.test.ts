@@ -134,7 +134,7 @@ describe("the dashboard", () => {
     for (const name of ["Backend", "Frontend", "Tester"]) await line(name).getByText("Working").waitFor();
     await line("Backend").click();
     const writing = page.locator(".writing");
-    await writing.getByText("1. The part").waitFor();
+    await writing.locator("li").getByText("The part").first().waitFor();
     const before = ((await writing.textContent()) ?? "").length;
     await page.waitForFunction(
       (length) => (document.querySelector(".writing")?.textContent?.length ?? 0) > length + 200,
@@ -147,7 +147,7 @@ describe("the dashboard", () => {
     await page.getByText("Reconnecting").waitFor();
     await madrox.start();
     await page.getByText("Live", { exact: true }).waitFor();
-    await page.locator(".writing").getByText("2. The part").waitFor();
+    await page.locator(".writing li").nth(1).getByText("The part").waitFor();
     await send(ids.lead ?? "", "Once more.", true);
     await visit("Events");
     const log = await logged();
@@ -169,7 +169,7 @@ describe("the dashboard", () => {
     await line("Backend").click();
     await page.getByRole("button", { name: "Interrupt" }).click();
     await stateOf("Idle");
-    expect(await page.locator(".writing").count()).toBe(0);
+    await expect.poll(() => page.locator(".writing").count()).toBe(0);
     for (const name of ["Frontend", "Tester"]) await tool("interrupt_instance", { instance_id: ids[name] });
   });
 
@@ -215,7 +215,7 @@ describe("the dashboard", () => {
     await stateOf("Ended");
     await visit("Instances");
     await line("Poor").waitFor();
-    expect(await line("Lead").count()).toBe(0);
+    await expect.poll(() => line("Lead").count()).toBe(0);
     await page.getByLabel("Show ended").check();
     await line("Tester").getByText("Ended").waitFor();
     await page.getByLabel("Show ended").uncheck();
@@ -234,8 +234,10 @@ describe("the dashboard", () => {
     await visit("Jobs");
     await page.getByRole("link", { name: /^Consensus/ }).click();
     await page.locator(".decision").getByText("PostgreSQL").waitFor();
-    expect(await page.locator(".ballot").count()).toBe(3);
-    expect(await page.locator(".node").count()).toBeGreaterThanOrEqual(3);
+    await expect.poll(() => page.locator(".ballot").count()).toBe(3);
+    // Three votes, and what came of them.
+    await expect.poll(() => page.locator(".node").count()).toBe(4);
+    await page.locator(".node-decision").getByText("PostgreSQL").waitFor();
   });
 
   it("charts what was spent, by role, model and instance", async () => {
@@ -248,7 +250,7 @@ describe("the dashboard", () => {
       await page.getByRole("button", { name: by }).click();
       await page.getByRole("rowheader", { name: row }).waitFor();
     }
-    expect(await page.locator(".chart .part").count()).toBeGreaterThan(0);
+    await expect.poll(() => page.locator(".chart .part").count()).toBeGreaterThan(0);
   });
 
   it("has nothing for axe to find on any page, at desktop and phone width, light and dark", async () => {
@@ -292,14 +294,14 @@ describe("the dashboard", () => {
     await page.setViewportSize({ width: 1280, height: 900 });
     await page.goto(`${madrox.url}/dashboard`);
     await line("Poor").waitFor();
-    expect(await page.getByRole("treeitem").count()).toBeLessThan(60);
+    await expect.poll(() => page.getByRole("treeitem").count()).toBeLessThan(60);
     await page.getByRole("tree").focus();
     await page.keyboard.press("End");
     await page.locator("[role=treeitem][aria-selected=true]", { hasText: "Member" }).waitFor();
-    expect(await page.getByRole("treeitem").count()).toBeLessThan(60);
+    await expect.poll(() => page.getByRole("treeitem").count()).toBeLessThan(60);
     await page.getByRole("searchbox").fill("Foreman 33");
     await line("Foreman 33").waitFor();
-    expect(await page.getByRole("treeitem").count()).toBe(1);
+    await expect.poll(() => page.getByRole("treeitem").count()).toBe(1);
     await page.getByRole("searchbox").press("Enter");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Foreman 33" }).waitFor();
