@@ -40,7 +40,7 @@ export function JobGraph({ job }: { job: JobStatus }) {
       <div className="graph-sheet" style={{ width, height }}>
         <svg width={width} height={height} aria-hidden="true">
           {steps.flatMap((one) =>
-            one.step.depends_on.map((name) => {
+            one.from.map((name) => {
               const from = place.get(name);
               return from ? <path key={`${name} ${one.step.step}`} className="edge" d={edge(from, one)} /> : null;
             }),
