@@ -225,8 +225,8 @@ function answerIn(text: string): Record<string, unknown> | null {
   }
 }
 
-/** That somebody tried to change something is on record, refused or not: an event and its index, and the count behind its number. */
-const ON_RECORD = 3;
+/** That somebody tried to change something is on record, refused or not: an event and its index. */
+const ON_RECORD = 2;
 
 /** Refused before anything was begun: what was accepted and came to nothing has an id to ask for. */
 function isRefusal({ status, text }: Outcome): boolean {
