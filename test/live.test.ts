@@ -10,8 +10,8 @@ import { newInstanceId } from "../src/ids.ts";
 import type { Instance } from "../src/instance/instance.ts";
 import { type Cursor, cursorText, type LiveAnswer, parseCursor, START } from "../src/instance/live.ts";
 import { Readers } from "../src/instance/readers.ts";
-import type { TenantEvent } from "../src/orchestrator/api.ts";
 import type { Orchestrator } from "../src/orchestrator/orchestrator.ts";
+import type { TenantEvent } from "../src/orchestrator/records.ts";
 import { type Json, output, request, send, spawn, status, tool } from "./support/door.ts";
 import { installModel, type Script, scriptModel } from "./support/model.ts";
 

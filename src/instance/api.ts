@@ -3,9 +3,9 @@
  */
 import type { AuditedCall, Origin } from "../audit.ts";
 import type { Answer, Failure } from "../errors.ts";
-import type { Funds } from "../orchestrator/purse.ts";
+import type { Funds } from "../orchestrator/records.ts";
 import type { WorkspaceHost } from "../workspace/remote.ts";
-import type { CallFigures, Unhealthy } from "./health.ts";
+import type { CallFigures, Unhealthy } from "./spec.ts";
 
 /** `waiting` is not final: the turn is open and waits for something (`waiting_for`). The last four are final. */
 export const MESSAGE_STATES = ["queued", "running", "waiting", "completed", "failed", "cancelled", "refused"] as const;

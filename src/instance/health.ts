@@ -3,6 +3,7 @@
  * done, never for its own sake: an idle instance makes no calls that could fail.
  */
 import { first } from "../sqlite.ts";
+import type { CallFigures, Unhealthy } from "./spec.ts";
 
 /** As many of the newest model calls count. Those that were stopped from outside, or lost with their process, say nothing. */
 export const LAST_CALLS = 10;
@@ -10,17 +11,6 @@ export const LAST_CALLS = 10;
 export const UNHEALTHY_FROM = 5;
 /** And with at most this many healthy again. The gap keeps one call more or less from ringing the bell. */
 export const HEALTHY_UP_TO = 2;
-
-/** The newest calls, `LAST_CALLS` at most, and how many of them failed. */
-export interface CallFigures {
-  calls: number;
-  failed: number;
-}
-
-/** The figures that made an instance unhealthy, and since when (ms since the epoch). */
-export interface Unhealthy extends CallFigures {
-  since: number;
-}
 
 /** Null: healthy. Pure; returns `before` itself unless the figures change the verdict. */
 export function verdictOn(before: Unhealthy | null, figures: CallFigures, now: number): Unhealthy | null {

@@ -3,7 +3,6 @@
  */
 import type { Effort } from "../claude/models.ts";
 import type { RoleId } from "../roles/index.ts";
-import type { Unhealthy } from "./health.ts";
 
 /** A tool as the model sees it. Frozen at spawn: a changed tool list would invalidate the conversation's prefix. */
 export type ToolDefinition = OwnToolDefinition | ServerToolDefinition;
@@ -86,6 +85,17 @@ export interface TokenCounts {
   output: number;
   cache_read: number;
   cache_write: number;
+}
+
+/** The newest calls, `LAST_CALLS` at most, and how many of them failed. */
+export interface CallFigures {
+  calls: number;
+  failed: number;
+}
+
+/** The figures that made an instance unhealthy, and since when (ms since the epoch). */
+export interface Unhealthy extends CallFigures {
+  since: number;
 }
 
 /** An instance's own account of itself, cumulative since its spawn. Money in nano-USD, times in ms since the epoch. */

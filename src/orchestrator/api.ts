@@ -3,7 +3,7 @@
  */
 import type { AuditedCall, Origin } from "../audit.ts";
 import type { Effort } from "../claude/models.ts";
-import type { CoordinationType, ErasedJob, JobSpec } from "../coordination/api.ts";
+import type { CoordinationType, ErasedJob, JobOptions, JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
 import type { Answer, Failure } from "../errors.ts";
 import type { Idempotency } from "../idempotency.ts";
@@ -13,16 +13,23 @@ import type { RoleId } from "../roles/index.ts";
 import type { TeamTemplate } from "../roles/teams/template.ts";
 import type { Secrets } from "../secrets.ts";
 import type { Link } from "./chain.ts";
-import type { CoordinateRequest, JobPage, JobQuery, JobReceipt, JobRecord } from "./jobs.ts";
 import type { CallAsk } from "./ledger.ts";
-import type { LedgerLines } from "./ledger-segments.ts";
 import type { LimitChange } from "./limits.ts";
-import type { Metrics } from "./metrics.ts";
-import type { Funds } from "./purse.ts";
-import type { Segment } from "./segments.ts";
-import type { SpendAnswer, SpendQuery } from "./spend.ts";
-import type { StatusRecord } from "./status.ts";
-import type { WebhookRecord, WebhookRequest } from "./webhooks.ts";
+import type {
+  EventPage,
+  Funds,
+  InstancePage,
+  JobPage,
+  JobReceipt,
+  JobRecord,
+  Metrics,
+  QuestionRecord,
+  SpendAnswer,
+  StatusRecord,
+  TreeAnswer,
+  WebhookRecord,
+} from "./records.ts";
+import type { SpendQuery } from "./spend.ts";
 
 export interface SpawnRequest extends Origin {
   tenant: string;
@@ -84,16 +91,6 @@ export interface ListQuery {
   cursor?: string;
 }
 
-export interface InstancePage {
-  instances: StatusRecord[];
-  total_instances: number;
-  active_instances: number;
-  total_tokens_used: number;
-  /** nano-USD */
-  total_cost_nano: number;
-  next_cursor: string | null;
-}
-
 export interface TerminateRequest extends Origin {
   instance_id: string;
   force: boolean;
@@ -138,24 +135,23 @@ export interface PastQuery {
   limit: number;
 }
 
-export interface TenantEvent {
-  seq: number;
-  at: string;
-  instance_id: string;
-  kind: string;
-  data: Record<string, unknown>;
-}
-
-export interface EventPage {
-  events: TenantEvent[];
-  /** The newest sequence of the log, whether or not it matches the query. */
-  last_seq: number;
-}
-
 /** Lines of the audit export, each with its line break, and the link that they end with; null: there are none. */
 export interface AuditLines {
   lines: string;
   last: Link | null;
+}
+
+/** A run of events, or of entries of the ledger (by their ids), in R2. */
+export interface Segment {
+  key: string;
+  first_seq: number;
+  last_seq: number;
+}
+
+/** Entries as JSON lines, each with its line break, and the id of the last one; null: there are none. */
+export interface LedgerLines {
+  lines: string;
+  last: number | null;
 }
 
 /** What one instance is to another. `stranger`: nobody, or outside the family. */
@@ -178,40 +174,6 @@ export interface TreeQuery {
   terminated: boolean;
 }
 
-/**
- * One instance in the tree. Money in USD; `subtree_cost` is of the instance and everything below it, and so is `max_cost`, its
- * own cap (null: none). `tokens` are the fresh tokens that count against `max_total_tokens`.
- */
-export interface TreeRow {
-  instance_id: string;
-  parent_instance_id: string | null;
-  name: string;
-  role: string;
-  model: string;
-  state: string;
-  depth: number;
-  cost: number;
-  subtree_cost: number;
-  max_cost: number | null;
-  tokens: number;
-  max_total_tokens: number;
-  queue_depth: number;
-  waiting_for?: string;
-  open_questions?: number;
-  simulated?: true;
-}
-
-export interface TreeNode extends TreeRow {
-  children: TreeNode[];
-}
-
-export interface TreeAnswer {
-  roots: TreeNode[];
-  count: number;
-  /** There are more, further down. */
-  truncated: boolean;
-}
-
 export interface QuestionQuery {
   instance_id?: string;
   /** `human`, or the instance that is asked. */
@@ -219,17 +181,35 @@ export interface QuestionQuery {
   limit: number;
 }
 
-/** An open question. Times ISO 8601. */
-export interface QuestionRecord {
-  question_id: string;
-  instance_id: string;
-  name: string;
-  kind: string;
-  to: string;
-  question: string;
-  options: string[];
-  asked_at: string;
-  expires_at: string | null;
+export interface CoordinateRequest extends Origin {
+  tenant: string;
+  type: CoordinationType;
+  coordinator_id: string;
+  participant_ids: string[];
+  task: string;
+  options: JobOptions;
+  /** USD, of all its model calls; null: no cap of its own. */
+  max_cost: number | null;
+  /** The instance that starts it, or null for a caller from outside. */
+  creator: string | null;
+  /** The job that the creator's turn works for, whose cap then binds this one too. */
+  within_job: string | null;
+  /** The starter's `traceparent`, for the job's messages. */
+  trace?: string | null;
+}
+
+export interface JobQuery {
+  state?: string;
+  limit: number;
+  /** The last job id of the page before. */
+  cursor?: string;
+}
+
+export interface WebhookRequest {
+  url: string;
+  events: string[];
+  /** Null: one is made. */
+  secret: string | null;
 }
 
 /** A `wait` that became a task. */

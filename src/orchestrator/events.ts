@@ -4,8 +4,9 @@
  */
 import type { InstanceEvent } from "../instance/spec.ts";
 import { first, type Row } from "../sqlite.ts";
-import type { AuditLines, EventPage, EventQuery, PastQuery, TenantEvent } from "./api.ts";
+import type { AuditLines, EventQuery, PastQuery } from "./api.ts";
 import { GENESIS, hashOf, type Link, lineOf, type StoredEvent } from "./chain.ts";
+import type { EventPage, TenantEvent } from "./records.ts";
 
 type EventRow = Row & StoredEvent;
 type LinkRow = Row & Link;

@@ -6,8 +6,9 @@ import { isJobId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
-import type { Kin, Kinship, TreeAnswer, TreeNode, TreeQuery, TreeRow } from "./api.ts";
+import type { Kin, Kinship, TreeQuery } from "./api.ts";
 import type { Caps } from "./ledger.ts";
+import type { TreeAnswer, TreeNode, TreeRow } from "./records.ts";
 
 /**
  * An instance and everything below it that has not ended; bind the id. What is asked of it reads `tree CROSS JOIN instance`, here and elsewhere:

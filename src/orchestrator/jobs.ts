@@ -1,8 +1,4 @@
-/**
- * Coordinated tasks in the registry: one row a job, committed with everything that makes it run.
- */
-import type { Origin } from "../audit.ts";
-import type { CoordinationType, JobOptions, JobSpec, JobState, Member } from "../coordination/api.ts";
+import type { JobSpec, JobState, Member } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
 import { type Answer, err, type Failure, ok } from "../errors.ts";
 import { recall, remember } from "../idempotency.ts";
@@ -10,65 +6,14 @@ import { newJobId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
+import type { CoordinateRequest, JobQuery } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";
 import { openBalance, scopesOf } from "./ledger.ts";
 import { changeLimits } from "./limits.ts";
 import { forgiveAll, owe, owedFor } from "./outbox.ts";
+import type { JobPage, JobReceipt, JobRecord } from "./records.ts";
 import { rowOf } from "./registry.ts";
-
-export interface CoordinateRequest extends Origin {
-  tenant: string;
-  type: CoordinationType;
-  coordinator_id: string;
-  participant_ids: string[];
-  task: string;
-  options: JobOptions;
-  /** USD, of all its model calls; null: no cap of its own. */
-  max_cost: number | null;
-  /** The instance that starts it, or null for a caller from outside. */
-  creator: string | null;
-  /** The job that the creator's turn works for, whose cap then binds this one too. */
-  within_job: string | null;
-  /** The starter's `traceparent`, for the job's messages. */
-  trace?: string | null;
-}
-
-export interface JobReceipt {
-  job_id: string;
-  created_at: string;
-}
-
-export interface JobQuery {
-  state?: string;
-  limit: number;
-  /** The last job id of the page before. */
-  cursor?: string;
-}
-
-/** What the registry knows of a job. Times ISO 8601, cost USD: settled and unsettled. */
-export interface JobRecord {
-  job_id: string;
-  type: string;
-  status: string;
-  coordinator_id: string;
-  participant_ids: string[];
-  created_by: string | null;
-  created_at: string;
-  started_at: string | null;
-  finished_at: string | null;
-  steps_done: number;
-  steps_total: number;
-  cost: number;
-  unsettled_cost: number;
-  max_cost: number | null;
-  error?: Failure;
-}
-
-export interface JobPage {
-  jobs: JobRecord[];
-  next_cursor: string | null;
-}
 
 /**
  * Commits one job, or answers why not, and then nothing has begun: `invalid_input` for a coordinator among the participants or

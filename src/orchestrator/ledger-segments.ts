@@ -5,13 +5,8 @@
  * smaller than the events beside it, so whenever events are moved is often enough: this has no time of its own.
  */
 import { first, type Row } from "../sqlite.ts";
-import { keyAfter, SEGMENT_CHARACTERS, type Segment } from "./segments.ts";
-
-/** Entries as JSON lines, each with its line break, and the id of the last one; null: there are none. */
-export interface LedgerLines {
-  lines: string;
-  last: number | null;
-}
+import type { LedgerLines, Segment } from "./api.ts";
+import { keyAfter, SEGMENT_CHARACTERS } from "./segments.ts";
 
 /** Moves the oldest run of entries from before `cutoff`, one segment of it. Throws when the bucket does not take it: then nothing has changed. */
 export async function moveLedger(

@@ -4,23 +4,8 @@
 import type { Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import { BUCKETS_MS, parseFigures, responseTimes } from "./figures.ts";
+import type { Metrics } from "./records.ts";
 import { successRate } from "./status.ts";
-
-/** Times in ms, money in USD. `buckets` count the messages that took at most so long; null: longer than all. */
-export interface Metrics {
-  instances_created: number;
-  instances_active: number;
-  instances_terminated: number;
-  messages_completed: number;
-  messages_failed: number;
-  success_rate: number;
-  response_ms: { mean: number; p50: number; p95: number; buckets: { up_to_ms: number | null; count: number }[] };
-  errors: Record<string, number>;
-  tokens: { input: number; output: number; cache_read: number; cache_write: number };
-  cost: { settled: number; unsettled: number; reserved: number };
-  bound_violations: number;
-  gate: { running: number; allowed: number; held: number; blocked_until: number };
-}
 
 interface Totals extends Row {
   total_instances: number;

@@ -20,16 +20,17 @@ import type {
   AuditLines,
   Birth,
   CallOutcome,
-  EventPage,
+  CoordinateRequest,
   EventQuery,
-  InstancePage,
+  JobQuery,
   Kin,
+  LedgerLines,
   LimitsAnswer,
   ListQuery,
   OrchestratorApi,
   PastQuery,
   QuestionQuery,
-  QuestionRecord,
+  Segment,
   SpawnReceipt,
   SpawnRequest,
   Standing,
@@ -38,8 +39,8 @@ import type {
   TeamRequest,
   TerminateReceipt,
   TerminateRequest,
-  TreeAnswer,
   TreeQuery,
+  WebhookRequest,
 } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import type { Link } from "./chain.ts";
@@ -50,13 +51,8 @@ import { childrenOf, idleDeadline, kinOf, pausedWithin, treeOf, waitFor } from "
 import { Gate } from "./gate.ts";
 import {
   applyJob,
-  type CoordinateRequest,
   coordinate,
   eraseJobRefusal,
-  type JobPage,
-  type JobQuery,
-  type JobReceipt,
-  type JobRecord,
   jobBirth,
   jobRecord,
   listJobs,
@@ -65,29 +61,35 @@ import {
   removeJob,
 } from "./jobs.ts";
 import { type CallAsk, releaseAll, reserve } from "./ledger.ts";
-import { type LedgerLines, ledgerEnd, ledgerLines, ledgerSegmentAfter, moveLedger } from "./ledger-segments.ts";
+import { ledgerEnd, ledgerLines, ledgerSegmentAfter, moveLedger } from "./ledger-segments.ts";
 import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
-import { type Metrics, metricsOf } from "./metrics.ts";
+import { metricsOf } from "./metrics.ts";
 import { deliver, forgive, nextDue, owe } from "./outbox.ts";
 import { fundsOf, purseOf } from "./purse.ts";
 import { questionsOf } from "./questions.ts";
+import type {
+  EventPage,
+  InstancePage,
+  JobPage,
+  JobReceipt,
+  JobRecord,
+  Metrics,
+  QuestionRecord,
+  SpendAnswer,
+  StatusRecord,
+  TreeAnswer,
+  WebhookRecord,
+} from "./records.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
-import { moveSegment, nextSegmentDue, retentionStart, type Segment, segmentAfter } from "./segments.ts";
-import { type SpendAnswer, type SpendQuery, spendOf } from "./spend.ts";
-import { type StatusRecord, statusOf } from "./status.ts";
+import { moveSegment, nextSegmentDue, retentionStart, segmentAfter } from "./segments.ts";
+import { type SpendQuery, spendOf } from "./spend.ts";
+import { statusOf } from "./status.ts";
 import { cancelTask, saveTask, taskOf } from "./tasks.ts";
 import { deleteTemplate, spawnTeam, storedTemplates, storeTemplate } from "./teams.ts";
 import { sealed, tenantKey } from "./vault.ts";
 import { Viewers } from "./viewers.ts";
-import {
-  addWebhook,
-  listWebhooks,
-  nextWebhookDue,
-  removeWebhook,
-  type WebhookRecord,
-  type WebhookRequest,
-} from "./webhooks.ts";
+import { addWebhook, listWebhooks, nextWebhookDue, removeWebhook } from "./webhooks.ts";
 
 /** A call that waits for money asks again after this time, if no settlement woke it before. */
 const BUDGET_RETRY_MS = 5_000;

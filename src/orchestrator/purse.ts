@@ -6,6 +6,7 @@ import { NANO_PER_USD } from "../units.ts";
 import type { Purse } from "./budget.ts";
 import { balances, type Caps, ownFresh, pursesOf, scopesOf } from "./ledger.ts";
 import { type LimitDefaults, limitsOf, TENANT } from "./limits.ts";
+import type { Funds, Hardness } from "./records.ts";
 
 /** The limits of an instance or (null) the tenant as answers show them, and what is left. USD, tokens, minutes; null: none. */
 export function purseOf(
@@ -35,13 +36,6 @@ export function purseOf(
     },
     remaining: fundsOf(sql, instanceId, caps).remaining,
   };
-}
-
-/** What is spent and what is left, for an answer about an instance. Money in USD, tokens fresh. Null: no limit. */
-export interface Funds {
-  spent: { cost: number; unsettled_cost: number; tokens: number };
-  /** The least that is left in any scope that binds the instance, and which. */
-  remaining: { cost: number; cost_scope: string; tokens: number; tokens_scope: string; cap: Hardness };
 }
 
 export function fundsOf(sql: SqlStorage, instanceId: string, caps: Caps): Funds {
@@ -80,12 +74,6 @@ function tenantFunds(sql: SqlStorage, caps: Caps): number {
   const used = row ? row.settled_nano + row.unsettled_nano + row.reserved_nano : 0;
   return Math.max(0, caps.tenantNano - used) / NANO_PER_USD;
 }
-
-/**
- * `hard`: no call can pass a cap. `soft`: somebody in the subtree has web tools, whose results are paid for and are known only
- * afterwards, so the last call before a cap may pass it.
- */
-type Hardness = "hard" | "soft";
 
 function capOf(sql: SqlStorage, instanceId: string | null): Hardness {
   const below =

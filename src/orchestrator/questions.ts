@@ -3,7 +3,8 @@
  */
 import type { OpenQuestion } from "../instance/spec.ts";
 import type { Row } from "../sqlite.ts";
-import type { QuestionQuery, QuestionRecord } from "./api.ts";
+import type { QuestionQuery } from "./api.ts";
+import type { QuestionRecord } from "./records.ts";
 
 /** Takes over what an instance has open now; `before` is how many it had. Call inside a transaction. */
 export function keepQuestions(

@@ -10,15 +10,7 @@ import { messageIdOf, newInstanceId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { InstanceEvent, InstanceSpec, Report } from "../instance/spec.ts";
 import { first, type Row } from "../sqlite.ts";
-import type {
-  Birth,
-  InstancePage,
-  ListQuery,
-  SpawnReceipt,
-  SpawnRequest,
-  TerminateReceipt,
-  TerminateRequest,
-} from "./api.ts";
+import type { Birth, ListQuery, SpawnReceipt, SpawnRequest, TerminateReceipt, TerminateRequest } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";
 import { openJobsOf, TREE, waitOver } from "./family.ts";
@@ -28,6 +20,7 @@ import { changeLimits, type LimitDefaults } from "./limits.ts";
 import { forgiveAll, owe, owedFor } from "./outbox.ts";
 import { purseOf } from "./purse.ts";
 import { keepQuestions } from "./questions.ts";
+import type { InstancePage } from "./records.ts";
 import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
 
 interface TenantRow extends Row {

@@ -4,6 +4,7 @@
  * leaves an object that the next try writes again under the same key.
  */
 import { first, type Row } from "../sqlite.ts";
+import type { Segment } from "./api.ts";
 import { linesAfter } from "./events.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -11,13 +12,6 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const SLACK_MS = DAY_MS;
 /** Characters of one segment, about: what one alarm handles without holding up the rest. */
 export const SEGMENT_CHARACTERS = 4 * 1024 * 1024;
-
-/** A run of events, or of entries of the ledger (by their ids), in R2. */
-export interface Segment {
-  key: string;
-  first_seq: number;
-  last_seq: number;
-}
 
 /** What is older than this is moved, once anything is. */
 export function retentionStart(retentionDays: number, now: number): number {

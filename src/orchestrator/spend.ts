@@ -5,13 +5,10 @@
 import { MadroxError } from "../errors.ts";
 import type { Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
+import type { SpendAnswer, SpendBucket, SpendKey, SpendSeries } from "./records.ts";
 
-export const SPEND_BUCKETS = ["hour", "day"] as const;
-export type SpendBucket = (typeof SPEND_BUCKETS)[number];
-
-export const SPEND_KEYS = ["total", "role", "model", "instance"] as const;
-export type SpendKey = (typeof SPEND_KEYS)[number];
-
+export const SPEND_BUCKETS = ["hour", "day"] as const satisfies readonly SpendBucket[];
+export const SPEND_KEYS = ["total", "role", "model", "instance"] as const satisfies readonly SpendKey[];
 const BUCKET_MS: Record<SpendBucket, number> = { hour: 3_600_000, day: 86_400_000 };
 /** Buckets in one answer, at most: bounds the rows that a question reads. */
 const MAX_BUCKETS: Record<SpendBucket, number> = { hour: 168, day: 92 };
@@ -25,30 +22,6 @@ export interface SpendQuery {
   from: number | null;
   /** ms since the epoch; the bucket that holds it is the last one. Null: now. */
   to: number | null;
-}
-
-/** One line of a chart. Money in USD at list prices, `unsettled` included in `cost`; tokens fresh; one point a bucket. */
-export interface SpendSeries {
-  key: string;
-  /** An instance's name; else the key. */
-  label: string;
-  cost: number;
-  unsettled_cost: number;
-  tokens: number;
-  calls: number;
-  points: number[];
-}
-
-/** `starts`: ISO 8601, the beginning of each bucket (UTC). Series with the dearest first; `other` is everything beyond them. */
-export interface SpendAnswer {
-  bucket: SpendBucket;
-  by: SpendKey;
-  starts: string[];
-  series: SpendSeries[];
-  cost: number;
-  limits: Record<string, number | null>;
-  remaining: Record<string, number | string>;
-  spent: number;
 }
 
 /** Counts a model call that was or may have been billed. Call inside the transaction of its ledger row. */

@@ -1,55 +1,11 @@
 /**
  * A status record: what the registry knows of one instance, computed from its row.
  */
-import type { Unhealthy } from "../instance/health.ts";
-import type { TokenCounts } from "../instance/spec.ts";
+import type { TokenCounts, Unhealthy } from "../instance/spec.ts";
 import type { Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
-import type { QuestionRecord } from "./api.ts";
 import { parseFigures, responseTimes } from "./figures.ts";
-
-/** Times are ISO 8601, durations as named, money USD. */
-export interface StatusRecord {
-  instance_id: string;
-  name: string;
-  role: string;
-  model: string;
-  state: string;
-  parent_instance_id: string | null;
-  created_at: string;
-  last_activity: string;
-  request_count: number;
-  total_tokens_used: number;
-  tokens: TokenCounts;
-  /** Settled and unsettled. */
-  total_cost: number;
-  /** Of calls that broke off: they may have been billed at up to this much, and are counted so. */
-  unsettled_cost: number;
-  error_count: number;
-  success_rate: number;
-  avg_response_time_ms: number;
-  response_time_ms: { mean: number; p50: number; p95: number };
-  errors: Record<string, number>;
-  health_score: number;
-  health: Health;
-  uptime_seconds: number;
-  queue_depth: number;
-  workspace_prefix: string;
-  simulated: boolean;
-  open_questions: number;
-  /** The open questions themselves, in the record of one instance. */
-  questions?: QuestionRecord[];
-  limits?: Record<string, number | null>;
-  remaining?: Record<string, number | string>;
-  waiting_for?: { reason: string; until: string | null };
-  termination_reason?: string;
-  error_message?: string;
-}
-
-/** Whether the instance's model calls get through of late; unhealthy since when, and by which figures (see instance/health.ts). */
-export type Health =
-  | { state: "healthy" }
-  | { state: "unhealthy"; since: string; last_calls: { calls: number; failed: number } };
+import type { Health, StatusRecord } from "./records.ts";
 
 export function healthView(unhealthy: Unhealthy | null): Health {
   if (unhealthy === null) return { state: "healthy" };

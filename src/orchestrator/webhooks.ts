@@ -2,15 +2,16 @@
  * Webhooks: their rows, and the decisions on them. A webhook reads the event log from its cursor on, in order, one event a
  * delivery; courier.ts carries them out.
  */
-
 import type { AuditedCall } from "../audit.ts";
 import { type Answer, err, ok } from "../errors.ts";
 import { addressProblem } from "../hands/address.ts";
 import { ulid } from "../ids.ts";
 import { first, type Row } from "../sqlite.ts";
+import type { WebhookRequest } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import type { StoredEvent } from "./chain.ts";
 import { headOf } from "./events.ts";
+import type { WebhookRecord } from "./records.ts";
 import { isSecret, newSecret } from "./signature.ts";
 
 /** Webhooks of one tenant, at most. */
@@ -48,30 +49,6 @@ export function wants(filters: readonly string[], kind: string): boolean {
   return filters.some(
     (filter) => filter === "*" || filter === kind || (filter.endsWith(".*") && kind.startsWith(filter.slice(0, -1))),
   );
-}
-
-export interface WebhookRequest {
-  url: string;
-  events: string[];
-  /** Null: one is made. */
-  secret: string | null;
-}
-
-/** A webhook as its owner sees it: without its secret. Times ISO 8601. */
-export interface WebhookRecord {
-  webhook_id: string;
-  url: string;
-  events: string[];
-  state: "active" | "disabled";
-  created_at: string;
-  /** Events that were delivered. */
-  delivered: number;
-  /** Failures of the next delivery, in a row. */
-  failures: number;
-  /** Of the newest try: a status code, or why there was none. */
-  last_status: string | null;
-  last_tried_at: string | null;
-  next_try_at: string | null;
 }
 
 export interface WebhookRow extends Row {
