@@ -39,7 +39,8 @@ import { type Asked, type InstanceTool, runTool } from "./tool.ts";
 import { appendResults, beginTool, type CallRow, callsOf, denyTool, endTool } from "./tool-calls.ts";
 import { type Entry, textOf } from "./transcript.ts";
 import { nextAction, type TurnAction } from "./turn.ts";
-import { fenced, openTurn, Superseded, type TurnRow, type TurnStore, turnRows } from "./turn-store.ts";
+import { turnRows } from "./turn-rows.ts";
+import { fenced, openTurn, Superseded, type TurnRow, type TurnStore } from "./turn-store.ts";
 import * as turns from "./turns.ts";
 
 /** Tool calls of one answer that run at once: an object gets 6 connections, and the model call may hold one. */

@@ -7,13 +7,12 @@ import { messageIdOf } from "../ids.ts";
 import { first } from "../sqlite.ts";
 import { emit } from "./self.ts";
 import type { Park } from "./tool.ts";
-import type { CallRow } from "./tool-calls.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 
 /**
  * Parks a running call. `heard`: what has been told since it began to run; if that is enough, it is pending again at once.
  */
-export function parkCall(store: TurnStore, call: Pick<CallRow, "id">, park: Park, heard: ReadonlySet<string>): void {
+export function parkCall(store: TurnStore, call: { id: number }, park: Park, heard: ReadonlySet<string>): void {
   const { sql } = store.storage;
   const open = park.ids.filter((id) => !heard.has(id));
   const needed = park.needed - (park.ids.length - open.length);

@@ -2,12 +2,10 @@
  * What every write of a turn goes through: the open turn's row, and a transaction that only its own drive may make.
  */
 import { first, type Row } from "../sqlite.ts";
-import { nextQueued } from "./inbox.ts";
-import { type SelfRow, selfOf, standingOf } from "./self.ts";
+import { type SelfRow, standingOf } from "./self.ts";
 import type { InstanceSpec } from "./spec.ts";
-import { callsOf } from "./tool-calls.ts";
 import type { Transcript } from "./transcript.ts";
-import type { TurnPhase, TurnRows, TurnView } from "./turn.ts";
+import type { TurnPhase } from "./turn.ts";
 
 export interface TurnStore {
   storage: DurableObjectStorage;
@@ -41,46 +39,6 @@ const TURN_COLUMNS =
 
 export function openTurn(sql: SqlStorage): TurnRow | undefined {
   return first<TurnRow>(sql, `SELECT ${TURN_COLUMNS} FROM turn WHERE n = (SELECT open_n FROM self)`);
-}
-
-/** The rows that `nextAction` decides on. */
-export function turnRows(store: TurnStore, now: number): TurnRows {
-  const { sql } = store.storage;
-  const self = selfOf(sql);
-  const row = openTurn(sql);
-
-  const turn: TurnView | null = row
-    ? {
-        n: row.n,
-        phase: row.phase,
-        generation: row.generation,
-        step: row.step,
-        failures: row.failures,
-        notBefore: row.not_before,
-        waitingReason: row.waiting_reason,
-        cancelReason: row.cancel_reason,
-        paused: row.paused !== null,
-        deadline: self ? deadlineOf(sql, self, row) : null,
-      }
-    : null;
-  return {
-    generation: store.generation,
-    ended: self?.ended ?? 2,
-    turn,
-    nextQueued: turn ? null : nextQueued(sql),
-    calls:
-      row?.phase === "tools"
-        ? callsOf(sql, row).map((call) => ({
-            id: call.id,
-            name: call.name,
-            state: call.state,
-            wakeAt: call.wake_at,
-            parkReason: call.park_reason,
-          }))
-        : [],
-    maxSteps: store.maxSteps,
-    now,
-  };
 }
 
 /** When a turn has to be over, in ms since the epoch, or null. The time that a cap held it up does not count. */
