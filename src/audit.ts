@@ -4,7 +4,6 @@
  * the tenant's log with their next report. A call that was refused has changed nothing, and is put on record by itself.
  */
 import type { Principal } from "./auth/principal.ts";
-import type { Idempotency } from "./idempotency.ts";
 
 /** The kind of the event. */
 export const CALLED = "audit.called";
@@ -22,17 +21,6 @@ export interface AuditedCall {
   client: string | null;
   /** What a login may do, with spaces between. */
   scopes?: string;
-}
-
-/** What a change takes along of the call that asks for it. A repeated call, by its key, changes nothing and leaves no record. */
-export interface Origin {
-  idempotency?: Idempotency | undefined;
-  audit?: AuditedCall | undefined;
-}
-
-/** The part of a context that goes along. */
-export function originOf({ idempotency, audit }: Origin): Origin {
-  return { idempotency, audit };
 }
 
 export function auditOf({ instance, keyId, client }: Principal, tool: string): AuditedCall {

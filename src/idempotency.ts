@@ -4,13 +4,8 @@
  * they had no effect, and the same call may succeed later.
  */
 import { type Answer, err, ok } from "./errors.ts";
+import type { Idempotency } from "./origin.ts";
 import { first } from "./sqlite.ts";
-
-/** A caller's key with a hash of the whole request. */
-export interface Idempotency {
-  key: string;
-  body_hash: string;
-}
 
 /** The table, for an object's first schema step. */
 export const IDEMPOTENCY_TABLE = `

@@ -2,10 +2,11 @@
  * What others do with an instance that was born: messages come in, and whoever wants to know reads, waits, watches or follows.
  * Everything is accepted in rows first; the upkeep sees to what follows from them.
  */
-import type { AuditedCall, Origin } from "../audit.ts";
+import type { AuditedCall } from "../audit.ts";
 import { type Answer, err, ok, unwrap } from "../errors.ts";
 import { recall, remember } from "../idempotency.ts";
 import { messageIdOf } from "../ids.ts";
+import type { Origin } from "../origin.ts";
 import { type Waiters, within } from "../waiters.ts";
 import {
   type Followed,

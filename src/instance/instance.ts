@@ -1,12 +1,13 @@
 import { DurableObject } from "cloudflare:workers";
 import { Alarm } from "../alarm.ts";
-import type { AuditedCall, Origin } from "../audit.ts";
+import type { AuditedCall } from "../audit.ts";
 import { createClaude } from "../claude/client.ts";
 import { type Config, configFor } from "../config.ts";
 import { type Answer, err, ok } from "../errors.ts";
 import { remoteTools } from "../hands/remote.ts";
 import { createLog, describe, type Log } from "../log.ts";
 import { instanceNameOf, orchestratorOf, watcherOf } from "../objects.ts";
+import type { Origin } from "../origin.ts";
 import { exportSpans } from "../otlp.ts";
 import { keyNameOf, NO_SECRETS, open, type Secrets } from "../secrets.ts";
 import { migrate } from "../sqlite.ts";

@@ -1,14 +1,14 @@
 /**
  * What an Orchestrator can be asked, by the tools and by the instances of its tenant.
  */
-import type { AuditedCall, Origin } from "../audit.ts";
+import type { AuditedCall } from "../audit.ts";
 import type { Effort } from "../claude/models.ts";
 import type { CoordinationType, ErasedJob, JobOptions, JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
 import type { Answer, Failure } from "../errors.ts";
-import type { Idempotency } from "../idempotency.ts";
 import type { Erased } from "../instance/api.ts";
 import type { InstanceSpec, RemoteServer, Report, ToolDefinition } from "../instance/spec.ts";
+import type { Idempotency, Origin } from "../origin.ts";
 import type { RoleId } from "../roles/index.ts";
 import type { TeamTemplate } from "../roles/teams/template.ts";
 import type { Secrets } from "../secrets.ts";

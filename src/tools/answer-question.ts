@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { originOf } from "../audit.ts";
 import { MadroxError, unwrap } from "../errors.ts";
 import { parseQuestionId } from "../ids.ts";
+import { originOf } from "../origin.ts";
 import { idempotencyKey, prose } from "./fields.ts";
 import { answer, defineTool } from "./tool.ts";
 

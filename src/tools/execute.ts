@@ -2,12 +2,12 @@
  * The one dispatcher: every door runs tools through it, so that every door gives the same answer.
  */
 import type * as z from "zod";
-import { auditOf, type Origin } from "../audit.ts";
+import { auditOf } from "../audit.ts";
 import { assertScope } from "../auth/scopes.ts";
 import { type ErrorBody, errorBody, failureOf, MadroxError } from "../errors.ts";
-import type { Idempotency } from "../idempotency.ts";
 import { describe } from "../log.ts";
 import type { Kin } from "../orchestrator/api.ts";
+import type { Idempotency, Origin } from "../origin.ts";
 import { recordRefusal, subjectOf } from "./audit.ts";
 import { CATALOGUE, toolByName } from "./catalogue.ts";
 import { ParkSignal } from "./parking.ts";

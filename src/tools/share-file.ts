@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { originOf } from "../audit.ts";
 import { MadroxError } from "../errors.ts";
+import { originOf } from "../origin.ts";
 import type { FileInfo, WorkspaceApi } from "../workspace/api.ts";
 import { workspaceOf } from "../workspace/remote.ts";
 import { idempotencyKey, instanceId, text } from "./fields.ts";

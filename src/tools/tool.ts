@@ -2,7 +2,6 @@
  * The shape of a tool in the catalogue. A tool's name, description and schemas stand in its own file and nowhere else.
  */
 import * as z from "zod";
-import type { Origin } from "../audit.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { Scope } from "../auth/scopes.ts";
 import type { Config } from "../config.ts";
@@ -11,6 +10,7 @@ import type { InstanceApi } from "../instance/api.ts";
 import type { InstanceTool } from "../instance/tool.ts";
 import type { Log } from "../log.ts";
 import type { Kin, OrchestratorApi } from "../orchestrator/api.ts";
+import type { Origin } from "../origin.ts";
 import type { Parking } from "./parking.ts";
 import type { Reach } from "./reach.ts";
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { originOf } from "../audit.ts";
+import { originOf } from "../origin.ts";
 import { bytesOfContent } from "../workspace/content.ts";
 import { workspaceOf } from "../workspace/remote.ts";
 import { idempotencyKey, instanceId, text } from "./fields.ts";

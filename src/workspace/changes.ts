@@ -2,9 +2,10 @@
  * What changes a workspace. Every change is one transaction: the expected version, the quota and the idempotency key are
  * checked in it, so that a refusal has changed nothing.
  */
-import type { AuditedCall, Origin } from "../audit.ts";
+import type { AuditedCall } from "../audit.ts";
 import { MadroxError, ok, unwrap } from "../errors.ts";
 import { recall, remember } from "../idempotency.ts";
+import type { Origin } from "../origin.ts";
 import type { ChangeOptions, Deleted, Edit, Edited, FileInfo, Written } from "./api.ts";
 import { replace } from "./edit.ts";
 import { decoded, MAX_EDIT_BYTES } from "./lines.ts";
