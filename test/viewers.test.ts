@@ -4,8 +4,7 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
-import type { TenantEvent } from "../src/orchestrator/records.ts";
-import type { LiveFrame } from "../src/orchestrator/viewers.ts";
+import type { LiveFrame, TenantEvent } from "../src/orchestrator/records.ts";
 import { request, send, spawn, tool } from "./support/door.ts";
 import { keyed, newKey } from "./support/keyed.ts";
 import { installModel } from "./support/model.ts";

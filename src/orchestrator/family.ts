@@ -4,6 +4,7 @@
 import { type Answer, err, ok } from "../errors.ts";
 import { isJobId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
+import type { InstanceState } from "../instance/spec.ts";
 import { first, type Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import type { Kin, Kinship, TreeQuery } from "./api.ts";
@@ -137,7 +138,7 @@ interface NodeRow extends Row {
   name: string;
   role: string;
   model: string;
-  state: string;
+  state: InstanceState;
   parent_id: string | null;
   depth: number;
   cost: number;

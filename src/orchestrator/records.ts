@@ -3,7 +3,7 @@
  * nothing else along. Where nothing else is said, times are ISO 8601 and money is USD.
  */
 import type { Failure } from "../errors.ts";
-import type { TokenCounts } from "../instance/spec.ts";
+import type { InstanceState, TokenCounts } from "../instance/spec.ts";
 
 /** Times are ISO 8601, durations as named, money USD. */
 export interface StatusRecord {
@@ -11,7 +11,7 @@ export interface StatusRecord {
   name: string;
   role: string;
   model: string;
-  state: string;
+  state: InstanceState;
   parent_instance_id: string | null;
   created_at: string;
   last_activity: string;
@@ -94,7 +94,7 @@ export interface TreeRow {
   name: string;
   role: string;
   model: string;
-  state: string;
+  state: InstanceState;
   depth: number;
   cost: number;
   subtree_cost: number;
@@ -129,6 +129,16 @@ export interface TenantEvent {
 export interface EventPage {
   events: TenantEvent[];
   /** The newest sequence of the log, whether or not it matches the query. */
+  last_seq: number;
+}
+
+/** `instances`: the present rows of those that the events concern, and of those above them. `last_seq`: the log's newest. */
+export interface LiveFrame {
+  type: "events";
+  /** The viewer named a sequence that this log never had: what it knows is of another one. */
+  restart: boolean;
+  events: TenantEvent[];
+  instances: TreeRow[];
   last_seq: number;
 }
 

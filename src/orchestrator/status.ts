@@ -1,7 +1,7 @@
 /**
  * A status record: what the registry knows of one instance, computed from its row.
  */
-import type { TokenCounts, Unhealthy } from "../instance/spec.ts";
+import type { InstanceState, TokenCounts, Unhealthy } from "../instance/spec.ts";
 import type { Row } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
 import { parseFigures, responseTimes } from "./figures.ts";
@@ -21,7 +21,7 @@ export interface InstanceRow extends Row {
   model: string;
   parent_id: string | null;
   depth: number;
-  state: string;
+  state: InstanceState;
   active: number;
   created_at: number;
   terminated_at: number | null;

@@ -10,7 +10,7 @@ import * as z from "zod";
 import { eventsAfter, lastSeq } from "./events.ts";
 import { nodesOf } from "./family.ts";
 import type { Caps } from "./ledger.ts";
-import type { TenantEvent, TreeRow } from "./records.ts";
+import type { LiveFrame } from "./records.ts";
 
 /** Changes are collected for so long: a busy fleet makes one frame and not hundreds. */
 const COLLECT_MS = 100;
@@ -22,16 +22,6 @@ const WINDOW_EVENTS = 5_000;
 const RECENT_EVENTS = 200;
 /** The subprotocol of these sockets. */
 export const LIVE_PROTOCOL = "madrox.live";
-
-/** `instances`: the present rows of those that the events concern, and of those above them. `last_seq`: the log's newest. */
-export interface LiveFrame {
-  type: "events";
-  /** The viewer named a sequence that this log never had: what it knows is of another one. */
-  restart: boolean;
-  events: TenantEvent[];
-  instances: TreeRow[];
-  last_seq: number;
-}
 
 const Said = z.discriminatedUnion("type", [
   z.object({ type: z.literal("follow"), after: z.int().min(0).nullable() }),
