@@ -1,6 +1,7 @@
 /** Team templates over REST: those that everyone has, and those that a tenant adds. */
 import { Hono } from "hono";
 import { MadroxError, unwrap } from "../errors.ts";
+import { invalidInput } from "../invalid-input.ts";
 import { TEAMS, teamByName } from "../roles/teams/index.ts";
 import { MAX_TEMPLATE_BYTES, summaryOf, TeamTemplate } from "../roles/teams/template.ts";
 import { recorded } from "../tools/audit.ts";
@@ -64,14 +65,11 @@ export function createTemplates(): Hono<RestEnv> {
 function parsed(body: Record<string, unknown>): TeamTemplate {
   const result = TeamTemplate.safeParse(body);
   if (result.success) return result.data;
-  const issues = result.error.issues.slice(0, 20).map((issue) => ({
-    field: issue.path.join(".").slice(0, 100).toWellFormed() || "template",
-    problem: issue.message.slice(0, 300).toWellFormed(),
-  }));
-  const said = issues.slice(0, 5).map(({ field, problem }) => `${field}: ${problem}`);
-  throw new MadroxError("invalid_input", `That is no team template. ${said.join("; ")}.`, {
-    issues,
-    limit_bytes: MAX_TEMPLATE_BYTES,
+  throw invalidInput(result.error, {
+    refusal: "That is no team template.",
+    whole: "template",
+    unknown: "is no field of a template",
+    details: { limit_bytes: MAX_TEMPLATE_BYTES },
   });
 }
 

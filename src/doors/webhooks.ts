@@ -4,6 +4,7 @@
 import { Hono } from "hono";
 import * as z from "zod";
 import { MadroxError, unwrap } from "../errors.ts";
+import { invalidInput } from "../invalid-input.ts";
 import { DEFAULT_EVENTS, EVENT_FILTER } from "../orchestrator/webhooks.ts";
 import { recorded } from "../tools/audit.ts";
 import type { RestEnv } from "./env.ts";
@@ -60,12 +61,11 @@ export function createWebhooks(): Hono<RestEnv> {
 function parsed(body: Record<string, unknown>): z.output<typeof WebhookBody> {
   const result = WebhookBody.safeParse(body);
   if (result.success) return result.data;
-  const issues = result.error.issues.slice(0, 10).map((issue) => ({
-    field: issue.path.join(".").slice(0, 100).toWellFormed() || "body",
-    problem: issue.message.slice(0, 300).toWellFormed(),
-  }));
-  const said = issues.map(({ field, problem }) => `${field}: ${problem}`).join("; ");
-  throw new MadroxError("invalid_input", `That is no webhook. ${said}.`, { issues });
+  throw invalidInput(result.error, {
+    refusal: "That is no webhook.",
+    whole: "body",
+    unknown: "is no field of a webhook",
+  });
 }
 
 function unknown(id: string): MadroxError {

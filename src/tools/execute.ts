@@ -5,6 +5,7 @@ import type * as z from "zod";
 import { auditOf } from "../audit.ts";
 import { assertScope } from "../auth/scopes.ts";
 import { type ErrorBody, errorBody, failureOf, MadroxError } from "../errors.ts";
+import { invalidInput } from "../invalid-input.ts";
 import { describe } from "../log.ts";
 import type { Kin } from "../orchestrator/api.ts";
 import type { Idempotency, Origin } from "../origin.ts";
@@ -55,7 +56,7 @@ async function dispatch<Answer extends ToolAnswer | StartedTask>(
     assertDepth(input);
     const given = withKey(tool, input ?? {}, key);
     const parsed = tool.input.safeParse(given);
-    if (!parsed.success) throw invalidInput(tool, parsed.error);
+    if (!parsed.success) throw notCallable(tool, parsed.error);
     if (tool.scopeFor) assertScope(principal.scopes, tool.scopeFor(parsed.data));
     const idempotency = await idempotencyOf(tool, parsed.data);
     const kin = await kinFor(tool, context, parsed.data);
@@ -118,15 +119,11 @@ function withKey(tool: Tool, input: unknown, key: string | null): unknown {
   return { idempotency_key: key, ...input };
 }
 
-function invalidInput(tool: Tool, error: z.ZodError): MadroxError {
-  const issues = error.issues.flatMap((issue) =>
-    issue.code === "unrecognized_keys"
-      ? issue.keys.map((field) => ({ field, problem: "is no argument of this tool" }))
-      : [{ field: issue.path.join(".") || "arguments", problem: issue.message }],
-  );
-  const said = issues.slice(0, 5).map(({ field, problem }) => `${field.slice(0, 100).toWellFormed()}: ${problem}`);
-  return new MadroxError("invalid_input", `${tool.name} can't be called like this. ${said.join("; ")}.`, {
-    issues: issues.slice(0, 20).map(({ field, problem }) => ({ field: field.slice(0, 100).toWellFormed(), problem })),
+function notCallable(tool: Tool, error: z.ZodError): MadroxError {
+  return invalidInput(error, {
+    refusal: `${tool.name} can't be called like this.`,
+    whole: "arguments",
+    unknown: "is no argument of this tool",
   });
 }
 
