@@ -263,7 +263,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   override async alarm(): Promise<void> {
     const born = await this.#born();
-    if (born.ok) await born.value.upkeep.due();
+    if (born.ok) await born.value.upkeep.onAlarm();
   }
 
   #isBorn(): boolean {

@@ -129,7 +129,7 @@ export class Upkeep {
   }
 
   /** The alarm has gone off. */
-  async due(): Promise<void> {
+  async onAlarm(): Promise<void> {
     const { storage, alarm, engine, belongings } = this.#parts;
     alarm.fired();
     checkHealth(storage, Date.now());

@@ -5,17 +5,16 @@ import type { ErasedJob, JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
 import { type Answer, failureOf, ok } from "../errors.ts";
 import { recall, remember } from "../idempotency.ts";
-import { isJobId } from "../ids.ts";
 import type { Erased } from "../instance/api.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { Report } from "../instance/spec.ts";
-import { createLog, describe, type Log } from "../log.ts";
+import { createLog, type Log } from "../log.ts";
 import { instanceOf, jobOf } from "../objects.ts";
 import type { Idempotency, Origin } from "../origin.ts";
 import type { TeamTemplate } from "../roles/teams/template.ts";
 import { migrate } from "../sqlite.ts";
 import { NANO_PER_USD } from "../units.ts";
-import { Waiters, within } from "../waiters.ts";
+import { Waiters } from "../waiters.ts";
 import type {
   Admission,
   AuditLines,
@@ -43,30 +42,19 @@ import type {
   TreeQuery,
   WebhookRequest,
 } from "./api.ts";
+import { Archive } from "./archive.ts";
 import { recordCall } from "./audit.ts";
 import type { Link } from "./chain.ts";
 import { Courier } from "./courier.ts";
 import { EventLines } from "./event-lines.ts";
 import { chainOlder, eventsAfter, eventsBefore, headOf, linesAfter } from "./events.ts";
-import { childrenOf, idleDeadline, kinOf, pausedWithin, treeOf, waitFor } from "./family.ts";
+import { childrenOf, idleDeadline, kinOf, treeOf, waitFor } from "./family.ts";
 import { Gate } from "./gate.ts";
-import {
-  applyJob,
-  coordinate,
-  eraseJobRefusal,
-  jobBirth,
-  jobRecord,
-  listJobs,
-  nextOutlivedJob,
-  outliveJobs,
-  removeJob,
-} from "./jobs.ts";
+import { applyJob, coordinate, eraseJobRefusal, jobBirth, jobRecord, listJobs } from "./jobs.ts";
 import { type CallAsk, releaseAll, reserve } from "./ledger.ts";
-import { ledgerEnd, ledgerLines, ledgerSegmentAfter, moveLedger } from "./ledger-segments.ts";
-import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
+import { ledgerEnd, ledgerLines, ledgerSegmentAfter } from "./ledger-segments.ts";
+import type { LimitChange } from "./limits.ts";
 import { metricsOf } from "./metrics.ts";
-import { deliver, forgive, nextDue, owe } from "./outbox.ts";
-import { fundsOf, purseOf } from "./purse.ts";
 import { questionsOf } from "./questions.ts";
 import type {
   EventPage,
@@ -83,27 +71,21 @@ import type {
 } from "./records.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
-import { moveSegment, nextSegmentDue, retentionStart, segmentAfter } from "./segments.ts";
+import { segmentAfter } from "./segments.ts";
 import { type SpendQuery, spendOf } from "./spend.ts";
 import { statusOf } from "./status.ts";
 import { cancelTask, saveTask, taskOf } from "./tasks.ts";
 import { deleteTemplate, spawnTeam, storedTemplates, storeTemplate } from "./teams.ts";
+import { Terms } from "./terms.ts";
+import { IDLE_TIMEOUT, Upkeep } from "./upkeep.ts";
 import { sealed, tenantKey } from "./vault.ts";
 import { Viewers } from "./viewers.ts";
-import { addWebhook, listWebhooks, nextWebhookDue, removeWebhook } from "./webhooks.ts";
+import { addWebhook, listWebhooks, removeWebhook } from "./webhooks.ts";
 
 /** A call that waits for money asks again after this time, if no settlement woke it before. */
 const BUDGET_RETRY_MS = 5_000;
-/** The reason in the record of an instance that nobody used for too long. */
-const IDLE_TIMEOUT = "idle timeout";
-/** A deletion that its caller's request did not finish goes on after this time. */
-const ERASE_RETRY_MS = 60_000;
-/** Old events that R2 did not take are tried again after this time. */
-const MOVE_RETRY_MS = 10 * 60_000;
 /** Characters of an export in one answer, about. */
 const EXPORT_CHARACTERS = 512 * 1024;
-/** How long a call waits for instances to take the word of its change; the outbox goes on by alarm after it. */
-const DELIVERY_PATIENCE_MS = 2_000;
 
 /**
  * One tenant's Orchestrator. The object's name is the tenant. A plain Durable Object: it needs one alarm, for its
@@ -119,8 +101,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #viewers: Viewers;
   readonly #courier: Courier;
   readonly #lines: EventLines;
-  /** Not before this time are old events moved, after R2 did not take them. In ms since the epoch. */
-  #moveAgainAt = 0;
+  readonly #terms: Terms;
+  readonly #upkeep: Upkeep;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -137,7 +119,31 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       logged: () => this.#tellWatchers(),
     });
     this.#gate = new Gate(ctx.storage.sql);
-    this.#viewers = new Viewers(ctx, () => this.#caps);
+    this.#terms = new Terms(ctx.storage, this.#config);
+    this.#viewers = new Viewers(ctx, () => this.#terms.caps);
+    this.#upkeep = new Upkeep({
+      storage: ctx.storage,
+      terms: this.#terms,
+      archive: new Archive({
+        storage: ctx.storage,
+        bucket: env.FILES,
+        prefix: this.#prefix,
+        config: this.#config,
+        log: this.#log,
+      }),
+      courier: this.#courier,
+      receivers: {
+        instance: (id) => instanceOf(env, this.#tenant, id),
+        job: (id) => jobOf(env, this.#tenant, id),
+      },
+      retentionDays: this.#config.retentionDays,
+      logged: () => this.#tellWatchers(),
+      waitUntil: (work) => ctx.waitUntil(work),
+    });
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#upkeep.onAlarm();
   }
 
   /** A socket that follows the event log; the front door has looked at who asks. */
@@ -154,8 +160,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     const answer = registry.spawn(
       this.ctx.storage,
       { ...request, sealed: secrets },
-      this.#spawnRules,
-      this.#caps,
+      this.#terms.spawning,
+      this.#terms.caps,
       Date.now(),
     );
     if (answer.ok) await this.#spawned([answer.value]);
@@ -163,27 +169,16 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async spawnTeam(request: TeamRequest): Promise<Answer<TeamReceipt>> {
-    const answer = spawnTeam(this.ctx.storage, request, this.#spawnRules, this.#caps, Date.now());
+    const answer = spawnTeam(this.ctx.storage, request, this.#terms.spawning, this.#terms.caps, Date.now());
     if (answer.ok) await this.#spawned([answer.value.supervisor, ...answer.value.members]);
     return answer;
   }
 
   async #spawned(spawned: SpawnReceipt[]): Promise<void> {
     // Their idle time, in case they are never used.
-    await this.#arm();
+    await this.#upkeep.arm();
     this.#tellWatchers();
-    if (spawned.some(({ message_id }) => message_id !== null)) this.ctx.waitUntil(this.#deliver());
-  }
-
-  get #spawnRules(): registry.SpawnRules {
-    return {
-      maxInstances: tenantLimits(this.ctx.storage.sql, this.#config).maxInstances,
-      maxDepth: this.#config.maxDepth,
-      maxChildren: this.#config.maxChildren,
-      timeoutMinutes: this.#config.instanceTimeoutMinutes,
-      simulated: this.#config.anthropicApiKey === null,
-      defaults: this.#config,
-    };
+    if (spawned.some(({ message_id }) => message_id !== null)) this.ctx.waitUntil(this.#upkeep.deliver());
   }
 
   async templates(): Promise<TeamTemplate[]> {
@@ -204,7 +199,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async birthOf(instanceId: string): Promise<Birth | null> {
     const birth = registry.birthOf(this.ctx.storage.sql, instanceId);
-    return birth ? { ...birth, standing: this.#standing(instanceId) } : null;
+    return birth ? { ...birth, standing: this.#terms.standing(instanceId) } : null;
   }
 
   async tenantKey(): Promise<string> {
@@ -214,7 +209,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async status(instanceId: string): Promise<StatusRecord | null> {
     const row = registry.rowOf(this.ctx.storage.sql, instanceId);
     if (!row) return null;
-    const { limits, remaining } = this.#purse(instanceId);
+    const { limits, remaining } = this.#terms.purse(instanceId);
     const record = { ...statusOf(row, this.#prefix, Date.now()), limits, remaining };
     if (row.open_questions === 0) return record;
     return { ...record, questions: questionsOf(this.ctx.storage.sql, { instance_id: instanceId, limit: 100 }) };
@@ -230,26 +225,15 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     if (answer.ok && answer.value.terminated.length > 0) {
       for (const id of answer.value.terminated) this.#gate.forget(id);
       // The rows are committed. Waiting a moment for the objects spares the caller a send that is accepted and cancelled.
-      await this.#arm();
-      await within(this.#deliver(), DELIVERY_PATIENCE_MS);
+      await this.#upkeep.deliverSoon();
     }
     return answer;
   }
 
   async erase(instanceId: string, audit?: AuditedCall): Promise<Answer<Erased>> {
-    const { storage } = this.ctx;
-    const refusal = registry.eraseRefusal(storage.sql, instanceId);
+    const refusal = registry.eraseRefusal(this.ctx.storage.sql, instanceId);
     if (refusal) return refusal;
-    // Owed before it is tried: what this call leaves undone, the alarm does.
-    owe(storage.sql, instanceId, "erase", Date.now() + ERASE_RETRY_MS, audit);
-    await this.#arm();
-    const erased = await instanceOf(this.env, this.#tenant, instanceId).erase();
-    if (!erased.ok) {
-      forgive(storage.sql, instanceId, "erase");
-      return erased;
-    }
-    this.#removed(instanceId);
-    return erased;
+    return this.#upkeep.erase(instanceId, instanceOf(this.env, this.#tenant, instanceId), audit);
   }
 
   async admit(instanceId: string, report: Report | null, ask: CallAsk): Promise<Admission> {
@@ -262,7 +246,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       this.#viewers.changed(instanceId);
     });
     if (!admission.granted) return admission;
-    const leave = reserve(this.ctx.storage, instanceId, ask, this.#caps);
+    const leave = reserve(this.ctx.storage, instanceId, ask, this.#terms.caps);
     if (leave.kind === "granted") {
       if (held) registry.showWaiting(sql, instanceId, null);
       if (held) this.#viewers.changed(instanceId);
@@ -286,7 +270,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     if (call) this.#gate.leave(report.instance_id, call, Date.now());
     else if (isAtRest(report.snapshot.state)) this.#gate.forget(report.instance_id);
     if (freed) await this.#wakeBudgetWaiters();
-    return registry.rowOf(this.ctx.storage.sql, report.instance_id) ? this.#standing(report.instance_id) : null;
+    return this.standing(report.instance_id);
   }
 
   async leave(instanceId: string, call: CallOutcome): Promise<void> {
@@ -294,43 +278,23 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async standing(instanceId: string): Promise<Standing | null> {
-    return registry.rowOf(this.ctx.storage.sql, instanceId) ? this.#standing(instanceId) : null;
+    return registry.rowOf(this.ctx.storage.sql, instanceId) ? this.#terms.standing(instanceId) : null;
   }
 
   async expire(instanceId: string): Promise<{ expired: true } | { expired: false; again: number }> {
     const now = Date.now();
-    const due = idleDeadline(this.ctx.storage.sql, instanceId, this.#idleTimeoutMs(instanceId), now);
+    const due = idleDeadline(this.ctx.storage.sql, instanceId, this.#terms.idleTimeoutMs(instanceId), now);
     if (due === null) return { expired: true };
     if (due > now) return { expired: false, again: due };
     await this.terminate({ instance_id: instanceId, force: false, reason: IDLE_TIMEOUT });
     return { expired: true };
   }
 
-  async setLimits(
-    instanceId: string | null,
-    change: LimitChange,
-    { idempotency, audit }: Origin = {},
-  ): Promise<Answer<LimitsAnswer>> {
-    const { storage } = this.ctx;
-    const { sql } = storage;
-    const now = Date.now();
-    const answer = storage.transactionSync((): Answer<LimitsAnswer> => {
-      const known = recall<LimitsAnswer>(sql, idempotency);
-      if (known) return known;
-      if (instanceId !== null && !registry.rowOf(sql, instanceId)) return unknownInstance(instanceId);
-      changeLimits(sql, instanceId ?? TENANT, change);
-      const resumed = pausedWithin(sql, instanceId);
-      // Everyone whose limits changed has to hear of it; who is paused goes on.
-      const heard = instanceId === null ? resumed : [...new Set([instanceId, ...resumed])];
-      for (const id of heard) owe(sql, id, "wake", now);
-      recordCall(sql, audit, instanceId, now);
-      const { limits, remaining } = this.#purse(instanceId);
-      return remember(sql, idempotency, ok({ limits, remaining, resumed }), now);
-    });
+  async setLimits(instanceId: string | null, change: LimitChange, origin: Origin = {}): Promise<Answer<LimitsAnswer>> {
+    const answer = this.#terms.change(instanceId, change, origin, Date.now());
     if (answer.ok) {
       this.#tellWatchers(...(instanceId === null ? [] : [instanceId]));
-      await this.#arm();
-      await within(this.#deliver(), DELIVERY_PATIENCE_MS);
+      await this.#upkeep.deliverSoon();
     }
     return answer;
   }
@@ -338,30 +302,17 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async coordinate(request: CoordinateRequest): Promise<Answer<JobReceipt>> {
     const answer = coordinate(this.ctx.storage, request, Date.now());
     if (answer.ok) {
-      await this.#arm();
+      await this.#upkeep.arm();
       this.#tellWatchers();
-      this.ctx.waitUntil(this.#deliver());
+      this.ctx.waitUntil(this.#upkeep.deliver());
     }
     return answer;
   }
 
   async eraseJob(jobId: string, audit?: AuditedCall): Promise<Answer<ErasedJob>> {
-    const { storage } = this.ctx;
-    const refusal = eraseJobRefusal(storage.sql, jobId);
+    const refusal = eraseJobRefusal(this.ctx.storage.sql, jobId);
     if (refusal) return refusal;
-    owe(storage.sql, jobId, "erase", Date.now() + ERASE_RETRY_MS, audit);
-    await this.#arm();
-    const erased = await jobOf(this.env, this.#tenant, jobId).erase();
-    if (erased.ok) this.#removed(jobId);
-    else forgive(storage.sql, jobId, "erase");
-    return erased;
-  }
-
-  /** An object has deleted everything of its own. */
-  #removed(id: string): void {
-    const remove = isJobId(id) ? removeJob : registry.remove;
-    remove(this.ctx.storage, id, Date.now());
-    this.#tellWatchers();
+    return this.#upkeep.erase(jobId, jobOf(this.env, this.#tenant, jobId), audit);
   }
 
   async jobBirth(jobId: string): Promise<JobSpec | null> {
@@ -378,7 +329,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async reportJob(report: JobReport): Promise<void> {
     applyJob(this.ctx.storage, report, this.#config.retentionDays);
-    if (report.finished_at !== null) await this.#arm();
+    if (report.finished_at !== null) await this.#upkeep.arm();
     this.#tellWatchers();
   }
 
@@ -391,7 +342,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async tree(query: TreeQuery): Promise<Answer<TreeAnswer>> {
-    return treeOf(this.ctx.storage.sql, query, this.#caps);
+    return treeOf(this.ctx.storage.sql, query, this.#terms.caps);
   }
 
   async children(instanceId: string, idempotency?: Idempotency): Promise<Answer<string[]>> {
@@ -412,7 +363,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     const { sql } = this.ctx.storage;
     try {
       const spent = registry.tenantSpent(sql) / NANO_PER_USD;
-      return ok({ ...spendOf(sql, query, Date.now()), ...this.#purse(null), spent });
+      return ok({ ...spendOf(sql, query, Date.now()), ...this.#terms.purse(null), spent });
     } catch (error) {
       return { ok: false, error: failureOf(error) };
     }
@@ -509,125 +460,12 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   /** Money came free: whoever waits for some asks again. */
-  async #wakeBudgetWaiters(): Promise<void> {
-    const { sql } = this.ctx.storage;
-    const waiting = registry.waitingForBudget(sql);
-    if (waiting.length === 0) return;
-    for (const id of waiting) owe(sql, id, "wake", Date.now());
-    await this.#arm();
-    this.ctx.waitUntil(this.#deliver());
-  }
-
-  get #caps(): { tenantNano: number; ownTokens: number } {
-    return {
-      tenantNano: tenantLimits(this.ctx.storage.sql, this.#config).maxCostNano,
-      ownTokens: this.#config.maxTokensPerInstance,
-    };
-  }
-
-  #idleTimeoutMs(instanceId: string): number {
-    const minutes = limitsOf(this.ctx.storage.sql, instanceId).timeout_minutes ?? this.#config.instanceTimeoutMinutes;
-    return minutes * 60_000;
-  }
-
-  #standing(instanceId: string): Standing {
-    const { sql } = this.ctx.storage;
-    const turn = limitsOf(sql, instanceId).max_turn_minutes;
-    return {
-      funds: fundsOf(sql, instanceId, this.#caps),
-      idleTimeoutMs: this.#idleTimeoutMs(instanceId),
-      maxTurnMs: turn === null ? null : turn * 60_000,
-    };
-  }
-
-  #purse(instanceId: string | null): Pick<LimitsAnswer, "limits" | "remaining"> {
-    return purseOf(this.ctx.storage.sql, instanceId, this.#config, this.#caps);
-  }
-
-  override async alarm(): Promise<void> {
-    const now = Date.now();
-    const { sql } = this.ctx.storage;
-    for (const id of registry.unusedSince(sql, now)) {
-      const due = idleDeadline(sql, id, this.#idleTimeoutMs(id), now);
-      if (due !== null && due > now) registry.putOff(sql, id, due);
-      else {
-        const request = { instance_id: id, force: false, reason: IDLE_TIMEOUT };
-        registry.terminate(this.ctx.storage, request, this.#config.retentionDays, now);
-      }
-    }
-    for (const id of registry.outlived(this.ctx.storage.sql, now)) registry.forget(this.ctx.storage.sql, id, now);
-    outliveJobs(this.ctx.storage, now);
-    this.#tellWatchers();
-    // Nobody waits for receivers of webhooks, not the next alarm either.
-    this.ctx.waitUntil(this.#courier.deliver().then(() => this.#rearm()));
-    await this.#moveOld(now);
-    await this.#deliver();
-  }
-
-  /** Moves a piece of the event log, and of the ledger with it, to R2, when it is due. */
-  async #moveOld(now: number): Promise<void> {
-    const due = this.#moveDue;
-    const { FILES: bucket } = this.env;
-    if (due === null || due > now || !bucket) return;
-    const cutoff = retentionStart(this.#config.eventRetentionDays, now);
-    try {
-      await moveSegment(this.ctx.storage, bucket, `${this.#prefix}/_events/`, cutoff, now);
-      await moveLedger(this.ctx.storage, bucket, `${this.#prefix}/_ledger/`, cutoff, now);
-    } catch (error) {
-      this.#log.warning("events.move_failed", { error: describe(error) });
-      this.#moveAgainAt = now + MOVE_RETRY_MS;
-    }
+  #wakeBudgetWaiters(): Promise<void> {
+    return this.#upkeep.wake(registry.waitingForBudget(this.ctx.storage.sql));
   }
 
   get #prefix(): string {
     return `${this.#config.workspacePrefix}/${this.#tenant}`;
-  }
-
-  /** Delivers what the outbox owes. The alarm is armed before it, so what this object leaves undone is done later. */
-  async #deliver(): Promise<void> {
-    await deliver(
-      this.ctx.storage.sql,
-      {
-        instance: (id) => instanceOf(this.env, this.#tenant, id),
-        job: (id) => jobOf(this.env, this.#tenant, id),
-      },
-      () => Date.now(),
-      (id) => this.#removed(id),
-    );
-    await this.#arm();
-  }
-
-  async #arm(): Promise<void> {
-    const due = this.#due;
-    if (due === null) return;
-    const armed = await this.ctx.storage.getAlarm();
-    if (armed === null || armed > due) await this.ctx.storage.setAlarm(due);
-  }
-
-  /** The same once something is done for which the alarm was armed: it is not left to wake this object for nothing. */
-  async #rearm(): Promise<void> {
-    const due = this.#due;
-    await (due === null ? this.ctx.storage.deleteAlarm() : this.ctx.storage.setAlarm(due));
-  }
-
-  /** When this object has something to do by itself, in ms since the epoch, or null. */
-  get #due(): number | null {
-    const { sql } = this.ctx.storage;
-    const times = [
-      nextDue(sql),
-      nextWebhookDue(sql),
-      registry.nextUnused(sql),
-      registry.nextOutlived(sql),
-      nextOutlivedJob(sql),
-      this.#moveDue,
-    ];
-    const known = times.filter((time) => time !== null);
-    return known.length === 0 ? null : Math.min(...known);
-  }
-
-  get #moveDue(): number | null {
-    const due = nextSegmentDue(this.ctx.storage.sql, this.#config.eventRetentionDays, this.env.FILES);
-    return due === null ? null : Math.max(due, this.#moveAgainAt);
   }
 }
 

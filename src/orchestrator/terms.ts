@@ -1,0 +1,90 @@
+/**
+ * The terms on which a tenant's instances work: what the deployment's configuration says, unless a limit was set, and what is
+ * left of it.
+ */
+import type { Config } from "../config.ts";
+import { type Answer, ok } from "../errors.ts";
+import { recall, remember } from "../idempotency.ts";
+import { unknownInstance } from "../instance/refusals.ts";
+import type { Origin } from "../origin.ts";
+import type { LimitsAnswer, Standing } from "./api.ts";
+import { recordCall } from "./audit.ts";
+import { pausedWithin } from "./family.ts";
+import type { Caps } from "./ledger.ts";
+import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
+import { owe } from "./outbox.ts";
+import { fundsOf, purseOf } from "./purse.ts";
+import { rowOf, type SpawnRules } from "./registry.ts";
+
+export class Terms {
+  readonly #storage: DurableObjectStorage;
+  readonly #config: Config;
+
+  constructor(storage: DurableObjectStorage, config: Config) {
+    this.#storage = storage;
+    this.#config = config;
+  }
+
+  get caps(): Caps {
+    return {
+      tenantNano: tenantLimits(this.#storage.sql, this.#config).maxCostNano,
+      ownTokens: this.#config.maxTokensPerInstance,
+    };
+  }
+
+  get spawning(): SpawnRules {
+    return {
+      maxInstances: tenantLimits(this.#storage.sql, this.#config).maxInstances,
+      maxDepth: this.#config.maxDepth,
+      maxChildren: this.#config.maxChildren,
+      timeoutMinutes: this.#config.instanceTimeoutMinutes,
+      simulated: this.#config.anthropicApiKey === null,
+      defaults: this.#config,
+    };
+  }
+
+  /** For how long an instance may have nothing to do, in ms. */
+  idleTimeoutMs(instanceId: string): number {
+    const minutes = limitsOf(this.#storage.sql, instanceId).timeout_minutes ?? this.#config.instanceTimeoutMinutes;
+    return minutes * 60_000;
+  }
+
+  /** What binds an instance that there is. */
+  standing(instanceId: string): Standing {
+    const { sql } = this.#storage;
+    const turn = limitsOf(sql, instanceId).max_turn_minutes;
+    return {
+      funds: fundsOf(sql, instanceId, this.caps),
+      idleTimeoutMs: this.idleTimeoutMs(instanceId),
+      maxTurnMs: turn === null ? null : turn * 60_000,
+    };
+  }
+
+  /** The limits of an instance or (null) the tenant, and what is left of them. */
+  purse(instanceId: string | null): Pick<LimitsAnswer, "limits" | "remaining"> {
+    return purseOf(this.#storage.sql, instanceId, this.#config, this.caps);
+  }
+
+  /** Changes limits of an instance or (null) the tenant. Whoever has to hear of it is owed a word (outbox.ts). `not_found`. */
+  change(
+    instanceId: string | null,
+    change: LimitChange,
+    { idempotency, audit }: Origin,
+    now: number,
+  ): Answer<LimitsAnswer> {
+    const { sql } = this.#storage;
+    return this.#storage.transactionSync((): Answer<LimitsAnswer> => {
+      const known = recall<LimitsAnswer>(sql, idempotency);
+      if (known) return known;
+      if (instanceId !== null && !rowOf(sql, instanceId)) return unknownInstance(instanceId);
+      changeLimits(sql, instanceId ?? TENANT, change);
+      const resumed = pausedWithin(sql, instanceId);
+      // Everyone whose limits changed has to hear of it; who is paused goes on.
+      const heard = instanceId === null ? resumed : [...new Set([instanceId, ...resumed])];
+      for (const id of heard) owe(sql, id, "wake", now);
+      recordCall(sql, audit, instanceId, now);
+      const { limits, remaining } = this.purse(instanceId);
+      return remember(sql, idempotency, ok({ limits, remaining, resumed }), now);
+    });
+  }
+}
