@@ -91,6 +91,35 @@ export class Client {
     });
   }
 
+  /** Follows a stream and throws away what it says. Resolves with what ends that, once the first of it is there. */
+  async follow(path: string): Promise<() => void> {
+    const ended = new AbortController();
+    const response = await fetch(this.#url + path, { headers: this.#headers, signal: ended.signal });
+    const body = response.body?.getReader();
+    if (!response.ok || !body) throw new Error(`${path} was answered with HTTP ${response.status}.`);
+    const readOn = async () => {
+      while (!(await body.read()).done);
+    };
+    // It breaks off when it is ended.
+    readOn().catch(() => undefined);
+    return () => ended.abort();
+  }
+
+  /** Follows the tenant's log as the dashboard does. Resolves with what ends that, once the first frame is there. */
+  watch(): Promise<() => void> {
+    return new Promise((watching, failed) => {
+      const socket = new WebSocket(`${this.#url.replace("http", "ws")}/live`, ["madrox.live"]);
+      socket.addEventListener("open", () => socket.send(JSON.stringify({ type: "follow", after: null })));
+      socket.addEventListener("error", () => failed(new Error("The live socket failed.")));
+      socket.addEventListener("message", ({ data }) => {
+        const { events } = JSON.parse(String(data)) as { events: { seq: number }[] };
+        const last = events.at(-1);
+        if (last) socket.send(JSON.stringify({ type: "ack", seq: last.seq }));
+        watching(() => socket.close());
+      });
+    });
+  }
+
   close(): void {
     this.#agent.destroy();
   }

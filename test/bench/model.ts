@@ -1,6 +1,6 @@
 /**
  * A Messages API that takes exactly as long as the message asks for with its last `[500 ms]`, until it is released for one that
- * ends with `[held]`, and no time otherwise.
+ * ends with `[held]`, and no time otherwise. With `[100 pieces]` the answer comes in as many, 20 ms apart.
  * The simulator answers, so what the real API refuses is refused here too.
  */
 
@@ -33,6 +33,11 @@ export class ModelServer {
         this.#arrivals.delete(text);
         this.#count(text);
         if (text.endsWith("[held]")) await new Promise<void>((release) => this.#held.set(text, release));
+        const pieces = Number(/\[(\d+) pieces\]/.exec(text)?.[1] ?? 0);
+        if (pieces > 0) {
+          const blocks = [{ type: "text" as const, text: "Some more of it was said. ".repeat(pieces) }];
+          return { chunkChars: 26, chunkDelayMs: 20, blocks };
+        }
         const delay = [...text.matchAll(/\[(\d+) ms\]/g)].at(-1)?.[1];
         return { delayMs: Number(delay ?? 0), blocks: [{ type: "text" as const, text: "Done." }] };
       },

@@ -8,6 +8,7 @@ import { MANY_ROWS } from "./many.ts";
 import { sideBySide } from "./measure.ts";
 import type { Row } from "./row.ts";
 import { at, send, spawn, spawnUsed, terminate, times } from "./steps.ts";
+import { WATCHED_ROWS } from "./watched.ts";
 import { WEIGHT_ROWS } from "./weight.ts";
 
 /** An answer that no row waits for: the turn stays open until the instance is terminated. */
@@ -252,6 +253,7 @@ export const ROWS: readonly Row[] = [
   longQueue,
   ...MANY_ROWS,
   events,
+  ...WATCHED_ROWS,
   ...WEIGHT_ROWS,
   nothing,
 ];
