@@ -3,29 +3,22 @@ import { Alarm } from "../alarm.ts";
 import { type AuditedCall, CALLED, recordOf } from "../audit.ts";
 import { Batch } from "../batch.ts";
 import { configOf } from "../config.ts";
-import { type Answer, err, type Failure, ok } from "../errors.ts";
-import { parseMessageId } from "../ids.ts";
+import { type Answer, err, ok } from "../errors.ts";
 import type { MessageView, News } from "../instance/api.ts";
 import { createLog, describe, type Log } from "../log.ts";
-import { instanceOf, nameOf, orchestratorOf, watcherOf } from "../objects.ts";
+import { nameOf, orchestratorOf } from "../objects.ts";
 import { migrate, type Row } from "../sqlite.ts";
 import { Waiters, within } from "../waiters.ts";
 import { type ErasedJob, isFinalJob, type JobApi, type JobSpec, type JobStatus } from "./api.ts";
-import type { Question } from "./course.ts";
-import { COURSES } from "./courses.ts";
-import { deliver, nextDue, type Owed, owe } from "./outbox.ts";
+import { Dispatch, type Sent } from "./dispatch.ts";
+import { owe } from "./outbox.ts";
 import { outcomeOf } from "./outcome.ts";
-import { confirm, end, endOf, jobRow, note, open, reportAt, reportOf, storedSpec } from "./record.ts";
+import { giveUp, goOn } from "./progress.ts";
+import { end, jobRow, note, open, reportAt, reportOf, storedSpec } from "./record.ts";
 import { JOB_SCHEMA } from "./schema.ts";
 import { statusOf } from "./status.ts";
 import * as steps from "./steps.ts";
 
-/** Messages on their way to their instances at once: more would only queue in the runtime. */
-const MAX_SENDING = 64;
-/** While messages are on their way the alarm is not sooner than this: they bring out what follows themselves. */
-const CROWDED_MS = 1_000;
-/** A report that the registry did not take is tried again after this time. */
-const REPORT_RETRY_MS = 5_000;
 /** How long a cancellation waits for the instances to have stopped; the outbox goes on by alarm after it. */
 const CANCEL_PATIENCE_MS = 2_000;
 
@@ -41,9 +34,7 @@ export class Job extends DurableObject<Env> implements JobApi {
   readonly #waiters = new Waiters();
   #spec: JobSpec | undefined;
   #birth: Promise<Answer<JobSpec>> | undefined;
-  #reporting: Promise<void> | undefined;
-  /** Messages on their way. */
-  #sending = 0;
+  readonly #dispatch: Dispatch;
   /**
    * News of messages whose sending has not been answered yet. If they are lost with this object, the sending is repeated, and
    * its answer tells the same.
@@ -59,6 +50,17 @@ export class Job extends DurableObject<Env> implements JobApi {
     this.#id = id;
     this.#log = createLog(configOf(env).logLevel, { tenant, job_id: id });
     this.#alarm = new Alarm(ctx.storage);
+    this.#dispatch = new Dispatch({
+      storage: ctx.storage,
+      env,
+      tenant,
+      jobId: id,
+      alarm: this.#alarm,
+      log: this.#log,
+      spec: () => this.#spec ?? null,
+      sent: (what) => this.#heard.add(what),
+      waitUntil: (work) => ctx.waitUntil(work),
+    });
   }
 
   async wake(): Promise<void> {
@@ -99,7 +101,7 @@ export class Job extends DurableObject<Env> implements JobApi {
       if (reportOf(storage.sql, this.#id) !== null) reportAt(storage.sql, now);
     });
     this.#waiters.wake();
-    await within(this.#bringOut(), CANCEL_PATIENCE_MS);
+    await within(this.#dispatch.bringOut(), CANCEL_PATIENCE_MS);
     return ok(statusOf(storage.sql, born.value));
   }
 
@@ -110,8 +112,8 @@ export class Job extends DurableObject<Env> implements JobApi {
     const { storage } = this.ctx;
     const { state } = jobRow(storage.sql);
     if (!isFinalJob(state)) return err("conflict", `The job ${this.#id} is ${state}, and not over.`);
-    await within(this.#bringOut(), CANCEL_PATIENCE_MS);
-    if (nextDue(storage.sql) !== null || jobRow(storage.sql).report_due !== null || this.#sending > 0) {
+    await within(this.#dispatch.bringOut(), CANCEL_PATIENCE_MS);
+    if (!this.#dispatch.isDone) {
       return err("conflict", `What ${this.#id} has to tell and to cancel is still on its way. Try again.`);
     }
     const erased = storage.sql
@@ -147,7 +149,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     const changed = storage.transactionSync(() => all.map((heard) => this.#settle(heard)).includes(true));
     if (changed) this.#advance();
     // What found no room before may find it now.
-    else if (all.some(({ kind }) => kind !== "news")) this.ctx.waitUntil(this.#bringOut());
+    else if (all.some(({ kind }) => kind !== "news")) this.ctx.waitUntil(this.#dispatch.bringOut());
   }
 
   /** Call inside a transaction. Returns whether a step has come to an end, or begins again. */
@@ -168,7 +170,6 @@ export class Job extends DurableObject<Env> implements JobApi {
         return step !== null && this.#follows(step, news);
       }
       case "refused": {
-        // The instance does not take the message: it was terminated, or is gone.
         const { asked, error } = heard;
         const step = steps.stepOf(sql, asked.n);
         if (step?.state !== "queued" || step.tries !== asked.tries) return false;
@@ -188,190 +189,12 @@ export class Job extends DurableObject<Env> implements JobApi {
     const spec = this.#spec;
     if (!spec) return;
     try {
-      storage.transactionSync(() => this.#follow(spec));
+      if (storage.transactionSync(() => goOn(storage.sql, spec, Date.now()))) this.#waiters.wake();
     } catch (error) {
-      // A course that breaks on its rows would break on them for ever.
       this.#log.error("job.broken", { error: describe(error) });
-      storage.transactionSync(() => {
-        steps.stopAll(storage.sql, "the job could not go on", Date.now());
-        const failure = {
-          code: "internal",
-          message: "The job could not go on, for a reason inside the server.",
-        } as const;
-        end(storage.sql, "failed", failure, Date.now());
-        reportAt(storage.sql, Date.now());
-      });
+      storage.transactionSync(() => giveUp(storage.sql, Date.now()));
     }
-    this.ctx.waitUntil(this.#bringOut());
-  }
-
-  #follow(spec: JobSpec): void {
-    const { sql } = this.ctx.storage;
-    const now = Date.now();
-    while (!isFinalJob(jobRow(sql).state)) {
-      // Only the plan of a delegated job lets anything begin while steps are under way.
-      if (spec.type !== "delegated" && steps.hasOpen(sql)) return;
-      const known = steps.stepsOf(steps.stepRows(sql));
-      const move = COURSES[spec.type].next(spec, known);
-      switch (move.kind) {
-        case "wait":
-          return;
-        case "start":
-          steps.begin(sql, spec, move.steps, now);
-          break;
-        case "end": {
-          const state = endOf(known.values(), move.error);
-          end(sql, state, move.error ?? null, now);
-          this.#waiters.wake();
-          break;
-        }
-      }
-      reportAt(sql, now);
-    }
-  }
-
-  /** Begins to deliver what the rows owe, with the alarm armed for what is left undone. Never rejects. */
-  #bringOut(): Promise<void> {
-    const delivered = this.#deliver();
-    this.#arm();
-    return delivered;
-  }
-
-  /** Messages, the outbox, the report: whatever is due is put off before it is tried. */
-  async #deliver(): Promise<void> {
-    this.#send();
-    await Promise.all([
-      deliver(
-        this.ctx.storage.sql,
-        (owed) => this.#carryOut(owed),
-        () => Date.now(),
-        (error) => this.#log.warning("delivery.failed", { error: describe(error) }),
-      ),
-      this.#report(),
-    ]);
-    this.#arm();
-  }
-
-  async #carryOut({ kind, target, reason }: Owed): Promise<void> {
-    switch (kind) {
-      case "tell":
-        return watcherOf(this.env, this.#tenant, target).knock({ id: this.#id });
-      case "cancel":
-        return this.#cancelMessage(target, reason);
-      case "recall": {
-        // Whether the message arrived is not known: sending it again tells its id, and makes it one that can be cancelled.
-        const step = steps.stepOf(this.ctx.storage.sql, Number(target));
-        const answer = step ? await this.#sendOne(step, this.#question(step)) : undefined;
-        if (answer?.ok) await this.#cancelMessage(answer.value.message_id, reason);
-        return;
-      }
-    }
-  }
-
-  async #cancelMessage(messageId: string, reason: string): Promise<void> {
-    const message = parseMessageId(messageId);
-    // An instance that has gone, or a message that has ended, is as good as cancelled.
-    if (message) await instanceOf(this.env, this.#tenant, message.instanceId).cancel(message.n, reason);
-  }
-
-  /** Sends what is due, as much of it at once as there is room for. */
-  #send(): void {
-    const { storage } = this.ctx;
-    const room = MAX_SENDING - this.#sending;
-    if (room <= 0) return;
-    const due = storage.transactionSync(() => steps.claim(storage.sql, room, Date.now()));
-    if (due.length === 0) return;
-    this.#sending += due.length;
-    const ask = this.#questions();
-    for (const step of due) this.ctx.waitUntil(this.#sendStep(step, ask(step)));
-  }
-
-  /** Never rejects. */
-  async #sendStep(asked: steps.StepRow, question: Question): Promise<void> {
-    try {
-      const answer = await this.#sendOne(asked, question).finally(() => {
-        this.#sending -= 1;
-      });
-      await this.#heard.add(
-        answer.ok ? { kind: "taken", asked, view: answer.value } : { kind: "refused", asked, error: answer.error },
-      );
-    } catch (error) {
-      // The row stays due: the alarm sends it again.
-      this.#log.warning("send.failed", { step: asked.key, error: describe(error) });
-      await this.#bringOut();
-    }
-  }
-
-  #sendOne(step: steps.StepRow, { message, schema }: Question): Promise<Answer<MessageView>> {
-    const key = `${this.#id}:${step.key}:${step.tries}`;
-    return instanceOf(this.env, this.#tenant, step.instance_id).send({
-      message,
-      sender: this.#id,
-      priority: 0,
-      when_busy: "queue",
-      response_schema: schema,
-      watcher: this.#id,
-      job: this.#id,
-      trace: this.#spec?.trace ?? null,
-      // A step's question follows from final rows alone: the key says it all.
-      idempotency: { key, body_hash: key },
-    });
-  }
-
-  #question(step: steps.StepRow): Question {
-    return this.#questions()(step);
-  }
-
-  /** What steps ask, from the rows as they are now; each text is read once. */
-  #questions(): (step: steps.StepRow) => Question {
-    const spec = this.#spec;
-    if (!spec) throw new Error("The job has no spec yet.");
-    const { sql } = this.ctx.storage;
-    const known = steps.stepsOf(steps.stepRows(sql));
-    const texts = new Map<string, string>();
-    const textOf = (key: string) => {
-      const text = texts.get(key) ?? steps.outputOf(sql, key);
-      texts.set(key, text);
-      return text;
-    };
-    return (step) => COURSES[spec.type].ask(spec, known, step, textOf);
-  }
-
-  /** The next thing to do by time: a deadline, a repeated sending, a delivery, a report. None: nothing wakes this object. */
-  #arm(): void {
-    const { sql } = this.ctx.storage;
-    const times = [steps.nextTime(sql), nextDue(sql), jobRow(sql).report_due].filter((time) => time !== null);
-    // What is due and found no room goes out when the messages before it have.
-    const earliest = this.#sending > 0 ? Date.now() + CROWDED_MS : 0;
-    if (times.length === 0) this.#alarm.clear();
-    else this.#alarm.set(Math.max(earliest, Math.min(...times)));
-  }
-
-  /** Tells the registry how the job stands, when that is due. */
-  #report(): Promise<void> {
-    this.#reporting ??= this.#deliverReports().finally(() => {
-      this.#reporting = undefined;
-    });
-    return this.#reporting;
-  }
-
-  async #deliverReports(): Promise<void> {
-    const { sql } = this.ctx.storage;
-    for (let due = jobRow(sql).report_due; due !== null && due <= Date.now(); due = jobRow(sql).report_due) {
-      const report = reportOf(sql, this.#id);
-      const retryAt = report === null ? null : Date.now() + REPORT_RETRY_MS;
-      reportAt(sql, retryAt);
-      if (report === null) return;
-      try {
-        await orchestratorOf(this.env, this.#tenant).reportJob(report);
-      } catch (error) {
-        this.#log.warning("report.failed", { error: describe(error) });
-        return;
-      }
-      confirm(sql, report.seq);
-      // What changed meanwhile has set another time.
-      if (jobRow(sql).report_due === retryAt) reportAt(sql, reportOf(sql, this.#id) === null ? null : Date.now());
-    }
+    this.ctx.waitUntil(this.#dispatch.bringOut());
   }
 
   /** The spec: from storage, or on the very first use from the registry. */
@@ -406,10 +229,7 @@ export class Job extends DurableObject<Env> implements JobApi {
 }
 
 /** What an instance has said: of a message, or of the sending of a step's. */
-type Heard =
-  | { kind: "news"; id: string; message: MessageView }
-  | { kind: "taken"; asked: steps.StepRow; view: MessageView }
-  | { kind: "refused"; asked: steps.StepRow; error: Failure };
+type Heard = { kind: "news"; id: string; message: MessageView } | Sent;
 
 function hasTables(sql: SqlStorage): boolean {
   return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'").toArray().length > 0;
