@@ -1,22 +1,11 @@
 import { useState } from "react";
+import { ROLE_IDS } from "../roles/role.ts";
 import { useFleet } from "./fleet-context.ts";
 import { Modal } from "./modal.tsx";
 import { go } from "./route.tsx";
 import { run } from "./server.ts";
 import { roleName } from "./wording.ts";
 
-const ROLES = [
-  "general",
-  "frontend_developer",
-  "backend_developer",
-  "testing_specialist",
-  "documentation_writer",
-  "code_reviewer",
-  "architect",
-  "debugger",
-  "security_analyst",
-  "data_analyst",
-];
 const MODELS = ["sonnet", "opus", "haiku"];
 const TOOLS = ["none", "read_only", "standard", "full"];
 
@@ -59,7 +48,7 @@ export function SpawnDialog({ parent, onClose }: { parent: string | null; onClos
         <label className="field">
           <span>Role</span>
           <select value={role} onChange={(event) => setRole(event.target.value)}>
-            {ROLES.map((one) => (
+            {ROLE_IDS.map((one) => (
               <option key={one} value={one}>
                 {roleName(one)}
               </option>
