@@ -30,7 +30,7 @@ export interface Reply {
   brokenInputs: Set<string>;
 }
 
-export function emptyReply(): Reply {
+function emptyReply(): Reply {
   return {
     apiMessageId: "",
     model: "",

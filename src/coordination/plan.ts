@@ -4,7 +4,7 @@
 import * as z from "zod";
 
 /** Sub-tasks of one plan, at most. */
-export const MAX_TASKS = 256;
+const MAX_TASKS = 256;
 
 /** The plan as the coordinator answers it: participants can only be the ones there are. */
 export function planSchema(participantIds: readonly string[]) {

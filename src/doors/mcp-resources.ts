@@ -44,7 +44,7 @@ export interface Template {
   read(variables: Record<string, string>, context: CallContext): Promise<Body>;
 }
 
-export const TEMPLATES: readonly Template[] = [
+const TEMPLATES: readonly Template[] = [
   {
     name: "workspace_file",
     title: "File of an instance",

@@ -6,7 +6,7 @@ import { MadroxError } from "../errors.ts";
 import { MAX_PIECE_BYTES, type WorkspaceApi } from "../workspace/api.ts";
 
 /** A file that is larger than this is not for a shell or a program here: both hold it in memory, and an isolate has 128 MB. */
-export const MAX_READ_BYTES = 4 * MAX_PIECE_BYTES;
+const MAX_READ_BYTES = 4 * MAX_PIECE_BYTES;
 
 export interface Entry {
   name: string;

@@ -30,7 +30,7 @@ export type Verdict =
   | { kind: "refused"; error: Failure };
 
 /** Pure. `structured` is the check of the answer's text when a schema was asked for. */
-export function verdictOf(
+function verdictOf(
   reply: Reply,
   turn: Pick<TurnRow, "resumes" | "repairs" | "compactions">,
   structured: StructuredCheck | null,

@@ -8,9 +8,9 @@ import type { CallFigures, Unhealthy } from "./spec.ts";
 /** As many of the newest model calls count. Those that were stopped from outside, or lost with their process, say nothing. */
 export const LAST_CALLS = 10;
 /** With this many failures among them an instance becomes unhealthy. */
-export const UNHEALTHY_FROM = 5;
+const UNHEALTHY_FROM = 5;
 /** And with at most this many healthy again. The gap keeps one call more or less from ringing the bell. */
-export const HEALTHY_UP_TO = 2;
+const HEALTHY_UP_TO = 2;
 
 /** Null: healthy. Pure; returns `before` itself unless the figures change the verdict. */
 export function verdictOn(before: Unhealthy | null, figures: CallFigures, now: number): Unhealthy | null {

@@ -29,7 +29,7 @@ interface QuestionRow extends Row {
 }
 
 /** Approval's options: what an answer has to begin with. */
-export const APPROVAL_OPTIONS = ["approve", "deny"];
+const APPROVAL_OPTIONS = ["approve", "deny"];
 
 /** Asks, once a call; later calls get how it stands. Call inside a transaction. */
 export function ask(sql: SqlStorage, instanceId: string, callId: number, asked: Asked, now: number): QuestionState {

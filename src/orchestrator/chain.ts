@@ -52,7 +52,7 @@ const TAIL = /,"prev":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}$/;
 const HASH_MEMBER = `,"hash":"${GENESIS}"}`.length;
 
 /** Looks at one line alone: whether it is one, and whether its text has its hash. */
-export function checkLine(text: string): Checked {
+function checkLine(text: string): Checked {
   const [, prev, hash] = TAIL.exec(text) ?? [];
   const seq = Number(/^\{"seq":(\d{1,15}),/.exec(text)?.[1]);
   if (prev === undefined || hash === undefined || !(seq > 0))
@@ -62,7 +62,7 @@ export function checkLine(text: string): Checked {
 }
 
 /** What is wrong with `line` coming right after the link `before` (null: it is the first that is seen), or null. */
-export function breakBetween(before: Link | null, line: Link & { prev: string }): string | null {
+function breakBetween(before: Link | null, line: Link & { prev: string }): string | null {
   if (before === null)
     return line.seq === 1 && line.prev !== GENESIS ? "claims to be the first and has one before it" : null;
   if (line.seq <= before.seq)

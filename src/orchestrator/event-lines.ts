@@ -20,7 +20,7 @@ const DETAILS: ReadonlySet<string> = new Set([
 ]);
 
 /** How loud the line of a kind of event is. */
-export function levelOf(kind: string): "debug" | "info" | "warning" {
+function levelOf(kind: string): "debug" | "info" | "warning" {
   if (DETAILS.has(kind)) return "debug";
   return /\.(failed|lost|disabled|unhealthy)$/.test(kind) ? "warning" : "info";
 }

@@ -58,7 +58,7 @@ export function headOf(sql: SqlStorage): Link {
 }
 
 /** The link that the oldest event in this object follows: the newest that was moved away. */
-export function anchorOf(sql: SqlStorage): Link {
+function anchorOf(sql: SqlStorage): Link {
   const newest = "SELECT last_seq AS seq, last_hash AS hash FROM event_segment ORDER BY last_seq DESC LIMIT 1";
   return first<LinkRow>(sql, newest) ?? { seq: 0, hash: GENESIS };
 }

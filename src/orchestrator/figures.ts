@@ -15,7 +15,7 @@ export interface Figures {
   errors: Record<string, number>;
 }
 
-export const NO_FIGURES: Figures = { times: new Array(BUCKETS_MS.length + 1).fill(0), sum_ms: 0, errors: {} };
+const NO_FIGURES: Figures = { times: new Array(BUCKETS_MS.length + 1).fill(0), sum_ms: 0, errors: {} };
 
 export function parseFigures(text: string | null): Figures {
   return text === null ? NO_FIGURES : (JSON.parse(text) as Figures);

@@ -79,6 +79,6 @@ export function tenantLimits(sql: SqlStorage, defaults: LimitDefaults): { maxCos
 }
 
 /** Whole nano-dollars; a limit is never rounded up. */
-export function toNano(usd: number): number {
+function toNano(usd: number): number {
   return Math.floor(usd * NANO_PER_USD + 1e-6);
 }

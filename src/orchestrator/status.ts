@@ -64,7 +64,7 @@ export function freshTokens(tokens: TokenCounts): number {
  * Health in 0..1: 0.7 × the share of finished messages that completed (1 when none has finished)
  * + 0.3 when the last message did not fail. A terminated instance has 0.
  */
-export function healthScore(row: Pick<InstanceRow, "state" | "completed_count" | "error_count" | "active">): number {
+function healthScore(row: Pick<InstanceRow, "state" | "completed_count" | "error_count" | "active">): number {
   if (!row.active) return 0;
   return round(0.7 * successRate(row) + (row.state === "error" ? 0 : 0.3), 3);
 }

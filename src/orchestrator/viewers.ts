@@ -21,7 +21,7 @@ const WINDOW_EVENTS = 5_000;
 /** Events before now that a viewer gets which names no sequence. */
 const RECENT_EVENTS = 200;
 /** The subprotocol of these sockets. */
-export const LIVE_PROTOCOL = "madrox.live";
+const LIVE_PROTOCOL = "madrox.live";
 
 const Said = z.discriminatedUnion("type", [
   z.object({ type: z.literal("follow"), after: z.int().min(0).nullable() }),

@@ -6,7 +6,7 @@ import { MadroxError } from "../errors.ts";
 import { isInstanceId, isJobId } from "../ids.ts";
 
 /** A message's size, in bytes of UTF-8, at most: about 250,000 tokens, a quarter of a model's context. */
-export const MAX_MESSAGE_BYTES = 1_048_576;
+const MAX_MESSAGE_BYTES = 1_048_576;
 
 const storable = (text: string) => text.isWellFormed() && !text.includes("\0");
 const STORABLE = "must be valid Unicode without NUL characters (it holds a lone surrogate or a NUL)";

@@ -46,7 +46,7 @@ export const getInstanceTree = defineTool({
 });
 
 /** One line an instance, indented below its parent. */
-export function treeText(nodes: readonly TreeNode[], indent = ""): string {
+function treeText(nodes: readonly TreeNode[], indent = ""): string {
   return nodes
     .map((node) => {
       const waits = node.waiting_for ? `, waits for ${node.waiting_for}` : "";

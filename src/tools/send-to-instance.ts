@@ -7,7 +7,7 @@ import { deliver } from "./message.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
 import { awaitMessage, MAX_WAIT_SECONDS, patienceMs } from "./waiting.ts";
 
-export const messageResponse = z.looseObject({
+const messageResponse = z.looseObject({
   message_id: z.string(),
   response: z.string(),
   structured: z.unknown().optional(),

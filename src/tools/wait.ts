@@ -55,7 +55,7 @@ export const wait = defineTool({
 });
 
 /** Throws `invalid_input` for a number that can never be reached. */
-export function assertReachable(until: Until, count: number): void {
+function assertReachable(until: Until, count: number): void {
   if (typeof until !== "number" || until <= count) return;
   throw new MadroxError("invalid_input", `until is ${until}, but there are only ${count} different ids.`, {
     field: "until",

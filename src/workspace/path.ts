@@ -5,11 +5,11 @@
 import { MadroxError } from "../errors.ts";
 
 /** Bytes of UTF-8, at most: the limit of R2's keys, with room for the prefix left out. */
-export const MAX_PATH_BYTES = 1_024 - 128;
+const MAX_PATH_BYTES = 1_024 - 128;
 /** As in every common file system, so that what is downloaded can be unpacked. */
-export const MAX_NAME_BYTES = 255;
+const MAX_NAME_BYTES = 255;
 /** Each level is a folder that counts against the quota of files. */
-export const MAX_LEVELS = 64;
+const MAX_LEVELS = 64;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;

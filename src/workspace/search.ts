@@ -20,7 +20,7 @@ const EXPRESSION_WORK = 200_000_000;
 const EXPRESSION_BYTES = 16 * 1024 * 1024;
 /** Instructions of an expression's program, at most: `a{1,30}` nested twice has 1,900. */
 const MAX_PROGRAM = 2_000;
-export const MAX_PATTERN_CHARACTERS = 1_000;
+const MAX_PATTERN_CHARACTERS = 1_000;
 /** Characters of a line that are shown. */
 const SHOWN_CHARACTERS = 500;
 /** Characters of one answer, all matches and their context together. */

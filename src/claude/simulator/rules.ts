@@ -8,7 +8,7 @@ import { checkMessages, checkText } from "./turns.ts";
 import { invalid, isObject, type Json, Rejection } from "./wire.ts";
 
 /** The one API version that the simulator speaks. */
-export const API_VERSION = "2026-10-21";
+const API_VERSION = "2026-10-21";
 
 /** Largest request body of the Messages API: 32 MB (Anthropic's "Request size limits"). */
 export const MAX_BODY_BYTES = 32 * 1024 * 1024;

@@ -33,7 +33,7 @@ function isLow(unit: number): boolean {
 }
 
 /** Tokens of so many bytes: 0 for 0, at least 1 and at most `bytes` otherwise. */
-export function tokensOfBytes(bytes: number): number {
+function tokensOfBytes(bytes: number): number {
   return Math.ceil(bytes / BYTES_PER_TOKEN);
 }
 
