@@ -193,6 +193,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     } catch (error) {
       this.#log.error("job.broken", { error: describe(error) });
       storage.transactionSync(() => giveUp(storage.sql, Date.now()));
+      this.#waiters.wake();
     }
     this.ctx.waitUntil(this.#dispatch.bringOut());
   }
