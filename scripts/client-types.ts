@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { compile, type JSONSchema } from "json-schema-to-typescript";
-import { ERROR_STATUS } from "../src/errors.ts";
+import { ERROR_STATUS } from "../src/platform/errors.ts";
 
 /** What is read of a tool. */
 interface Tool {

@@ -5,7 +5,7 @@
  */
 import { createServer } from "node:net";
 import { unstable_startWorker } from "wrangler";
-import { ACCESS_VARIABLES, CONFIG_VARIABLES, SECRETS } from "../src/variables.ts";
+import { ACCESS_VARIABLES, CONFIG_VARIABLES, SECRETS } from "../src/platform/variables.ts";
 import { settings } from "./settings.ts";
 
 const LOOPBACK: Record<string, string> = { localhost: "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1" };

@@ -21,9 +21,9 @@ import { MADROX } from "./doors/mcp-offer.ts";
 import { createOAuth } from "./doors/oauth.ts";
 import { createDescription } from "./doors/openapi/routes.ts";
 import { createRest } from "./doors/rest.ts";
-import { MadroxError } from "./errors.ts";
 import type { InstanceTool } from "./instance/tool.ts";
-import { createLog, describe } from "./log.ts";
+import { MadroxError } from "./platform/errors.ts";
+import { createLog, describe } from "./platform/log.ts";
 import { INSTANCE_TOOLS } from "./tools/own/index.ts";
 
 export function createApp(

@@ -4,10 +4,10 @@
 import * as z from "zod";
 import { TenantName } from "./auth/keys.ts";
 import { resolveModel } from "./claude/models.ts";
-import { MadroxError } from "./errors.ts";
-import { LOG_LEVELS, type LogLevel } from "./log.ts";
-import type { Collector } from "./otlp.ts";
-import type { ConfigVariable } from "./variables.ts";
+import { MadroxError } from "./platform/errors.ts";
+import { LOG_LEVELS, type LogLevel } from "./platform/log.ts";
+import type { Collector } from "./platform/otlp.ts";
+import type { ConfigVariable } from "./platform/variables.ts";
 import type { WorkspaceLimits } from "./workspace/quota.ts";
 
 /** Durations carry their unit in the name. Where a number comes from is said in the README's configuration table. */

@@ -1,7 +1,7 @@
 import type { Job } from "./coordination/job.ts";
 import type { Instance } from "./instance/instance.ts";
 import type { Orchestrator } from "./orchestrator/orchestrator.ts";
-import type { AccessVariable, ConfigVariable } from "./variables.ts";
+import type { AccessVariable, ConfigVariable } from "./platform/variables.ts";
 
 /** Bindings of wrangler.toml, and the vars and secrets. */
 interface Bindings extends Partial<Record<AccessVariable | ConfigVariable, string>> {

@@ -3,9 +3,9 @@
  * id of another tenant names an object that does not exist. The one place that casts RPC stubs to their interfaces.
  */
 import type { JobApi } from "./coordination/api.ts";
-import { isJobId } from "./ids.ts";
 import type { InstanceApi, Watcher } from "./instance/api.ts";
 import type { OrchestratorApi } from "./orchestrator/api.ts";
+import { isJobId } from "./platform/ids.ts";
 
 export function orchestratorOf(env: Env, tenant: string): OrchestratorApi {
   return env.ORCHESTRATOR.getByName(tenant) as unknown as OrchestratorApi;

@@ -1,11 +1,11 @@
 import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { auditOf } from "../src/audit.ts";
-import { unwrap } from "../src/errors.ts";
 import { instanceOf, orchestratorOf } from "../src/objects.ts";
 import type { OrchestratorApi } from "../src/orchestrator/api.ts";
 import { ChainVerifier, GENESIS, hashOf, type Link, lineOf } from "../src/orchestrator/chain.ts";
 import { chainOlder } from "../src/orchestrator/events.ts";
+import { unwrap } from "../src/platform/errors.ts";
 import { request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

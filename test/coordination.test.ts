@@ -5,8 +5,8 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { newInstanceId, newJobId } from "../src/ids.ts";
 import { orchestratorOf } from "../src/objects.ts";
+import { newInstanceId, newJobId } from "../src/platform/ids.ts";
 import { type Json, request, send, spawn, status, tool, until } from "./support/door.ts";
 import {
   type Asked,

@@ -5,11 +5,11 @@
 import { exports } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { RETIRED } from "../src/claude/models.ts";
-import { ERROR_STATUS, type ErrorCode } from "../src/errors.ts";
-import { newInstanceId } from "../src/ids.ts";
+import { ERROR_STATUS, type ErrorCode } from "../src/platform/errors.ts";
+import { newInstanceId } from "../src/platform/ids.ts";
+import { VERSION } from "../src/platform/version.ts";
 import { CATALOGUE } from "../src/tools/catalogue.ts";
 import { jsonSchemaOf } from "../src/tools/tool.ts";
-import { VERSION } from "../src/version.ts";
 import { type Json, output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

@@ -5,10 +5,10 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { newInstanceId } from "../src/ids.ts";
 import { INSTANCE_SCHEMA } from "../src/instance/schema.ts";
 import { instanceOf } from "../src/objects.ts";
-import { migrate, type Schema } from "../src/sqlite.ts";
+import { newInstanceId } from "../src/platform/ids.ts";
+import { migrate, type Schema } from "../src/platform/sqlite.ts";
 import { ranTools } from "./entry/tools.ts";
 import { watchCommits } from "./support/commits.ts";
 import { output, send, spawn, status, tool, until } from "./support/door.ts";

@@ -6,7 +6,7 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 import { ROUTES } from "../src/auth/rules.ts";
-import { questionIdOf } from "../src/ids.ts";
+import { questionIdOf } from "../src/platform/ids.ts";
 import { CATALOGUE } from "../src/tools/catalogue.ts";
 import { jsonSchemaOf } from "../src/tools/tool.ts";
 import { anything, broken, fromSchema, type Json, type Known, type Schema } from "./fuzz/from-schema.ts";

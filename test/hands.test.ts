@@ -2,8 +2,8 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { unzipSync } from "fflate";
 import { afterEach, describe, expect, it } from "vitest";
-import { MadroxError } from "../src/errors.ts";
 import { Files } from "../src/hands/files.ts";
+import { MadroxError } from "../src/platform/errors.ts";
 import type { WorkspaceApi } from "../src/workspace/api.ts";
 import { output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, type ScriptCall, scriptModel } from "./support/model.ts";
@@ -266,7 +266,7 @@ describe("secrets", () => {
   });
 
   it("are sealed with ENCRYPTION_KEY where there is one, and can't be opened with another", async () => {
-    const { seal, open, keyNameOf } = await import("../src/secrets.ts");
+    const { seal, open, keyNameOf } = await import("../src/platform/secrets.ts");
     const secrets = { environment: { A: VALUE }, tokens: {} };
     const sealed = await seal(secrets, "k".repeat(32), "deployment", "one");
     expect(sealed).not.toContain(VALUE);

@@ -3,7 +3,7 @@
  */
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { describe as described } from "../src/log.ts";
+import { describe as described } from "../src/platform/log.ts";
 import { request, send, spawn, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

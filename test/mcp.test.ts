@@ -13,11 +13,11 @@ import { StreamableHTTPClientTransport as LegacyTransport } from "@modelcontextp
 import type { Transport as LegacyTransportShape } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { ALIASES } from "../src/claude/models.ts";
-import { ERROR_STATUS } from "../src/errors.ts";
-import { newInstanceId } from "../src/ids.ts";
+import { ERROR_STATUS } from "../src/platform/errors.ts";
+import { newInstanceId } from "../src/platform/ids.ts";
+import { VERSION } from "../src/platform/version.ts";
 import { CATALOGUE } from "../src/tools/catalogue.ts";
 import { jsonSchemaOf } from "../src/tools/tool.ts";
-import { VERSION } from "../src/version.ts";
 import { ORIGIN, type Output, output, request, status, tool, until } from "./support/door.ts";
 import { installModel, type ScriptCall, scriptModel } from "./support/model.ts";
 

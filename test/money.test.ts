@@ -5,11 +5,11 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { newJobId } from "../src/ids.ts";
 import { type Ask, boundOf, FLOOR_TOKENS, judge, type Purse } from "../src/orchestrator/budget.ts";
 import * as ledger from "../src/orchestrator/ledger.ts";
 import { changeLimits, limitsOf, TENANT } from "../src/orchestrator/limits.ts";
 import { spawn as spawnRow } from "../src/orchestrator/registry.ts";
+import { newJobId } from "../src/platform/ids.ts";
 import { type Json, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

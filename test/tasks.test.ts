@@ -5,7 +5,7 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { newInstanceId, newJobId, ulid } from "../src/ids.ts";
+import { newInstanceId, newJobId, ulid } from "../src/platform/ids.ts";
 import { output, send, spawn, tool, until } from "./support/door.ts";
 import { installModel, type Script, scriptModel } from "./support/model.ts";
 

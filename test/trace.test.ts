@@ -3,7 +3,7 @@
  */
 import { env } from "cloudflare:workers";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { parseTraceparent } from "../src/trace.ts";
+import { parseTraceparent } from "../src/platform/trace.ts";
 import { request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

@@ -7,9 +7,9 @@ import { Client, type Transport as ClientTransport, StreamableHTTPClientTranspor
 import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { LOCAL } from "../src/auth/principal.ts";
 import { contextOf } from "../src/doors/context.ts";
-import { ok } from "../src/errors.ts";
-import { messageIdOf, newInstanceId } from "../src/ids.ts";
 import type { InstanceApi, MessageView } from "../src/instance/api.ts";
+import { ok } from "../src/platform/errors.ts";
+import { messageIdOf, newInstanceId } from "../src/platform/ids.ts";
 import { execute } from "../src/tools/execute.ts";
 import { cutToJson } from "../src/tools/wait.ts";
 import { isEnough, MAX_WAIT_SECONDS, type Waited } from "../src/tools/waiting.ts";

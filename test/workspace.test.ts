@@ -8,7 +8,7 @@ import { Buffer } from "node:buffer";
 import { Workspace as Computer } from "@cloudflare/computer";
 import { unzipSync } from "fflate";
 import { beforeEach, describe, expect, it } from "vitest";
-import { newInstanceId } from "../src/ids.ts";
+import { newInstanceId } from "../src/platform/ids.ts";
 import { Keeper, PART_BYTES } from "../src/workspace/keep.ts";
 import { keyOf, prefixOf } from "../src/workspace/keys.ts";
 import type { WorkspaceLimits } from "../src/workspace/quota.ts";

@@ -4,7 +4,7 @@
  */
 import { App, applyDocumentTheme, applyHostFonts, applyHostStyleVariables } from "@modelcontextprotocol/ext-apps";
 import { ServerError } from "../dashboard/server.ts";
-import { VERSION } from "../version.ts";
+import { VERSION } from "../platform/version.ts";
 import { answerIn } from "./answer.ts";
 
 type Context = NonNullable<ReturnType<App["getHostContext"]>>;

@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { list, misconfigured, orNull } from "../config.ts";
-import type { AccessVariable } from "../variables.ts";
+import type { AccessVariable } from "../platform/variables.ts";
 import { type AccessKey, readKeys } from "./keys.ts";
 
 export interface AccessConfig {

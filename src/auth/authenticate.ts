@@ -2,7 +2,7 @@
  * From a request to whoever sent it.
  */
 
-import { MadroxError } from "../errors.ts";
+import { MadroxError } from "../platform/errors.ts";
 import type { AccessConfig } from "./access.ts";
 import { findKey } from "./keys.ts";
 import { ownerOfToken, publicOrigin } from "./oauth.ts";

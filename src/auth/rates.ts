@@ -2,7 +2,7 @@
  * How often an address may fail, and how often a key may call. Counted by the platform's rate limiter, in each of its
  * locations; a deployment without the bindings counts nothing.
  */
-import { MadroxError } from "../errors.ts";
+import { MadroxError } from "../platform/errors.ts";
 
 /** What wrangler.toml gives the bindings: seconds until a caller that is over its limit can be sure to be under it. */
 const PERIOD_SECONDS = 60;

@@ -5,7 +5,7 @@
  * - `operate`: spawn, instruct, interrupt and end instances, write files. This spends money.
  * - `admin`: change what binds the whole tenant, and delete for good.
  */
-import { MadroxError } from "../errors.ts";
+import { MadroxError } from "../platform/errors.ts";
 
 export const SCOPES = ["read", "operate", "admin"] as const;
 export type Scope = (typeof SCOPES)[number];

@@ -3,7 +3,7 @@
  * process, and repeat calls that can never succeed.
  */
 import { APIConnectionError, APIError, APIUserAbortError } from "@anthropic-ai/sdk/error";
-import type { Failure } from "../errors.ts";
+import type { Failure } from "../platform/errors.ts";
 
 /** `retry`: try again, at the earliest after `afterMs`. `too_long`: the conversation no longer fits. `fatal`: never again. */
 export type CallFailure =

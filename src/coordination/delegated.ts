@@ -3,7 +3,7 @@
  * results flow along the dependencies; the coordinator reviews them and writes the result.
  */
 import * as z from "zod";
-import type { Failure } from "../errors.ts";
+import type { Failure } from "../platform/errors.ts";
 import type { JobSpec } from "./api.ts";
 import {
   type Course,

@@ -2,12 +2,13 @@
  * What a job brings out: the messages of its steps, what its outbox owes, and how it stands. All of it is in rows first, and put
  * off before it is tried; one alarm brings what is left undone.
  */
-import type { Alarm } from "../alarm.ts";
-import type { Answer, Failure } from "../errors.ts";
-import { parseMessageId } from "../ids.ts";
+
 import type { MessageView } from "../instance/api.ts";
-import { describe, type Log } from "../log.ts";
 import { instanceOf, orchestratorOf, watcherOf } from "../objects.ts";
+import type { Alarm } from "../platform/alarm.ts";
+import type { Answer, Failure } from "../platform/errors.ts";
+import { parseMessageId } from "../platform/ids.ts";
+import { describe, type Log } from "../platform/log.ts";
 import type { JobSpec } from "./api.ts";
 import type { Question } from "./course.ts";
 import { COURSES } from "./courses.ts";

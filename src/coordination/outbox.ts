@@ -2,7 +2,7 @@
  * What a job owes to other objects: rows written with the change that caused them, delivered afterwards, tried again by alarm
  * until the other has answered. A delivery may be repeated; who gets it makes that harmless.
  */
-import { first, type Row } from "../sqlite.ts";
+import { first, type Row } from "../platform/sqlite.ts";
 
 export type OutboxKind = "cancel" | "recall" | "tell";
 

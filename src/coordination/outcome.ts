@@ -1,9 +1,10 @@
 /**
  * What the state of a step's message means for the step. Pure.
  */
-import type { Failure } from "../errors.ts";
+
 import type { MessageView } from "../instance/api.ts";
-import { NANO_PER_USD } from "../units.ts";
+import type { Failure } from "../platform/errors.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
 import type { StepKind } from "./api.ts";
 
 /** How often a step is asked for, at most. */

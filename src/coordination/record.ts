@@ -1,9 +1,10 @@
 /**
  * The row of a job: where it stands, its end, and what the registry hears of it.
  */
-import type { Failure } from "../errors.ts";
+
 import type { InstanceEvent } from "../instance/spec.ts";
-import { first, type Row } from "../sqlite.ts";
+import type { Failure } from "../platform/errors.ts";
+import { first, type Row } from "../platform/sqlite.ts";
 import type { JobSpec, JobState } from "./api.ts";
 import type { StepView } from "./course.ts";
 import { tellAll } from "./outbox.ts";

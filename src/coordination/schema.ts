@@ -1,4 +1,4 @@
-import type { Schema } from "../sqlite.ts";
+import type { Schema } from "../platform/sqlite.ts";
 
 /**
  * The tables of a job. Only the modules of this folder write them. Times are ms since the epoch, money nano-USD.

@@ -1,8 +1,8 @@
 /**
  * How a job looks from outside, made from its rows.
  */
-import type { Failure } from "../errors.ts";
-import { NANO_PER_USD } from "../units.ts";
+import type { Failure } from "../platform/errors.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
 import { isFinalJob, type JobSpec, type JobStatus, type Output, type StepStatus } from "./api.ts";
 import { COURSES } from "./courses.ts";
 import { dependenciesOf } from "./dependencies.ts";

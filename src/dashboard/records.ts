@@ -3,8 +3,8 @@
  * ISO 8601, money USD, tokens fresh ones.
  */
 import type * as coordination from "../coordination/api.ts";
-import type { Failure } from "../errors.ts";
 import type * as records from "../orchestrator/records.ts";
+import type { Failure } from "../platform/errors.ts";
 
 export type { StepStatus as JobStep, Vote } from "../coordination/api.ts";
 export type { OutputRow, OutputType } from "../instance/api.ts";

@@ -3,12 +3,12 @@
  */
 import type { Principal } from "../auth/principal.ts";
 import { configFor } from "../config.ts";
-import { ulid } from "../ids.ts";
 import type { InstanceTool } from "../instance/tool.ts";
-import { createLog } from "../log.ts";
 import { instanceOf, jobOf, orchestratorOf } from "../objects.ts";
+import { ulid } from "../platform/ids.ts";
+import { createLog } from "../platform/log.ts";
+import { parseTraceparent } from "../platform/trace.ts";
 import type { ToolContext } from "../tools/tool.ts";
-import { parseTraceparent } from "../trace.ts";
 
 export type CallContext = Omit<ToolContext, "idempotency">;
 

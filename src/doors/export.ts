@@ -1,8 +1,9 @@
 /**
  * A log as JSON lines, streamed from R2 and from the Orchestrator as if it were one.
  */
-import { MadroxError } from "../errors.ts";
+
 import type { Segment } from "../orchestrator/api.ts";
+import { MadroxError } from "../platform/errors.ts";
 
 /** Lines that are still in the Orchestrator, and the number of the last one; null: there are none. */
 export interface Lines {

@@ -3,8 +3,8 @@
  * must never run one as a page of this server: each is a download, in a sandbox without an origin.
  */
 import { Hono } from "hono";
-import { errorBody, MadroxError } from "../errors.ts";
-import { isInstanceId } from "../ids.ts";
+import { errorBody, MadroxError } from "../platform/errors.ts";
+import { isInstanceId } from "../platform/ids.ts";
 import { recorded } from "../tools/audit.ts";
 import type { FileInfo, WorkspaceApi, Written } from "../workspace/api.ts";
 import { workspaceOf } from "../workspace/remote.ts";

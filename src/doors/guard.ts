@@ -4,7 +4,7 @@
  * be this machine as well, because a Host header alone can be forged.
  */
 import type { AccessConfig } from "../auth/access.ts";
-import { MadroxError } from "../errors.ts";
+import { MadroxError } from "../platform/errors.ts";
 
 const LOOPBACK_NAMES = new Set(["localhost", "127.0.0.1", "[::1]", "::1"]);
 

@@ -3,8 +3,8 @@
  */
 import { Hono } from "hono";
 import { JOB_STATES, type JobState } from "../coordination/api.ts";
-import { MadroxError, unwrap } from "../errors.ts";
-import { isJobId } from "../ids.ts";
+import { MadroxError, unwrap } from "../platform/errors.ts";
+import { isJobId } from "../platform/ids.ts";
 import { recorded } from "../tools/audit.ts";
 import { execute } from "../tools/execute.ts";
 import type { RestEnv } from "./env.ts";

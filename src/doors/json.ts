@@ -1,6 +1,6 @@
 /** JSON in and out over REST: the answers of tools with the status that their error code stands for. */
 import { bodyLimit } from "hono/body-limit";
-import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError } from "../errors.ts";
+import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError } from "../platform/errors.ts";
 import type { ToolAnswer } from "../tools/tool.ts";
 import { MAX_BODY_BYTES } from "./mcp.ts";
 

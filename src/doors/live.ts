@@ -2,8 +2,8 @@
  * The live socket: a tenant's event log as it grows, over WebSocket. What is said on it: orchestrator/viewers.ts.
  */
 import { Hono } from "hono";
-import { MadroxError } from "../errors.ts";
 import { viewerSocket } from "../objects.ts";
+import { MadroxError } from "../platform/errors.ts";
 import type { RestEnv } from "./env.ts";
 
 export function createLive(): Hono<RestEnv> {

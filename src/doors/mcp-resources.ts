@@ -9,8 +9,8 @@ import {
   type Server,
   UriTemplate,
 } from "@modelcontextprotocol/server";
-import { type ErrorBody, type ErrorCode, failureOf, MadroxError } from "../errors.ts";
-import { isInstanceId } from "../ids.ts";
+import { type ErrorBody, type ErrorCode, failureOf, MadroxError } from "../platform/errors.ts";
+import { isInstanceId } from "../platform/ids.ts";
 import { execute } from "../tools/execute.ts";
 import type { ToolAnswer } from "../tools/tool.ts";
 import { type FileInfo, MAX_PIECE_BYTES } from "../workspace/api.ts";

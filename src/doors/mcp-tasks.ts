@@ -10,8 +10,8 @@ import {
   type ServerContext,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import type { ErrorBody } from "../errors.ts";
 import { TASK_LIFETIME_MS } from "../orchestrator/tasks.ts";
+import type { ErrorBody } from "../platform/errors.ts";
 import type { TaskView } from "../tools/task.ts";
 import type { StartedTask, ToolAnswer } from "../tools/tool.ts";
 import type { CallContext } from "./context.ts";

@@ -7,8 +7,8 @@ import { createMcpHandler } from "agents/mcp/server";
 import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
 import type { InstanceTool } from "../instance/tool.ts";
-import { createLog, describe } from "../log.ts";
-import { VERSION } from "../version.ts";
+import { createLog, describe } from "../platform/log.ts";
+import { VERSION } from "../platform/version.ts";
 import { type CallContext, type CallOptions, contextOf } from "./context.ts";
 import { APPS, followsApps, withSession } from "./mcp-app.ts";
 

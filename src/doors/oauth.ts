@@ -27,8 +27,8 @@ import {
 import { type GrantProps, grantNamedBy, recordEnd, recordStep, stepOf, userIdOf } from "../auth/oauth-record.ts";
 import { countFailure, countOpenCall } from "../auth/rates.ts";
 import { isScope, type Scope } from "../auth/scopes.ts";
-import { MadroxError } from "../errors.ts";
-import { createLog } from "../log.ts";
+import { MadroxError } from "../platform/errors.ts";
+import { createLog } from "../platform/log.ts";
 import type { RestEnv } from "./env.ts";
 
 type Visit = Context<RestEnv>;

@@ -3,8 +3,8 @@
  */
 import { Hono } from "hono";
 import * as z from "zod";
-import { MadroxError, unwrap } from "../errors.ts";
 import { SPEND_BUCKETS, SPEND_KEYS } from "../orchestrator/spend.ts";
+import { MadroxError, unwrap } from "../platform/errors.ts";
 import type { RestEnv } from "./env.ts";
 
 const time = z.iso

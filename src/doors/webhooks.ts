@@ -3,9 +3,9 @@
  */
 import { Hono } from "hono";
 import * as z from "zod";
-import { MadroxError, unwrap } from "../errors.ts";
-import { invalidInput } from "../invalid-input.ts";
 import { DEFAULT_EVENTS, EVENT_FILTER } from "../orchestrator/webhooks.ts";
+import { MadroxError, unwrap } from "../platform/errors.ts";
+import { invalidInput } from "../platform/invalid-input.ts";
 import { recorded } from "../tools/audit.ts";
 import type { RestEnv } from "./env.ts";
 import { bodyOf, json, limited } from "./json.ts";

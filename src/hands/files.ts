@@ -2,7 +2,7 @@
  * A workspace as the shell and programs see a file system. Failures carry the codes of POSIX in front, since commands look
  * for them; quotas hold as everywhere.
  */
-import { MadroxError } from "../errors.ts";
+import { MadroxError } from "../platform/errors.ts";
 import { MAX_PIECE_BYTES, type WorkspaceApi } from "../workspace/api.ts";
 
 /** A file that is larger than this is not for a shell or a program here: both hold it in memory, and an isolate has 128 MB. */

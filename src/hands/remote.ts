@@ -7,11 +7,11 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import * as z from "zod";
 import type { Config } from "../config.ts";
-import { MadroxError } from "../errors.ts";
 import type { InstanceSpec, OwnToolDefinition, RemoteServer, RemoteTool } from "../instance/spec.ts";
 import type { InstanceTool, ToolContext, ToolResult } from "../instance/tool.ts";
-import { createLog, describe } from "../log.ts";
-import { VERSION } from "../version.ts";
+import { MadroxError } from "../platform/errors.ts";
+import { createLog, describe } from "../platform/log.ts";
+import { VERSION } from "../platform/version.ts";
 import { addressProblem } from "./address.ts";
 import { redacted, secretValues } from "./redaction.ts";
 import { inputSchema, toolDescription, toolName } from "./remote-schema.ts";

@@ -2,9 +2,9 @@
  * What an instance can be asked, by the tools and by its Orchestrator.
  */
 import type { AuditedCall } from "../audit.ts";
-import type { Answer, Failure } from "../errors.ts";
 import type { Funds } from "../orchestrator/records.ts";
 import type { Origin } from "../origin.ts";
+import type { Answer, Failure } from "../platform/errors.ts";
 import type { WorkspaceHost } from "../workspace/remote.ts";
 import type { CallFigures, Unhealthy } from "./spec.ts";
 

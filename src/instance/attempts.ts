@@ -4,9 +4,9 @@
  */
 import { costOf, priceOf } from "../claude/prices.ts";
 import type { Reply, Usage } from "../claude/reply.ts";
-import type { Failure } from "../errors.ts";
-import { messageIdOf } from "../ids.ts";
-import { first } from "../sqlite.ts";
+import type { Failure } from "../platform/errors.ts";
+import { messageIdOf } from "../platform/ids.ts";
+import { first } from "../platform/sqlite.ts";
 import { emit } from "./self.ts";
 import type { InstanceEvent } from "./spec.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";

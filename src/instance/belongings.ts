@@ -4,8 +4,8 @@
  */
 import type { AuditedCall } from "../audit.ts";
 import type { Config } from "../config.ts";
-import { describe, type Log } from "../log.ts";
 import { instanceOf } from "../objects.ts";
+import { describe, type Log } from "../platform/log.ts";
 import type { WorkspaceApi } from "../workspace/api.ts";
 import { Keeper } from "../workspace/keep.ts";
 import { prefixOf } from "../workspace/keys.ts";

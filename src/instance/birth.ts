@@ -1,9 +1,10 @@
 /**
  * The first use of an instance's object: it takes over from the registry what it is.
  */
-import { messageIdOf } from "../ids.ts";
+
 import type { Birth } from "../orchestrator/api.ts";
-import { migrate } from "../sqlite.ts";
+import { messageIdOf } from "../platform/ids.ts";
+import { migrate } from "../platform/sqlite.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
 import { emit } from "./self.ts";
 

@@ -5,7 +5,7 @@
 import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
 import type { Reply } from "../claude/reply.ts";
 import { requestOf } from "../claude/request.ts";
-import type { Failure } from "../errors.ts";
+import type { Failure } from "../platform/errors.ts";
 import { announce, closeAttempt } from "./attempts.ts";
 import { show } from "./output.ts";
 import type { Entry } from "./transcript.ts";

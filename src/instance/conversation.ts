@@ -3,11 +3,11 @@
  * Everything is accepted in rows first; the upkeep sees to what follows from them.
  */
 import type { AuditedCall } from "../audit.ts";
-import { type Answer, err, ok, unwrap } from "../errors.ts";
-import { recall, remember } from "../idempotency.ts";
-import { messageIdOf } from "../ids.ts";
 import type { Origin } from "../origin.ts";
-import { type Waiters, within } from "../waiters.ts";
+import { type Answer, err, ok, unwrap } from "../platform/errors.ts";
+import { recall, remember } from "../platform/idempotency.ts";
+import { messageIdOf } from "../platform/ids.ts";
+import { type Waiters, within } from "../platform/waiters.ts";
 import {
   type Followed,
   type GivenAnswer,

@@ -1,7 +1,7 @@
 /**
  * What an instance's rows say of its time: whether it rests, how long it may, and how long a turn may take.
  */
-import { messageIdOf } from "../ids.ts";
+import { messageIdOf } from "../platform/ids.ts";
 import type { Rest } from "./api.ts";
 import { type SelfRow, selfOf, standingOf } from "./self.ts";
 import { deadlineOf, openTurn } from "./turn-store.ts";

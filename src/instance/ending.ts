@@ -1,8 +1,8 @@
 /**
  * How an instance ends, and what has to be over before anything of it is deleted.
  */
-import { type Answer, err } from "../errors.ts";
-import { messageIdOf } from "../ids.ts";
+import { type Answer, err } from "../platform/errors.ts";
+import { messageIdOf } from "../platform/ids.ts";
 import { cancelOpenTurn } from "./inbox.ts";
 import { hasUnreported } from "./report.ts";
 import { emit, selfOf } from "./self.ts";

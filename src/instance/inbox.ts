@@ -2,11 +2,11 @@
  * The inbox: messages from their acceptance to their final state, and how each of them looks from outside.
  */
 import type { AuditedCall } from "../audit.ts";
-import { type Answer, err, type Failure, ok } from "../errors.ts";
-import { otherRequest } from "../idempotency.ts";
-import { messageIdOf } from "../ids.ts";
-import { first, type Row } from "../sqlite.ts";
-import { NANO_PER_USD } from "../units.ts";
+import { type Answer, err, type Failure, ok } from "../platform/errors.ts";
+import { otherRequest } from "../platform/idempotency.ts";
+import { messageIdOf } from "../platform/ids.ts";
+import { first, type Row } from "../platform/sqlite.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
 import type { MessageResponse, MessageState, MessageView, SendRequest } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { nudge, parkedUntil } from "./parked.ts";

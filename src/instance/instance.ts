@@ -1,17 +1,17 @@
 import { DurableObject } from "cloudflare:workers";
-import { Alarm } from "../alarm.ts";
 import type { AuditedCall } from "../audit.ts";
 import { createClaude } from "../claude/client.ts";
 import { type Config, configFor } from "../config.ts";
-import { type Answer, err, ok } from "../errors.ts";
 import { remoteTools } from "../hands/remote.ts";
-import { createLog, describe, type Log } from "../log.ts";
 import { instanceNameOf, orchestratorOf, watcherOf } from "../objects.ts";
 import type { Origin } from "../origin.ts";
-import { exportSpans } from "../otlp.ts";
-import { keyNameOf, NO_SECRETS, open, type Secrets } from "../secrets.ts";
-import { migrate } from "../sqlite.ts";
-import { Waiters } from "../waiters.ts";
+import { Alarm } from "../platform/alarm.ts";
+import { type Answer, err, ok } from "../platform/errors.ts";
+import { createLog, describe, type Log } from "../platform/log.ts";
+import { exportSpans } from "../platform/otlp.ts";
+import { keyNameOf, NO_SECRETS, open, type Secrets } from "../platform/secrets.ts";
+import { migrate } from "../platform/sqlite.ts";
+import { Waiters } from "../platform/waiters.ts";
 import { heldBy } from "../workspace/nodes.ts";
 import {
   changesFiles,

@@ -1,7 +1,7 @@
 /**
  * Messages that join a turn which is not their own, and share its end.
  */
-import { messageIdOf } from "../ids.ts";
+import { messageIdOf } from "../platform/ids.ts";
 import { addressed } from "./address.ts";
 import { show } from "./output.ts";
 import { emit } from "./self.ts";

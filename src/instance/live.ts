@@ -5,8 +5,8 @@
  */
 
 import { CALLED } from "../audit.ts";
-import { messageIdOf } from "../ids.ts";
-import { first } from "../sqlite.ts";
+import { messageIdOf } from "../platform/ids.ts";
+import { first } from "../platform/sqlite.ts";
 import type { Followed, StreamEvent } from "./api.ts";
 import { pageOf } from "./output.ts";
 import { type Transcript, textOf } from "./transcript.ts";

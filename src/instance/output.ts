@@ -2,9 +2,9 @@
  * What an instance received, said and did, in order, for whoever reads it from outside. The rows point into the
  * transcript: nothing is stored twice.
  */
-import { messageIdOf } from "../ids.ts";
-import type { Row } from "../sqlite.ts";
-import { NANO_PER_USD } from "../units.ts";
+import { messageIdOf } from "../platform/ids.ts";
+import type { Row } from "../platform/sqlite.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
 import type { OutputPage, OutputQuery, OutputType } from "./api.ts";
 import { type Block, type Entry, type Transcript, textOf } from "./transcript.ts";
 

@@ -3,7 +3,7 @@
  * what is new. A token is never less than a byte, so bytes bound tokens; what was reported is exact.
  */
 import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
-import { first } from "../sqlite.ts";
+import { first } from "../platform/sqlite.ts";
 import type { Entry } from "./transcript.ts";
 
 /**

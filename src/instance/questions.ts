@@ -2,10 +2,10 @@
  * Questions that an instance asks, and leave that it needs for a tool. Each belongs to a parked tool call, which runs again
  * when it is answered. Open until then, or until its time is over, or the turn has ended.
  */
-import { type Answer, err, ok } from "../errors.ts";
-import { recall, remember } from "../idempotency.ts";
-import { questionIdOf } from "../ids.ts";
-import { first, type Row } from "../sqlite.ts";
+import { type Answer, err, ok } from "../platform/errors.ts";
+import { recall, remember } from "../platform/idempotency.ts";
+import { questionIdOf } from "../platform/ids.ts";
+import { first, type Row } from "../platform/sqlite.ts";
 import type { GivenAnswer } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { unpark } from "./parked.ts";

@@ -3,7 +3,7 @@
  * more at intervals, the longer the more of them there are: the model's pieces may come a hundred times a second, each reader
  * asks again for each, and the object that serves them is the one that runs the turn.
  */
-import { Waiters } from "../waiters.ts";
+import { Waiters } from "../platform/waiters.ts";
 import type { LiveAnswer } from "./live.ts";
 
 /** Between two looks at a running answer for each reader, and at least, in ms. To serve one takes about 1 ms. */

@@ -1,7 +1,7 @@
 /**
  * What an instance that can't be used answers, in one wording everywhere.
  */
-import { type Answer, err } from "../errors.ts";
+import { type Answer, err } from "../platform/errors.ts";
 
 export function unknownInstance(instanceId: string, subject = "The instance"): Answer<never> {
   return err(

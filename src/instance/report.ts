@@ -2,7 +2,7 @@
  * What an instance tells the registry: its events and how it stands, made from its rows.
  */
 import type { Standing } from "../orchestrator/api.ts";
-import { first } from "../sqlite.ts";
+import { first } from "../platform/sqlite.ts";
 import { healthOf, judgeHealth } from "./health.ts";
 import { parkedUntil } from "./parked.ts";
 import { openQuestions } from "./questions.ts";

@@ -2,9 +2,10 @@
  * An instance's line to its Orchestrator: asks it, and tells it what it does not know yet. What could not be delivered
  * stays in rows, and goes with the next report.
  */
-import { describe, type Log } from "../log.ts";
+
 import type { Admission, CallOutcome, OrchestratorApi } from "../orchestrator/api.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";
+import { describe, type Log } from "../platform/log.ts";
 import { confirm, hasUnreported, reportOf } from "./report.ts";
 
 export class Reporter {

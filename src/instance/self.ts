@@ -2,7 +2,7 @@
  * The rows `spec` and `self`: what an instance is, and what it knows of itself; and its events.
  */
 import type { Standing } from "../orchestrator/api.ts";
-import { first, type Row } from "../sqlite.ts";
+import { first, type Row } from "../platform/sqlite.ts";
 import type { InstanceEvent, InstanceSpec } from "./spec.ts";
 
 /** The row `self`. */

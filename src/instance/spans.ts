@@ -3,9 +3,9 @@
  * for generative AI name them. All of it is read from the turn's rows once it has ended, so tracing is no part of the work, and
  * a turn that crashed and went on has one trace with the same ids as any other.
  */
-import { messageIdOf } from "../ids.ts";
-import type { Row } from "../sqlite.ts";
-import { type Attributes, parseTraceparent, type TraceContext, traceIdOf, traceparentOf } from "../trace.ts";
+import { messageIdOf } from "../platform/ids.ts";
+import type { Row } from "../platform/sqlite.ts";
+import { type Attributes, parseTraceparent, type TraceContext, traceIdOf, traceparentOf } from "../platform/trace.ts";
 import type { InstanceSpec } from "./spec.ts";
 
 /** Times in ms since the epoch. `error`: a stable code, or null when it went well. */

@@ -2,8 +2,8 @@
  * Tool calls of a turn: the intent is written before a tool runs, its result after. A call is answered exactly once, in
  * the model's order, together with the others of its step.
  */
-import { messageIdOf } from "../ids.ts";
-import type { Row } from "../sqlite.ts";
+import { messageIdOf } from "../platform/ids.ts";
+import type { Row } from "../platform/sqlite.ts";
 import { join } from "./joining.ts";
 import { show } from "./output.ts";
 import { showResumed } from "./parked.ts";

@@ -2,7 +2,7 @@
  * A tool that an instance can use. The engine takes its tools as a list and knows nothing else of them.
  */
 import type { Config } from "../config.ts";
-import type { Secrets } from "../secrets.ts";
+import type { Secrets } from "../platform/secrets.ts";
 import type { WorkspaceApi } from "../workspace/api.ts";
 import type { OwnToolDefinition } from "./spec.ts";
 

@@ -1,7 +1,7 @@
 /**
  * The conversation as the model gets it: append-only, verbatim, replayed in the same shape for ever.
  */
-import type { Row } from "../sqlite.ts";
+import type { Row } from "../platform/sqlite.ts";
 
 /** A content block exactly as the API gave it, or as it will be sent. */
 export interface Block {

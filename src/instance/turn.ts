@@ -2,7 +2,7 @@
  * A turn as a state machine over rows. `nextAction` decides what comes next from what is stored, and from nothing else:
  * after a crash the same rows give the same decision.
  */
-import type { Failure } from "../errors.ts";
+import type { Failure } from "../platform/errors.ts";
 
 /**
  * `ready`: a model call is next. `calling`: one is under way. `tools`: tool calls of the last answer are open. `full`: the

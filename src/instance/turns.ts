@@ -3,9 +3,9 @@
  * `nextAction` goes on.
  */
 import type { Reply } from "../claude/reply.ts";
-import type { Failure } from "../errors.ts";
-import { messageIdOf } from "../ids.ts";
-import { first } from "../sqlite.ts";
+import type { Failure } from "../platform/errors.ts";
+import { messageIdOf } from "../platform/ids.ts";
+import { first } from "../platform/sqlite.ts";
 import { addressed } from "./address.ts";
 import type { MessageState } from "./api.ts";
 import { announce, closeAttempt, takeUnshown } from "./attempts.ts";

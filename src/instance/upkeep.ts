@@ -3,10 +3,11 @@
  * to where they outlive it, and ends when nobody has used it for too long. One alarm wakes it for all of that; what the alarm is
  * set for follows from the rows.
  */
-import type { Alarm } from "../alarm.ts";
-import { describe, type Log } from "../log.ts";
+
 import type { CallOutcome } from "../orchestrator/api.ts";
-import type { Waiters } from "../waiters.ts";
+import type { Alarm } from "../platform/alarm.ts";
+import { describe, type Log } from "../platform/log.ts";
+import type { Waiters } from "../platform/waiters.ts";
 import type { News, Watcher } from "./api.ts";
 import type { Belongings } from "./belongings.ts";
 import { idleDeadline, isOverdue, isResting } from "./deadlines.ts";

@@ -2,7 +2,7 @@
  * Calls on record in the tenant's log, by what they were about.
  */
 import { type AuditedCall, CALLED, recordOf } from "../audit.ts";
-import { isInstanceId, isJobId, parseMessageId, parseQuestionId } from "../ids.ts";
+import { isInstanceId, isJobId, parseMessageId, parseQuestionId } from "../platform/ids.ts";
 import { logEvent } from "./events.ts";
 
 /**

@@ -2,8 +2,8 @@
  * Carries out webhooks: at least once, in the order of the log for each webhook, driven by the Orchestrator's alarm. What is due
  * stands in rows; a run that dies is taken up again when its lease is over, with the same ids. No run is waited for by anybody.
  */
-import { describe, type Log } from "../log.ts";
-import { VERSION } from "../version.ts";
+import { describe, type Log } from "../platform/log.ts";
+import { VERSION } from "../platform/version.ts";
 import type { StoredEvent } from "./chain.ts";
 import { headOf, logEvent } from "./events.ts";
 import { signedHeaders } from "./signature.ts";

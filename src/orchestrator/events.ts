@@ -3,7 +3,7 @@
  * that watches reads this log.
  */
 import type { InstanceEvent } from "../instance/spec.ts";
-import { first, type Row } from "../sqlite.ts";
+import { first, type Row } from "../platform/sqlite.ts";
 import type { AuditLines, EventQuery, PastQuery } from "./api.ts";
 import { GENESIS, hashOf, type Link, lineOf, type StoredEvent } from "./chain.ts";
 import type { EventPage, TenantEvent } from "./records.ts";

@@ -1,12 +1,13 @@
 /**
  * Who belongs to whom: questions about the tree of instances.
  */
-import { type Answer, err, ok } from "../errors.ts";
-import { isJobId } from "../ids.ts";
+
 import { unknownInstance } from "../instance/refusals.ts";
 import type { InstanceState } from "../instance/spec.ts";
-import { first, type Row } from "../sqlite.ts";
-import { NANO_PER_USD } from "../units.ts";
+import { type Answer, err, ok } from "../platform/errors.ts";
+import { isJobId } from "../platform/ids.ts";
+import { first, type Row } from "../platform/sqlite.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
 import type { Kin, Kinship, TreeQuery } from "./api.ts";
 import type { Caps } from "./ledger.ts";
 import type { TreeAnswer, TreeNode, TreeRow } from "./records.ts";

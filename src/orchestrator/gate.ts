@@ -4,7 +4,7 @@
  * API has asked for a pause, nobody calls it.
  */
 
-import { first } from "../sqlite.ts";
+import { first } from "../platform/sqlite.ts";
 import type { CallOutcome } from "./api.ts";
 
 /** Model calls at once while the API has not pushed back. */

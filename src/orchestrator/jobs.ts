@@ -1,11 +1,11 @@
 import type { JobSpec, JobState, Member } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
-import { type Answer, err, type Failure, ok } from "../errors.ts";
-import { recall, remember } from "../idempotency.ts";
-import { newJobId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
-import { first, type Row } from "../sqlite.ts";
-import { NANO_PER_USD } from "../units.ts";
+import { type Answer, err, type Failure, ok } from "../platform/errors.ts";
+import { recall, remember } from "../platform/idempotency.ts";
+import { newJobId } from "../platform/ids.ts";
+import { first, type Row } from "../platform/sqlite.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
 import type { CoordinateRequest, JobQuery } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";

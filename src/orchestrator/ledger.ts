@@ -5,10 +5,10 @@
  */
 import { costOf, priceOf } from "../claude/prices.ts";
 import type { Usage } from "../claude/reply.ts";
-import { type Failure, MadroxError } from "../errors.ts";
-import { isJobId } from "../ids.ts";
-import { first, type Row } from "../sqlite.ts";
-import { NANO_PER_USD } from "../units.ts";
+import { type Failure, MadroxError } from "../platform/errors.ts";
+import { isJobId } from "../platform/ids.ts";
+import { first, type Row } from "../platform/sqlite.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
 import { type Ask, judge, type Purse, type Verdict } from "./budget.ts";
 import { TENANT } from "./limits.ts";
 import { countSpending } from "./spend.ts";

@@ -3,18 +3,18 @@ import type { AuditedCall } from "../audit.ts";
 import { type Config, configOf } from "../config.ts";
 import type { ErasedJob, JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
-import { type Answer, failureOf, ok } from "../errors.ts";
-import { recall, remember } from "../idempotency.ts";
 import type { Erased } from "../instance/api.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { Report } from "../instance/spec.ts";
-import { createLog, type Log } from "../log.ts";
 import { instanceOf, jobOf } from "../objects.ts";
 import type { Idempotency, Origin } from "../origin.ts";
+import { type Answer, failureOf, ok } from "../platform/errors.ts";
+import { recall, remember } from "../platform/idempotency.ts";
+import { createLog, type Log } from "../platform/log.ts";
+import { migrate } from "../platform/sqlite.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
+import { Waiters } from "../platform/waiters.ts";
 import type { TeamTemplate } from "../roles/teams/template.ts";
-import { migrate } from "../sqlite.ts";
-import { NANO_PER_USD } from "../units.ts";
-import { Waiters } from "../waiters.ts";
 import type {
   Admission,
   AuditLines,

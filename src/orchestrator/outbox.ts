@@ -4,10 +4,10 @@
  */
 import type { AuditedCall } from "../audit.ts";
 import type { JobApi } from "../coordination/api.ts";
-import { unwrap } from "../errors.ts";
-import { isJobId } from "../ids.ts";
 import type { InstanceApi } from "../instance/api.ts";
-import { first } from "../sqlite.ts";
+import { unwrap } from "../platform/errors.ts";
+import { isJobId } from "../platform/ids.ts";
+import { first } from "../platform/sqlite.ts";
 
 /**
  * `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`:

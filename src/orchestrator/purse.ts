@@ -1,8 +1,8 @@
 /**
  * Limits and what is left of them, as answers show it.
  */
-import { first } from "../sqlite.ts";
-import { NANO_PER_USD } from "../units.ts";
+import { first } from "../platform/sqlite.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
 import type { Purse } from "./budget.ts";
 import { balances, type Caps, ownFresh, pursesOf, scopesOf } from "./ledger.ts";
 import { type LimitDefaults, limitsOf, TENANT } from "./limits.ts";

@@ -2,7 +2,7 @@
  * The open questions of a tenant's instances, as they report them.
  */
 import type { OpenQuestion } from "../instance/spec.ts";
-import type { Row } from "../sqlite.ts";
+import type { Row } from "../platform/sqlite.ts";
 import type { QuestionQuery } from "./api.ts";
 import type { QuestionRecord } from "./records.ts";
 

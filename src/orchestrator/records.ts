@@ -2,8 +2,9 @@
  * What an Orchestrator knows, in the shapes in which it is told: shapes alone, so that whoever reads them, the dashboard too, takes
  * nothing else along. Where nothing else is said, times are ISO 8601 and money is USD.
  */
-import type { Failure } from "../errors.ts";
+
 import type { InstanceState, TokenCounts } from "../instance/spec.ts";
+import type { Failure } from "../platform/errors.ts";
 
 /** Times are ISO 8601, durations as named, money USD. */
 export interface StatusRecord {

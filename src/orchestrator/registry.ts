@@ -2,14 +2,14 @@
  * The registry: one row an instance, and the tenant's totals beside them. Every change of both is one transaction.
  */
 import type { Usage } from "../claude/reply.ts";
-import type { Answer } from "../errors.ts";
-import { err, ok } from "../errors.ts";
 import { isSoft } from "../hands/web.ts";
-import { recall, remember } from "../idempotency.ts";
-import { messageIdOf, newInstanceId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { InstanceEvent, InstanceSpec, Report } from "../instance/spec.ts";
-import { first, type Row } from "../sqlite.ts";
+import type { Answer } from "../platform/errors.ts";
+import { err, ok } from "../platform/errors.ts";
+import { recall, remember } from "../platform/idempotency.ts";
+import { messageIdOf, newInstanceId } from "../platform/ids.ts";
+import { first, type Row } from "../platform/sqlite.ts";
 import type { Birth, ListQuery, SpawnReceipt, SpawnRequest, TerminateReceipt, TerminateRequest } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";

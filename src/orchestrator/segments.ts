@@ -3,7 +3,7 @@
  * export go on across the border. A segment's row is written in the transaction that deletes its events; dying before that
  * leaves an object that the next try writes again under the same key.
  */
-import { first, type Row } from "../sqlite.ts";
+import { first, type Row } from "../platform/sqlite.ts";
 import type { Segment } from "./api.ts";
 import { linesAfter } from "./events.ts";
 

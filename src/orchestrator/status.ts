@@ -2,8 +2,8 @@
  * A status record: what the registry knows of one instance, computed from its row.
  */
 import type { InstanceState, TokenCounts, Unhealthy } from "../instance/spec.ts";
-import type { Row } from "../sqlite.ts";
-import { NANO_PER_USD } from "../units.ts";
+import type { Row } from "../platform/sqlite.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
 import { parseFigures, responseTimes } from "./figures.ts";
 import type { Health, StatusRecord } from "./records.ts";
 

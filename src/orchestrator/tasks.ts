@@ -1,7 +1,7 @@
 /**
  * What the tasks of the MCP extension wait for. A task that waits for one message needs no row: its id is the message's.
  */
-import { first } from "../sqlite.ts";
+import { first } from "../platform/sqlite.ts";
 import type { StoredTask } from "./api.ts";
 
 /** How long a task can be asked for. */

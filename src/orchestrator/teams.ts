@@ -2,12 +2,12 @@
  * Teams: a supervisor and its members as one act, and the templates that a tenant has stored.
  */
 import type { AuditedCall } from "../audit.ts";
-import { type Answer, err, failureOf, MadroxError, ok, unwrap } from "../errors.ts";
-import { recall, remember } from "../idempotency.ts";
-import { newInstanceId } from "../ids.ts";
+import { type Answer, err, failureOf, MadroxError, ok, unwrap } from "../platform/errors.ts";
+import { recall, remember } from "../platform/idempotency.ts";
+import { newInstanceId } from "../platform/ids.ts";
+import { first } from "../platform/sqlite.ts";
 import { briefingOf } from "../roles/teams/briefing.ts";
 import { MAX_TEMPLATE_BYTES, MAX_TEMPLATES, type TeamTemplate } from "../roles/teams/template.ts";
-import { first } from "../sqlite.ts";
 import type { TeamReceipt, TeamRequest } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { type SpawnRules, spawn, tenantRow } from "./registry.ts";

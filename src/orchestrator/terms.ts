@@ -3,10 +3,10 @@
  * left of it.
  */
 import type { Config } from "../config.ts";
-import { type Answer, ok } from "../errors.ts";
-import { recall, remember } from "../idempotency.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import type { Origin } from "../origin.ts";
+import { type Answer, ok } from "../platform/errors.ts";
+import { recall, remember } from "../platform/idempotency.ts";
 import type { LimitsAnswer, Standing } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { pausedWithin } from "./family.ts";

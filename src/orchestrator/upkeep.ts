@@ -3,9 +3,9 @@
  * outlived its time, and moves old rows away. One alarm wakes it for all of that; its time follows from the rows.
  */
 import type { AuditedCall } from "../audit.ts";
-import type { Answer } from "../errors.ts";
-import { isJobId } from "../ids.ts";
-import { within } from "../waiters.ts";
+import type { Answer } from "../platform/errors.ts";
+import { isJobId } from "../platform/ids.ts";
+import { within } from "../platform/waiters.ts";
 import type { Archive } from "./archive.ts";
 import type { Courier } from "./courier.ts";
 import { idleDeadline } from "./family.ts";

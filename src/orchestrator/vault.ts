@@ -2,8 +2,8 @@
  * The tenant's own key, for deployments without ENCRYPTION_KEY.
  */
 import type { Config } from "../config.ts";
-import { hasSecrets, newKey, type Secrets, seal } from "../secrets.ts";
-import { first } from "../sqlite.ts";
+import { hasSecrets, newKey, type Secrets, seal } from "../platform/secrets.ts";
+import { first } from "../platform/sqlite.ts";
 
 /** Made on first use. */
 export function tenantKey(sql: SqlStorage): string {

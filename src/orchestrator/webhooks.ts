@@ -3,10 +3,10 @@
  * delivery; courier.ts carries them out.
  */
 import type { AuditedCall } from "../audit.ts";
-import { type Answer, err, ok } from "../errors.ts";
 import { addressProblem } from "../hands/address.ts";
-import { ulid } from "../ids.ts";
-import { first, type Row } from "../sqlite.ts";
+import { type Answer, err, ok } from "../platform/errors.ts";
+import { ulid } from "../platform/ids.ts";
+import { first, type Row } from "../platform/sqlite.ts";
 import type { WebhookRequest } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import type { StoredEvent } from "./chain.ts";

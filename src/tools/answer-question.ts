@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { MadroxError, unwrap } from "../errors.ts";
-import { parseQuestionId } from "../ids.ts";
 import { originOf } from "../origin.ts";
+import { MadroxError, unwrap } from "../platform/errors.ts";
+import { parseQuestionId } from "../platform/ids.ts";
 import { idempotencyKey, prose } from "./fields.ts";
 import { answer, defineTool } from "./tool.ts";
 

@@ -3,8 +3,8 @@
  * refused, and so has changed nothing, gets its record here before it is answered.
  */
 import { type AuditedCall, auditOf } from "../audit.ts";
-import { failureOf } from "../errors.ts";
-import { describe } from "../log.ts";
+import { failureOf } from "../platform/errors.ts";
+import { describe } from "../platform/log.ts";
 import type { ToolContext } from "./tool.ts";
 
 type Caller = Pick<ToolContext, "principal" | "orchestrator" | "log">;

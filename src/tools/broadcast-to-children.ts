@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { failureOf, MadroxError, unwrap } from "../errors.ts";
+import { failureOf, MadroxError, unwrap } from "../platform/errors.ts";
 import { recordRefusal } from "./audit.ts";
 import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
 import { deliver } from "./message.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { unwrap } from "../errors.ts";
+import { unwrap } from "../platform/errors.ts";
 import { idempotencyKey, jobId, prose } from "./fields.ts";
 import { answer, defineTool, ENDS } from "./tool.ts";
 

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { COORDINATION_TYPES, type CoordinationType } from "../coordination/api.ts";
-import { MadroxError, unwrap } from "../errors.ts";
 import type { JobReceipt } from "../orchestrator/records.ts";
 import { originOf } from "../origin.ts";
+import { MadroxError, unwrap } from "../platform/errors.ts";
 import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
 

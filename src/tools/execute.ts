@@ -4,11 +4,11 @@
 import type * as z from "zod";
 import { auditOf } from "../audit.ts";
 import { assertScope } from "../auth/scopes.ts";
-import { type ErrorBody, errorBody, failureOf, MadroxError } from "../errors.ts";
-import { invalidInput } from "../invalid-input.ts";
-import { describe } from "../log.ts";
 import type { Kin } from "../orchestrator/api.ts";
 import type { Idempotency, Origin } from "../origin.ts";
+import { type ErrorBody, errorBody, failureOf, MadroxError } from "../platform/errors.ts";
+import { invalidInput } from "../platform/invalid-input.ts";
+import { describe } from "../platform/log.ts";
 import { recordRefusal, subjectOf } from "./audit.ts";
 import { CATALOGUE, toolByName } from "./catalogue.ts";
 import { ParkSignal } from "./parking.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { MadroxError, unwrap } from "../errors.ts";
+import { MadroxError, unwrap } from "../platform/errors.ts";
 import { instanceId, simulated } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 

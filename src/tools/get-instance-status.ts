@@ -1,10 +1,10 @@
 import * as z from "zod";
-import { MadroxError, unwrap } from "../errors.ts";
-import { isInstanceId } from "../ids.ts";
 import { unknownInstance } from "../instance/refusals.ts";
 import { INSTANCE_STATES } from "../instance/spec.ts";
+import { MadroxError, unwrap } from "../platform/errors.ts";
+import { isInstanceId } from "../platform/ids.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
 import { ROLE_IDS } from "../roles/index.ts";
-import { NANO_PER_USD } from "../units.ts";
 import { instanceId } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { unwrap } from "../errors.ts";
 import type { TreeNode } from "../orchestrator/records.ts";
+import { unwrap } from "../platform/errors.ts";
 import { instanceId } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { isFinalJob, type JobStatus } from "../coordination/api.ts";
-import { unwrap } from "../errors.ts";
 import type { JobRecord } from "../orchestrator/records.ts";
+import { unwrap } from "../platform/errors.ts";
 import { jobId, simulated } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { unwrap } from "../errors.ts";
 import { originOf } from "../origin.ts";
+import { unwrap } from "../platform/errors.ts";
 import { idempotencyKey, instanceId, text } from "./fields.ts";
 import { answer, defineTool } from "./tool.ts";
 

@@ -1,9 +1,10 @@
 /**
  * Handing a message to its instance, in the caller's name. From then on it is safe.
  */
-import { unwrap } from "../errors.ts";
+
 import { type Relation, titleOf } from "../instance/address.ts";
 import type { MessageView, WhenBusy } from "../instance/api.ts";
+import { unwrap } from "../platform/errors.ts";
 import { relationTo } from "./reach.ts";
 import type { ToolContext } from "./tool.ts";
 

@@ -2,10 +2,11 @@
  * What an instance may touch through its own tools: itself and what is below it; its parent and siblings only to talk to them.
  * Every tool says which ids of its input have to be where. One that says nothing is not for instances.
  */
-import { MadroxError, unwrap } from "../errors.ts";
-import { isInstanceId, parseMessageId, parseQuestionId } from "../ids.ts";
+
 import type { Relation } from "../instance/address.ts";
 import type { Kin, Kinship, OrchestratorApi } from "../orchestrator/api.ts";
+import { MadroxError, unwrap } from "../platform/errors.ts";
+import { isInstanceId, parseMessageId, parseQuestionId } from "../platform/ids.ts";
 
 /** Ids (of instances, or of what lives in one) that a call touches, by how near they have to be. */
 export interface Reach {

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { type Failure, MadroxError } from "../errors.ts";
 import { isFinal, type MessageView, WHEN_BUSY } from "../instance/api.ts";
 import { assertUsable } from "../instance/structured.ts";
+import { type Failure, MadroxError } from "../platform/errors.ts";
 import { assertSize, idempotencyKey, instanceId, prose, simulated } from "./fields.ts";
 import { deliver } from "./message.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";

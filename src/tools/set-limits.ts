@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { MadroxError, unwrap } from "../errors.ts";
 import { originOf } from "../origin.ts";
+import { MadroxError, unwrap } from "../platform/errors.ts";
 import { idempotencyKey, instanceId, spendingLimits, timeoutMinutes, turnMinutes } from "./fields.ts";
 import { answer, defineTool } from "./tool.ts";
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { MadroxError } from "../errors.ts";
 import { originOf } from "../origin.ts";
+import { MadroxError } from "../platform/errors.ts";
 import type { FileInfo, WorkspaceApi } from "../workspace/api.ts";
 import { workspaceOf } from "../workspace/remote.ts";
 import { idempotencyKey, instanceId, text } from "./fields.ts";

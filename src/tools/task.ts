@@ -5,10 +5,10 @@
 import { auditOf } from "../audit.ts";
 import { assertScope } from "../auth/scopes.ts";
 import { isFinalJob, type JobStatus } from "../coordination/api.ts";
-import { type ErrorBody, errorBody, failureOf, unwrap } from "../errors.ts";
-import { isJobId, parseMessageId } from "../ids.ts";
 import { isFinal, type MessageView } from "../instance/api.ts";
 import type { JobRecord } from "../orchestrator/records.ts";
+import { type ErrorBody, errorBody, failureOf, unwrap } from "../platform/errors.ts";
+import { isJobId, parseMessageId } from "../platform/ids.ts";
 import { jobAnswer } from "./get-job-status.ts";
 import { sendAnswer } from "./send-to-instance.ts";
 import type { ToolAnswer, ToolContext } from "./tool.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { unwrap } from "../errors.ts";
 import { originOf } from "../origin.ts";
+import { unwrap } from "../platform/errors.ts";
 import { idempotencyKey, instanceId } from "./fields.ts";
 import { answer, defineTool, ENDS } from "./tool.ts";
 

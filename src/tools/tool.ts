@@ -8,9 +8,9 @@ import type { Config } from "../config.ts";
 import type { JobApi } from "../coordination/api.ts";
 import type { InstanceApi } from "../instance/api.ts";
 import type { InstanceTool } from "../instance/tool.ts";
-import type { Log } from "../log.ts";
 import type { Kin, OrchestratorApi } from "../orchestrator/api.ts";
 import type { Origin } from "../origin.ts";
+import type { Log } from "../platform/log.ts";
 import type { Parking } from "./parking.ts";
 import type { Reach } from "./reach.ts";
 

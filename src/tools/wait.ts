@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { JobStatus } from "../coordination/api.ts";
-import { MadroxError } from "../errors.ts";
-import { isJobId, ulid } from "../ids.ts";
+import { MadroxError } from "../platform/errors.ts";
+import { isJobId, ulid } from "../platform/ids.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 import { awaitAll, isEnough, MAX_WAIT_SECONDS, patienceMs, type Until, type Waited } from "./waiting.ts";
 

@@ -2,10 +2,10 @@
  * Waiting from outside: bounded, by reading durable rows, consuming nothing. The work goes on whether anyone waits or not.
  */
 import { isFinalJob, type JobStatus } from "../coordination/api.ts";
-import { type Answer, err, unwrap } from "../errors.ts";
-import { isInstanceId, isJobId, parseMessageId } from "../ids.ts";
 import { isFinal, type MessageView } from "../instance/api.ts";
-import { describe } from "../log.ts";
+import { type Answer, err, unwrap } from "../platform/errors.ts";
+import { isInstanceId, isJobId, parseMessageId } from "../platform/ids.ts";
+import { describe } from "../platform/log.ts";
 import { type Parking, ParkSignal } from "./parking.ts";
 import { homeOf } from "./reach.ts";
 import type { ToolContext } from "./tool.ts";

@@ -3,9 +3,9 @@
  * checked in it, so that a refusal has changed nothing.
  */
 import type { AuditedCall } from "../audit.ts";
-import { MadroxError, ok, unwrap } from "../errors.ts";
-import { recall, remember } from "../idempotency.ts";
 import type { Origin } from "../origin.ts";
+import { MadroxError, ok, unwrap } from "../platform/errors.ts";
+import { recall, remember } from "../platform/idempotency.ts";
 import type { ChangeOptions, Deleted, Edit, Edited, FileInfo, Written } from "./api.ts";
 import { replace } from "./edit.ts";
 import { decoded, MAX_EDIT_BYTES } from "./lines.ts";

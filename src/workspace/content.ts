@@ -1,6 +1,6 @@
 /** Files as text in JSON, both ways. */
 import { Buffer } from "node:buffer";
-import { MadroxError } from "../errors.ts";
+import { MadroxError } from "../platform/errors.ts";
 
 export type Encoding = "utf-8" | "base64";
 

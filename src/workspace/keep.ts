@@ -4,8 +4,8 @@
  * repeatable at any point: it is stored under the same key again, or it is stored already and its row says so. A large file
  * goes in parts, and goes on behind the last one that arrived.
  */
-import { MadroxError } from "../errors.ts";
-import { first, type Row } from "../sqlite.ts";
+import { MadroxError } from "../platform/errors.ts";
+import { first, type Row } from "../platform/sqlite.ts";
 import { keyOf } from "./keys.ts";
 import { mediaTypeOf } from "./media.ts";
 import { dropBytes, hasFiles, type Node } from "./nodes.ts";

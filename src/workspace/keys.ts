@@ -2,7 +2,7 @@
  * The one builder of storage keys. Every key of an instance begins with its prefix, which ends in a slash and has an id in
  * it that can't be guessed; so no path, and no other tenant's id, makes a key of somebody else.
  */
-import { isInstanceId } from "../ids.ts";
+import { isInstanceId } from "../platform/ids.ts";
 import { filePath } from "./path.ts";
 
 /** `<WORKSPACE_PREFIX>/<tenant>/<instance_id>/`. Throws for a tenant or id that is none. */

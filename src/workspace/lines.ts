@@ -1,5 +1,5 @@
 /** Text, line by line, of files that may be larger than memory. */
-import { MadroxError } from "../errors.ts";
+import { MadroxError } from "../platform/errors.ts";
 import type { LineRange, Lines } from "./api.ts";
 
 /** A file that is edited is held in memory several times over. */

@@ -3,7 +3,7 @@
  * page of a folder, and forgetting the bytes that nothing names any more (0.8.0 keeps every version of every file for ever).
  * The only file that knows its tables; the version is pinned, and a newer one is taken together with a look at this file.
  */
-import { first, type Row } from "../sqlite.ts";
+import { first, type Row } from "../platform/sqlite.ts";
 
 export interface Node extends Row {
   inode: number;

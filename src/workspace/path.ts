@@ -2,7 +2,7 @@
  * The one place where a path from outside becomes a path of a workspace. A normalised path is relative to the workspace's
  * root, POSIX, NFC, and has no segment that means anything but a name; so joining it to a root can't leave the root.
  */
-import { MadroxError } from "../errors.ts";
+import { MadroxError } from "../platform/errors.ts";
 
 /** Bytes of UTF-8, at most: the limit of R2's keys, with room for the prefix left out. */
 const MAX_PATH_BYTES = 1_024 - 128;

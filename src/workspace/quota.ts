@@ -1,7 +1,7 @@
 /**
  * How much a workspace may hold. Decided before anything is written, so that a refusal has changed nothing.
  */
-import type { Failure } from "../errors.ts";
+import type { Failure } from "../platform/errors.ts";
 import type { Usage } from "./api.ts";
 
 export interface WorkspaceLimits {

@@ -1,7 +1,7 @@
 /**
  * A workspace that lives in another object: each call is one RPC, and its failure comes back as the same `MadroxError`.
  */
-import { type Answer, failureOf, MadroxError, ok, unwrap } from "../errors.ts";
+import { type Answer, failureOf, MadroxError, ok, unwrap } from "../platform/errors.ts";
 import type { WorkspaceApi } from "./api.ts";
 
 export type FileCall = keyof WorkspaceApi;

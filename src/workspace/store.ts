@@ -3,7 +3,7 @@
  * what may be changed, and how, is decided in changes.ts. The database tables are made on first use.
  */
 import { Workspace as Computer } from "@cloudflare/computer";
-import { MadroxError } from "../errors.ts";
+import { MadroxError } from "../platform/errors.ts";
 import type { Deleted, FileInfo } from "./api.ts";
 import { mediaTypeOf } from "./media.ts";
 import { childrenOf, forget, type Node, nodeAt, piecesOf, usageOf } from "./nodes.ts";

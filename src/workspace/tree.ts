@@ -1,5 +1,5 @@
 /** Walking a workspace, in pages that go on where the one before ended. */
-import { MadroxError } from "../errors.ts";
+import { MadroxError } from "../platform/errors.ts";
 import type { FileInfo, Listing, ListQuery } from "./api.ts";
 import { fits } from "./glob.ts";
 import type { Node } from "./nodes.ts";

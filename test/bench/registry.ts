@@ -3,9 +3,9 @@
  * request runs an operation many times. Part of the floor's Worker, which has nothing else of the product.
  */
 import { ALIASES } from "../../src/claude/models.ts";
-import { unwrap } from "../../src/errors.ts";
 import type { Report } from "../../src/instance/spec.ts";
 import type { OrchestratorApi } from "../../src/orchestrator/api.ts";
+import { unwrap } from "../../src/platform/errors.ts";
 
 export interface Registry {
   tenant: string;

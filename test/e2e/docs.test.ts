@@ -6,8 +6,8 @@ import { dirname, join } from "node:path";
 import { parseEnv } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
-import { ERROR_STATUS } from "../../src/errors.ts";
-import { ACCESS_VARIABLES, CONFIG_VARIABLES, SECRETS } from "../../src/variables.ts";
+import { ERROR_STATUS } from "../../src/platform/errors.ts";
+import { ACCESS_VARIABLES, CONFIG_VARIABLES, SECRETS } from "../../src/platform/variables.ts";
 import { ROOT } from "./programs.ts";
 
 const FILES = [

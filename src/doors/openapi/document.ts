@@ -3,10 +3,10 @@
  * of its own, so that a generated client has its types.
  */
 import { type Access, type Method, ROUTES, type RoutePath } from "../../auth/rules.ts";
-import { ERROR_STATUS, type ErrorCode } from "../../errors.ts";
+import { ERROR_STATUS, type ErrorCode } from "../../platform/errors.ts";
+import { VERSION } from "../../platform/version.ts";
 import { CATALOGUE, toolByName } from "../../tools/catalogue.ts";
 import { jsonSchemaOf, type Tool } from "../../tools/tool.ts";
-import { VERSION } from "../../version.ts";
 import { type Example, exampleOf } from "./examples.ts";
 import { OPERATIONS, type Operation } from "./operations.ts";
 

@@ -2,7 +2,7 @@
  * A request and its answer for the tools that one begins with: one conversation, in this order. Tests run them, and hold each
  * answer to what the server says.
  */
-import type { ErrorBody } from "../../errors.ts";
+import type { ErrorBody } from "../../platform/errors.ts";
 import type { ToolAnswer } from "../../tools/tool.ts";
 
 export interface Example {

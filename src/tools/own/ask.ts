@@ -1,8 +1,8 @@
 import * as z from "zod";
-import { unwrap } from "../../errors.ts";
 import { titleOf } from "../../instance/address.ts";
 import type { InstanceTool } from "../../instance/tool.ts";
 import { instanceOf } from "../../objects.ts";
+import { unwrap } from "../../platform/errors.ts";
 import { prose, text } from "../fields.ts";
 import { ownTool } from "./own-tool.ts";
 

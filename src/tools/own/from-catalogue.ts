@@ -4,8 +4,8 @@
  */
 
 import type { InstanceTool, ToolContext as OwnContext } from "../../instance/tool.ts";
-import { createLog } from "../../log.ts";
 import { instanceOf, jobOf, orchestratorOf } from "../../objects.ts";
+import { createLog } from "../../platform/log.ts";
 import { execute } from "../execute.ts";
 import { ParkSignal } from "../parking.ts";
 import { jsonSchemaOf, type Tool, type ToolContext } from "../tool.ts";

@@ -3,8 +3,9 @@
  * The row is written in the transaction of the effect, so a crash leaves both or neither. Failures are not kept:
  * they had no effect, and the same call may succeed later.
  */
+
+import type { Idempotency } from "../origin.ts";
 import { type Answer, err, ok } from "./errors.ts";
-import type { Idempotency } from "./origin.ts";
 import { first } from "./sqlite.ts";
 
 /** The table, for an object's first schema step. */
