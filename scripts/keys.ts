@@ -4,8 +4,8 @@
  */
 import { randomBytes } from "node:crypto";
 import { type KeysRead, readKeys } from "../src/auth/keys.ts";
-import { DEFAULT_TENANT } from "../src/auth/principal.ts";
-import { SCOPES } from "../src/auth/scopes.ts";
+import { DEFAULT_TENANT } from "../src/contracts/principal.ts";
+import { SCOPES } from "../src/contracts/scopes.ts";
 import { settings } from "./settings.ts";
 
 const [tenant = DEFAULT_TENANT, ...scopes] = process.argv.slice(2);

@@ -1,8 +1,8 @@
 import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, test, vi } from "vitest";
-import { auditOf } from "../src/audit.ts";
-import { instanceOf, orchestratorOf } from "../src/objects.ts";
-import type { OrchestratorApi } from "../src/orchestrator/api.ts";
+import { auditOf } from "../src/contracts/audited-call.ts";
+import type { OrchestratorApi } from "../src/contracts/orchestrator.ts";
+import { instanceOf, orchestratorOf } from "../src/contracts/stubs.ts";
 import { ChainVerifier, GENESIS, hashOf, type Link, lineOf } from "../src/orchestrator/chain.ts";
 import { chainOlder } from "../src/orchestrator/events.ts";
 import { unwrap } from "../src/platform/errors.ts";

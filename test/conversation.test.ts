@@ -2,7 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { requestOf } from "../src/claude/request.ts";
-import type { InstanceSpec } from "../src/instance/spec.ts";
+import type { InstanceSpec } from "../src/contracts/instance-spec.ts";
 import type { Entry } from "../src/instance/transcript.ts";
 import { output, request, send, spawn, status, tool } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";

@@ -4,8 +4,8 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import type { CoordinationType } from "../src/coordination/api.ts";
-import { orchestratorOf } from "../src/objects.ts";
+import type { CoordinationType } from "../src/contracts/job.ts";
+import { orchestratorOf } from "../src/contracts/stubs.ts";
 import { coordinate as commitJob } from "../src/orchestrator/jobs.ts";
 import { watchCommits } from "./support/commits.ts";
 import { output, until } from "./support/door.ts";

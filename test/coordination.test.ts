@@ -5,7 +5,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { orchestratorOf } from "../src/objects.ts";
+import { orchestratorOf } from "../src/contracts/stubs.ts";
 import { newInstanceId, newJobId } from "../src/platform/ids.ts";
 import { type Json, request, send, spawn, status, tool, until } from "./support/door.ts";
 import {

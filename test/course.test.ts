@@ -2,7 +2,8 @@
  * What decides a coordinated task, without anything that acts: counting ballots, checking plans, the next step from rows.
  */
 import { describe, expect, it } from "vitest";
-import type { CoordinationType, JobSpec, StepKind, StepState } from "../src/coordination/api.ts";
+import type { MessageView } from "../src/contracts/instance.ts";
+import type { CoordinationType, JobSpec, StepKind, StepState } from "../src/contracts/job.ts";
 import type { Move, StepView } from "../src/coordination/course.ts";
 import { COURSES } from "../src/coordination/courses.ts";
 import { dependenciesOf } from "../src/coordination/dependencies.ts";
@@ -10,7 +11,6 @@ import { outcomeOf } from "../src/coordination/outcome.ts";
 import { type PlannedTask, problemOf } from "../src/coordination/plan.ts";
 import { fenced, shares } from "../src/coordination/prompts.ts";
 import { count, decided } from "../src/coordination/tally.ts";
-import type { MessageView } from "../src/instance/api.ts";
 
 const CHOICES = ["a", "b", "c"];
 

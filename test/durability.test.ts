@@ -5,8 +5,8 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { instanceOf } from "../src/contracts/stubs.ts";
 import { INSTANCE_SCHEMA } from "../src/instance/schema.ts";
-import { instanceOf } from "../src/objects.ts";
 import { newInstanceId } from "../src/platform/ids.ts";
 import { migrate, type Schema } from "../src/platform/sqlite.ts";
 import { ranTools } from "./entry/tools.ts";

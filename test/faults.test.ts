@@ -6,9 +6,9 @@ import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runI
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { MAX_TRIES } from "../src/claude/failure.ts";
+import { isFinal, type MessageView } from "../src/contracts/instance.ts";
+import { instanceOf } from "../src/contracts/stubs.ts";
 import { MAX_RESUMES } from "../src/instance/answers.ts";
-import { isFinal, type MessageView } from "../src/instance/api.ts";
-import { instanceOf } from "../src/objects.ts";
 import { ranTools } from "./entry/tools.ts";
 import { output, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "./support/model.ts";

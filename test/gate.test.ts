@@ -5,13 +5,13 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { LOCAL } from "../src/auth/principal.ts";
+import type { CallOutcome } from "../src/contracts/orchestrator.ts";
+import { LOCAL } from "../src/contracts/principal.ts";
+import type { TenantEvent } from "../src/contracts/records.ts";
+import { instanceOf } from "../src/contracts/stubs.ts";
 import { contextOf } from "../src/doors/context.ts";
-import { instanceOf } from "../src/objects.ts";
-import type { CallOutcome } from "../src/orchestrator/api.ts";
 import { GATE_CEILING, Gate, type GateState, gateAfter, OPEN_GATE } from "../src/orchestrator/gate.ts";
 import { Orchestrator } from "../src/orchestrator/orchestrator.ts";
-import type { TenantEvent } from "../src/orchestrator/records.ts";
 import { parseMessageId } from "../src/platform/ids.ts";
 import { execute } from "../src/tools/execute.ts";
 import { TEST_TOOLS } from "./entry/tools.ts";

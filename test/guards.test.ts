@@ -5,7 +5,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import { LOCAL } from "../src/auth/principal.ts";
+import { LOCAL } from "../src/contracts/principal.ts";
 import { type CallContext, contextOf } from "../src/doors/context.ts";
 import { execute } from "../src/tools/execute.ts";
 import recorded from "./guards/recorded.json";

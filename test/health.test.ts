@@ -4,12 +4,12 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { LOCAL } from "../src/auth/principal.ts";
 import { configOf } from "../src/config.ts";
+import type { CallFigures, Unhealthy } from "../src/contracts/instance-spec.ts";
+import { LOCAL } from "../src/contracts/principal.ts";
+import { orchestratorOf } from "../src/contracts/stubs.ts";
 import { contextOf } from "../src/doors/context.ts";
 import { verdictOn } from "../src/instance/health.ts";
-import type { CallFigures, Unhealthy } from "../src/instance/spec.ts";
-import { orchestratorOf } from "../src/objects.ts";
 import { execute } from "../src/tools/execute.ts";
 import { output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";

@@ -4,7 +4,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { orchestratorOf } from "../src/objects.ts";
+import { orchestratorOf } from "../src/contracts/stubs.ts";
 import { type Json, request, spawn, tool, until } from "./support/door.ts";
 import { coordinate, finished, playPlainly, team, view } from "./support/jobs.ts";
 import { installModel, scriptModel } from "./support/model.ts";

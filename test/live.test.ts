@@ -5,12 +5,12 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { TenantEvent } from "../src/contracts/records.ts";
 import { eventStream } from "../src/doors/events.ts";
 import type { Instance } from "../src/instance/instance.ts";
 import { type Cursor, cursorText, type LiveAnswer, parseCursor, START } from "../src/instance/live.ts";
 import { Readers } from "../src/instance/readers.ts";
 import type { Orchestrator } from "../src/orchestrator/orchestrator.ts";
-import type { TenantEvent } from "../src/orchestrator/records.ts";
 import { newInstanceId } from "../src/platform/ids.ts";
 import { type Json, output, request, send, spawn, status, tool } from "./support/door.ts";
 import { installModel, type Script, scriptModel } from "./support/model.ts";

@@ -4,8 +4,8 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { isFinal, type MessageView } from "../src/instance/api.ts";
-import { instanceOf } from "../src/objects.ts";
+import { isFinal, type MessageView } from "../src/contracts/instance.ts";
+import { instanceOf } from "../src/contracts/stubs.ts";
 import { type Output, output, send, spawn, status, tool } from "./support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "./support/model.ts";
 

@@ -2,8 +2,8 @@
  * Teams: templates that say who works together, and a team of instances made of one, whole or not at all.
  */
 import { beforeEach, describe, expect, it } from "vitest";
+import { MAX_TEMPLATES, TeamTemplate } from "../src/contracts/team-template.ts";
 import { TEAMS } from "../src/roles/teams/index.ts";
-import { MAX_TEMPLATES, TeamTemplate } from "../src/roles/teams/template.ts";
 import { type Json, output, request, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

@@ -9,9 +9,9 @@ import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type CallFailure, CutOffError, classify, MAX_TRIES, retryDelay, StalledError } from "../src/claude/failure.ts";
 import { NO_USAGE, ReplyBuilder } from "../src/claude/reply.ts";
-import { isFinal, MESSAGE_STATES } from "../src/instance/api.ts";
-import { INSTANCE_STATES } from "../src/instance/spec.ts";
-import { type InstanceTool, runTool, type ToolContext } from "../src/instance/tool.ts";
+import { isFinal, MESSAGE_STATES } from "../src/contracts/instance.ts";
+import { INSTANCE_STATES } from "../src/contracts/instance-spec.ts";
+import { type InstanceTool, runTool, type ToolContext } from "../src/contracts/instance-tool.ts";
 import { partsOf } from "../src/instance/transcript.ts";
 import {
   INSTANCE_TRANSITIONS,

@@ -4,7 +4,7 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
-import type { LiveFrame, TenantEvent } from "../src/orchestrator/records.ts";
+import type { LiveFrame, TenantEvent } from "../src/contracts/records.ts";
 import { request, send, spawn, tool } from "./support/door.ts";
 import { keyed, newKey } from "./support/keyed.ts";
 import { installModel } from "./support/model.ts";

@@ -5,9 +5,9 @@ import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } fro
 import { env, exports } from "cloudflare:workers";
 import { Client, type Transport as ClientTransport, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { LOCAL } from "../src/auth/principal.ts";
+import type { InstanceApi, MessageView } from "../src/contracts/instance.ts";
+import { LOCAL } from "../src/contracts/principal.ts";
 import { contextOf } from "../src/doors/context.ts";
-import type { InstanceApi, MessageView } from "../src/instance/api.ts";
 import { ok } from "../src/platform/errors.ts";
 import { messageIdOf, newInstanceId } from "../src/platform/ids.ts";
 import { execute } from "../src/tools/execute.ts";

@@ -2,11 +2,11 @@
  * From a request to whoever sent it.
  */
 
+import { LOCAL, type Principal } from "../contracts/principal.ts";
 import { MadroxError } from "../platform/errors.ts";
 import type { AccessConfig } from "./access.ts";
 import { findKey } from "./keys.ts";
 import { ownerOfToken, publicOrigin } from "./oauth.ts";
-import { LOCAL, type Principal } from "./principal.ts";
 import { countCall, countFailure } from "./rates.ts";
 
 /** Whether the request brings a key at all, right or wrong. */

@@ -4,7 +4,7 @@
  */
 import { html } from "hono/html";
 import type { HtmlEscapedString } from "hono/utils/html";
-import { SCOPES, type Scope } from "./scopes.ts";
+import { SCOPES, type Scope } from "../contracts/scopes.ts";
 
 export interface ConsentQuestion {
   /** What the client calls itself. */

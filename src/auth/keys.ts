@@ -3,7 +3,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import * as z from "zod";
-import { SCOPES, type Scope } from "./scopes.ts";
+import { SCOPES, type Scope } from "../contracts/scopes.ts";
 
 export interface AccessKey {
   /** First 8 hex digits of the hash: names the key in logs and tokens. */

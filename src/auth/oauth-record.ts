@@ -2,9 +2,9 @@
  * Logins on record: what a key's owner grants to a client, each login with a code, and what ends a grant. They live in a store
  * without transactions, so the record comes first: what can't be put on record is not done.
  */
-import { type AuditedCall, auditOf } from "../audit.ts";
-import { orchestratorOf } from "../objects.ts";
-import type { Scope } from "./scopes.ts";
+import { type AuditedCall, auditOf } from "../contracts/audited-call.ts";
+import type { Scope } from "../contracts/scopes.ts";
+import { orchestratorOf } from "../contracts/stubs.ts";
 
 /** What a grant remembers of the key that it stands for. */
 export interface GrantProps {

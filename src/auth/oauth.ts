@@ -3,11 +3,11 @@
  * that key may, and ends with it: a key that is taken out of `ACCESS_KEYS` takes its tokens along.
  */
 import { GrantType, OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
+import type { Principal } from "../contracts/principal.ts";
+import { allows, isScope, SCOPES, type Scope } from "../contracts/scopes.ts";
 import type { AccessConfig } from "./access.ts";
 import type { AccessKey } from "./keys.ts";
 import { type GrantProps, recordEnd, recordStep, stepOf } from "./oauth-record.ts";
-import type { Principal } from "./principal.ts";
-import { allows, isScope, SCOPES, type Scope } from "./scopes.ts";
 
 /** What a client asks for unless somebody decides otherwise: to work, but not to change what binds the tenant. */
 export const USUAL_SCOPES: readonly Scope[] = ["read", "operate"];

@@ -2,7 +2,7 @@
  * Who may use which route: every route of every door, once. A route that is not here is not served, and a test holds this
  * table against what the doors serve.
  */
-import type { Scope } from "./scopes.ts";
+import type { Scope } from "../contracts/scopes.ts";
 
 /**
  * - `anyone`: no key is looked at. For what has to be there before somebody has logged in.

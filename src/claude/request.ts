@@ -3,7 +3,7 @@
  * and the models' check of a replayed prefix ask for.
  */
 import type { MessageCreateParamsStreaming, MessageParam } from "@anthropic-ai/sdk/resources/messages";
-import type { InstanceSpec } from "../instance/spec.ts";
+import type { InstanceSpec } from "../contracts/instance-spec.ts";
 import type { Block, Entry } from "../instance/transcript.ts";
 
 export interface RequestOptions {

@@ -3,7 +3,7 @@
  * decision by quorum and threshold. The coordinator breaks ties. Further rounds only if they were asked for.
  */
 import * as z from "zod";
-import type { Decision, JobSpec, Vote } from "./api.ts";
+import type { Decision, JobSpec, Vote } from "../contracts/job.ts";
 import {
   type Course,
   needed,

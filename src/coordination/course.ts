@@ -2,8 +2,9 @@
  * The course of a job: which steps come next, and what each asks. One course a type, and all of it pure: the same rows give the
  * same next step, after a crash as well as before.
  */
+
+import type { JobResult, JobSpec, Output, StepKind, StepState } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
-import type { JobResult, JobSpec, Output, StepKind, StepState } from "./api.ts";
 
 /** A step as its course sees it: its row without the text of its answer. */
 export interface StepView {

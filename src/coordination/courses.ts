@@ -1,4 +1,4 @@
-import type { CoordinationType } from "./api.ts";
+import type { CoordinationType } from "../contracts/job.ts";
 import { consensus } from "./consensus.ts";
 import type { Course } from "./course.ts";
 import { delegated } from "./delegated.ts";

@@ -3,8 +3,8 @@
  * results flow along the dependencies; the coordinator reviews them and writes the result.
  */
 import * as z from "zod";
+import type { JobSpec } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
-import type { JobSpec } from "./api.ts";
 import {
   type Course,
   isOpen,

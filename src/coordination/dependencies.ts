@@ -1,7 +1,7 @@
 /**
  * Which steps of a job a step builds on: in whose light it was asked for. Pure.
  */
-import type { JobSpec, StepKind } from "./api.ts";
+import type { JobSpec, StepKind } from "../contracts/job.ts";
 import type { Steps, StepView } from "./course.ts";
 import { keyOf, plannedTasks } from "./delegated.ts";
 

@@ -3,13 +3,13 @@
  * off before it is tried; one alarm brings what is left undone.
  */
 
-import type { MessageView } from "../instance/api.ts";
-import { instanceOf, orchestratorOf, watcherOf } from "../objects.ts";
+import type { MessageView } from "../contracts/instance.ts";
+import type { JobSpec } from "../contracts/job.ts";
+import { instanceOf, orchestratorOf, watcherOf } from "../contracts/stubs.ts";
 import type { Alarm } from "../platform/alarm.ts";
 import type { Answer, Failure } from "../platform/errors.ts";
 import { parseMessageId } from "../platform/ids.ts";
 import { describe, type Log } from "../platform/log.ts";
-import type { JobSpec } from "./api.ts";
 import type { Question } from "./course.ts";
 import { COURSES } from "./courses.ts";
 import { deliver, nextDue, type Owed } from "./outbox.ts";

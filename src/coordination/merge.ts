@@ -1,7 +1,7 @@
 /**
  * The coordinator's last word over what the participants delivered, and the result that it gives.
  */
-import type { JobSpec, Merged, Output } from "./api.ts";
+import type { JobSpec, Merged, Output } from "../contracts/job.ts";
 import { type Question, RESULT, type Steps, type TextOf } from "./course.ts";
 import { type Contribution, DATA_NOTE, fenced, rosterOf, taskOf } from "./prompts.ts";
 

@@ -2,8 +2,9 @@
  * How a job goes on: everything that its rows allow, by the course of its type. Rows alone; what they owe is brought out
  * afterwards (dispatch.ts).
  */
+
+import { isFinalJob, type JobSpec } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
-import { isFinalJob, type JobSpec } from "./api.ts";
 import { COURSES } from "./courses.ts";
 import { end, endOf, jobRow, reportAt } from "./record.ts";
 import { begin, hasOpen, stepRows, stepsOf, stopAll } from "./steps.ts";

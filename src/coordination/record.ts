@@ -2,10 +2,10 @@
  * The row of a job: where it stands, its end, and what the registry hears of it.
  */
 
-import type { InstanceEvent } from "../instance/spec.ts";
+import type { InstanceEvent } from "../contracts/instance-spec.ts";
+import type { JobSpec, JobState } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { JobSpec, JobState } from "./api.ts";
 import type { StepView } from "./course.ts";
 import { tellAll } from "./outbox.ts";
 

@@ -1,7 +1,7 @@
 /**
  * `sequential`: a pipeline. Each participant gets the task and what came before; the coordinator writes the result.
  */
-import type { JobSpec } from "./api.ts";
+import type { JobSpec } from "../contracts/job.ts";
 import { type Course, isOpen, lastWord, type Steps } from "./course.ts";
 import { merged, mergeQuestion } from "./merge.ts";
 import { type Contribution, DATA_NOTE, fenced, plain, taskOf } from "./prompts.ts";

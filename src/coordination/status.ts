@@ -1,9 +1,10 @@
 /**
  * How a job looks from outside, made from its rows.
  */
+
+import { isFinalJob, type JobSpec, type JobStatus, type Output, type StepStatus } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
 import { NANO_PER_USD } from "../platform/units.ts";
-import { isFinalJob, type JobSpec, type JobStatus, type Output, type StepStatus } from "./api.ts";
 import { COURSES } from "./courses.ts";
 import { dependenciesOf } from "./dependencies.ts";
 import { shares } from "./prompts.ts";

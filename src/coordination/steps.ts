@@ -1,9 +1,10 @@
 /**
  * The steps of a job as rows, from their beginning to their end. Call what writes inside a transaction.
  */
+
+import type { JobSpec, StepKind, StepState } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { JobSpec, StepKind, StepState } from "./api.ts";
 import type { NewStep, Steps, StepView } from "./course.ts";
 import { owe } from "./outbox.ts";
 import type { Outcome } from "./outcome.ts";

@@ -2,13 +2,13 @@
  * What the server's answers hold, as far as the page reads them: the server's own shapes, and what its doors add to them. Times
  * ISO 8601, money USD, tokens fresh ones.
  */
-import type * as coordination from "../coordination/api.ts";
-import type * as records from "../orchestrator/records.ts";
+import type * as coordination from "../contracts/job.ts";
+import type * as records from "../contracts/records.ts";
 import type { Failure } from "../platform/errors.ts";
 
-export type { StepStatus as JobStep, Vote } from "../coordination/api.ts";
-export type { OutputRow, OutputType } from "../instance/api.ts";
-export type { InstanceState } from "../instance/spec.ts";
+export type { OutputRow, OutputType } from "../contracts/instance.ts";
+export type { InstanceState } from "../contracts/instance-spec.ts";
+export type { StepStatus as JobStep, Vote } from "../contracts/job.ts";
 export type {
   JobRecord,
   LiveFrame,
@@ -17,8 +17,8 @@ export type {
   TenantEvent as LogEvent,
   TreeNode,
   TreeRow,
-} from "../orchestrator/records.ts";
-export type { FileInfo as FileEntry } from "../workspace/api.ts";
+} from "../contracts/records.ts";
+export type { FileInfo as FileEntry } from "../contracts/workspace.ts";
 
 /** The answer of `GET /tree`. */
 export interface TreeAnswer extends Omit<records.TreeAnswer, "roots"> {

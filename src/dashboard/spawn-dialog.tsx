@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { ROLE_IDS } from "../roles/role.ts";
+import { ROLE_IDS } from "../contracts/role.ts";
 import { useFleet } from "./fleet-context.ts";
 import { Modal } from "./modal.tsx";
 import { go } from "./route.tsx";

@@ -1,10 +1,11 @@
 /**
  * What a door hands to the catalogue for one request.
  */
-import type { Principal } from "../auth/principal.ts";
+
 import { configFor } from "../config.ts";
-import type { InstanceTool } from "../instance/tool.ts";
-import { instanceOf, jobOf, orchestratorOf } from "../objects.ts";
+import type { InstanceTool } from "../contracts/instance-tool.ts";
+import type { Principal } from "../contracts/principal.ts";
+import { instanceOf, jobOf, orchestratorOf } from "../contracts/stubs.ts";
 import { ulid } from "../platform/ids.ts";
 import { createLog } from "../platform/log.ts";
 import { parseTraceparent } from "../platform/trace.ts";

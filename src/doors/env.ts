@@ -2,8 +2,8 @@
  * What a request carries from its admission to the door that answers it.
  */
 import type { AccessConfig } from "../auth/access.ts";
-import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
+import type { Principal } from "../contracts/principal.ts";
 import type { CallContext } from "./context.ts";
 
 export interface RestEnv {

@@ -3,11 +3,11 @@
  * must never run one as a page of this server: each is a download, in a sandbox without an origin.
  */
 import { Hono } from "hono";
+import type { FileInfo, WorkspaceApi, Written } from "../contracts/workspace.ts";
+import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { errorBody, MadroxError } from "../platform/errors.ts";
 import { isInstanceId } from "../platform/ids.ts";
 import { recorded } from "../tools/audit.ts";
-import type { FileInfo, WorkspaceApi, Written } from "../workspace/api.ts";
-import { workspaceOf } from "../workspace/remote.ts";
 import type { CallContext } from "./context.ts";
 import type { RestEnv } from "./env.ts";
 

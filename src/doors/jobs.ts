@@ -2,7 +2,7 @@
  * The routes of coordinated tasks, over the same tools as everywhere.
  */
 import { Hono } from "hono";
-import { JOB_STATES, type JobState } from "../coordination/api.ts";
+import { JOB_STATES, type JobState } from "../contracts/job.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
 import { recorded } from "../tools/audit.ts";

@@ -2,7 +2,7 @@
  * The live socket: a tenant's event log as it grows, over WebSocket. What is said on it: orchestrator/viewers.ts.
  */
 import { Hono } from "hono";
-import { viewerSocket } from "../objects.ts";
+import { viewerSocket } from "../contracts/stubs.ts";
 import { MadroxError } from "../platform/errors.ts";
 import type { RestEnv } from "./env.ts";
 

@@ -9,13 +9,13 @@ import {
   type Server,
   UriTemplate,
 } from "@modelcontextprotocol/server";
+import { type FileInfo, MAX_PIECE_BYTES } from "../contracts/workspace.ts";
+import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { type ErrorBody, type ErrorCode, failureOf, MadroxError } from "../platform/errors.ts";
 import { isInstanceId } from "../platform/ids.ts";
 import { execute } from "../tools/execute.ts";
 import type { ToolAnswer } from "../tools/tool.ts";
-import { type FileInfo, MAX_PIECE_BYTES } from "../workspace/api.ts";
 import { contentOfBytes } from "../workspace/content.ts";
-import { workspaceOf } from "../workspace/remote.ts";
 import type { CallContext } from "./context.ts";
 import type { Visit } from "./mcp.ts";
 import { APP_RESOURCE, APP_URI, readApp } from "./mcp-app.ts";

@@ -4,9 +4,9 @@
  */
 import { type Implementation, Server, type ServerOptions } from "@modelcontextprotocol/server";
 import { createMcpHandler } from "agents/mcp/server";
-import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
-import type { InstanceTool } from "../instance/tool.ts";
+import type { InstanceTool } from "../contracts/instance-tool.ts";
+import type { Principal } from "../contracts/principal.ts";
 import { createLog, describe } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";
 import { type CallContext, type CallOptions, contextOf } from "./context.ts";

@@ -26,7 +26,7 @@ import {
 } from "../auth/oauth.ts";
 import { type GrantProps, grantNamedBy, recordEnd, recordStep, stepOf, userIdOf } from "../auth/oauth-record.ts";
 import { countFailure, countOpenCall } from "../auth/rates.ts";
-import { isScope, type Scope } from "../auth/scopes.ts";
+import { isScope, type Scope } from "../contracts/scopes.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { createLog } from "../platform/log.ts";
 import type { RestEnv } from "./env.ts";

@@ -3,11 +3,11 @@
  */
 import { Hono } from "hono";
 import * as z from "zod";
-import { auditOf } from "../audit.ts";
-import type { InstanceTool } from "../instance/tool.ts";
-import type { OrchestratorApi } from "../orchestrator/api.ts";
+import { auditOf } from "../contracts/audited-call.ts";
+import type { InstanceTool } from "../contracts/instance-tool.ts";
+import type { OrchestratorApi } from "../contracts/orchestrator.ts";
+import type { StatusRecord } from "../contracts/records.ts";
 import { prometheus } from "../orchestrator/metrics.ts";
-import type { StatusRecord } from "../orchestrator/records.ts";
 import { healthView } from "../orchestrator/status.ts";
 import { errorBody, MadroxError, unwrap } from "../platform/errors.ts";
 import { isInstanceId, isJobId } from "../platform/ids.ts";

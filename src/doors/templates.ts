@@ -1,9 +1,9 @@
 /** Team templates over REST: those that everyone has, and those that a tenant adds. */
 import { Hono } from "hono";
+import { MAX_TEMPLATE_BYTES, summaryOf, TeamTemplate } from "../contracts/team-template.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { invalidInput } from "../platform/invalid-input.ts";
 import { TEAMS, teamByName } from "../roles/teams/index.ts";
-import { MAX_TEMPLATE_BYTES, summaryOf, TeamTemplate } from "../roles/teams/template.ts";
 import { recorded } from "../tools/audit.ts";
 import { teamRequestOf } from "../tools/spawn-team.ts";
 import type { RestEnv } from "./env.ts";

@@ -7,8 +7,8 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import * as z from "zod";
 import type { Config } from "../config.ts";
-import type { InstanceSpec, OwnToolDefinition, RemoteServer, RemoteTool } from "../instance/spec.ts";
-import type { InstanceTool, ToolContext, ToolResult } from "../instance/tool.ts";
+import type { InstanceSpec, OwnToolDefinition, RemoteServer, RemoteTool } from "../contracts/instance-spec.ts";
+import type { InstanceTool, ToolContext, ToolResult } from "../contracts/instance-tool.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { createLog, describe } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";

@@ -2,8 +2,8 @@
  * The shell and the code runner as tools of an instance. What they need is loaded when one of them is first used.
  */
 import * as z from "zod";
-import type { InstanceTool, ToolContext, ToolResult } from "../instance/tool.ts";
-import { inputOf, schemaOf } from "../instance/tool-input.ts";
+import type { InstanceTool, ToolContext, ToolResult } from "../contracts/instance-tool.ts";
+import { inputOf, schemaOf } from "../contracts/tool-input.ts";
 import { Files } from "./files.ts";
 import type { Outcome } from "./outcome.ts";
 import { ROOT } from "./paths.ts";

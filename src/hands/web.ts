@@ -4,7 +4,7 @@
  *
  * What they bring is input of the same call, and nothing bounds it before: an instance that has them has a soft cap.
  */
-import type { ServerToolDefinition, ToolDefinition } from "../instance/spec.ts";
+import type { ServerToolDefinition, ToolDefinition } from "../contracts/instance-spec.ts";
 
 export const WEB_TOOLS = ["web_search", "web_fetch"] as const;
 export type WebToolName = (typeof WEB_TOOLS)[number];

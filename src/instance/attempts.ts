@@ -4,11 +4,11 @@
  */
 import { costOf, priceOf } from "../claude/prices.ts";
 import type { Reply, Usage } from "../claude/reply.ts";
+import type { InstanceEvent } from "../contracts/instance-spec.ts";
 import type { Failure } from "../platform/errors.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import { first } from "../platform/sqlite.ts";
 import { emit } from "./self.ts";
-import type { InstanceEvent } from "./spec.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 import { ring } from "./watch.ts";
 

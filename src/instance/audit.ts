@@ -1,7 +1,7 @@
 /**
  * Calls on record: events of the instance that they change, which go to the registry as all of them do.
  */
-import { type AuditedCall, CALLED, recordOf } from "../audit.ts";
+import { type AuditedCall, CALLED, recordOf } from "../contracts/audited-call.ts";
 import { emit } from "./self.ts";
 
 /**

@@ -2,14 +2,15 @@
  * The files of an instance: its own, or those of the instance that it shares them with; kept where they outlive it when it has
  * ended, and deleted with it.
  */
-import type { AuditedCall } from "../audit.ts";
+
 import type { Config } from "../config.ts";
-import { instanceOf } from "../objects.ts";
+import type { AuditedCall } from "../contracts/audited-call.ts";
+import { instanceOf } from "../contracts/stubs.ts";
+import type { WorkspaceApi } from "../contracts/workspace.ts";
+import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { describe, type Log } from "../platform/log.ts";
-import type { WorkspaceApi } from "../workspace/api.ts";
 import { Keeper } from "../workspace/keep.ts";
 import { prefixOf } from "../workspace/keys.ts";
-import { workspaceOf } from "../workspace/remote.ts";
 import { Workspace } from "../workspace/workspace.ts";
 import { recordCall } from "./audit.ts";
 import { hasEnded } from "./ending.ts";

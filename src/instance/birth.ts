@@ -2,7 +2,7 @@
  * The first use of an instance's object: it takes over from the registry what it is.
  */
 
-import type { Birth } from "../orchestrator/api.ts";
+import type { Birth } from "../contracts/orchestrator.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import { migrate } from "../platform/sqlite.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";

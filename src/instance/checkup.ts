@@ -1,7 +1,7 @@
 /**
  * What an instance says of itself when it is asked how it is.
  */
-import type { Checkup } from "./api.ts";
+import type { Checkup } from "../contracts/instance.ts";
 import { callFigures, healthOf } from "./health.ts";
 import { selfOf } from "./self.ts";
 import { openTurn } from "./turn-store.ts";

@@ -2,12 +2,7 @@
  * What others do with an instance that was born: messages come in, and whoever wants to know reads, waits, watches or follows.
  * Everything is accepted in rows first; the upkeep sees to what follows from them.
  */
-import type { AuditedCall } from "../audit.ts";
-import type { Origin } from "../origin.ts";
-import { type Answer, err, ok, unwrap } from "../platform/errors.ts";
-import { recall, remember } from "../platform/idempotency.ts";
-import { messageIdOf } from "../platform/ids.ts";
-import { type Waiters, within } from "../platform/waiters.ts";
+import type { AuditedCall } from "../contracts/audited-call.ts";
 import {
   type Followed,
   type GivenAnswer,
@@ -18,7 +13,12 @@ import {
   type OutputQuery,
   type Rest,
   type SendRequest,
-} from "./api.ts";
+} from "../contracts/instance.ts";
+import type { Origin } from "../contracts/request-origin.ts";
+import { type Answer, err, ok, unwrap } from "../platform/errors.ts";
+import { recall, remember } from "../platform/idempotency.ts";
+import { messageIdOf } from "../platform/ids.ts";
+import { type Waiters, within } from "../platform/waiters.ts";
 import { recordCall } from "./audit.ts";
 import { restOf } from "./deadlines.ts";
 import type { Engine } from "./engine.ts";

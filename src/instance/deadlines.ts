@@ -1,8 +1,9 @@
 /**
  * What an instance's rows say of its time: whether it rests, how long it may, and how long a turn may take.
  */
+
+import type { Rest } from "../contracts/instance.ts";
 import { messageIdOf } from "../platform/ids.ts";
-import type { Rest } from "./api.ts";
 import { type SelfRow, selfOf, standingOf } from "./self.ts";
 import { deadlineOf, openTurn } from "./turn-store.ts";
 

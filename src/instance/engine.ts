@@ -8,7 +8,9 @@ import { type CallFailure, classify, MAX_TRIES, retryDelay } from "../claude/fai
 import type { Reply } from "../claude/reply.ts";
 import { requestOf } from "../claude/request.ts";
 import type { Config } from "../config.ts";
-import type { Admission, CallOutcome } from "../orchestrator/api.ts";
+import { type Asked, type InstanceTool, runTool } from "../contracts/instance-tool.ts";
+import type { Admission, CallOutcome } from "../contracts/orchestrator.ts";
+import type { WorkspaceApi } from "../contracts/workspace.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";
 import type { Failure } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
@@ -16,7 +18,6 @@ import { describe, type Log } from "../platform/log.ts";
 import type { Secrets } from "../platform/secrets.ts";
 import { first } from "../platform/sqlite.ts";
 import { inSpan } from "../platform/trace.ts";
-import type { WorkspaceApi } from "../workspace/api.ts";
 import { commitAnswer } from "./answers.ts";
 import { beginCall, breakOff, nextAttempt, noteStart, park, pause, postpone } from "./attempts.ts";
 import {
@@ -35,7 +36,6 @@ import * as questions from "./questions.ts";
 import { newestEvent } from "./self.ts";
 import { senderTrace, traceparentOfCall } from "./spans.ts";
 import { apiSchema, checkStructured } from "./structured.ts";
-import { type Asked, type InstanceTool, runTool } from "./tool.ts";
 import { appendResults, beginTool, type CallRow, callsOf, denyTool, endTool } from "./tool-calls.ts";
 import { type Entry, textOf } from "./transcript.ts";
 import { nextAction, type TurnAction } from "./turn.ts";

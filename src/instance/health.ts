@@ -2,8 +2,9 @@
  * Whether an instance's model calls get through of late. Looked at with every beat of a working turn and when the work is
  * done, never for its own sake: an idle instance makes no calls that could fail.
  */
+
+import type { CallFigures, Unhealthy } from "../contracts/instance-spec.ts";
 import { first } from "../platform/sqlite.ts";
-import type { CallFigures, Unhealthy } from "./spec.ts";
 
 /** As many of the newest model calls count. Those that were stopped from outside, or lost with their process, say nothing. */
 export const LAST_CALLS = 10;

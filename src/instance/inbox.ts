@@ -1,16 +1,16 @@
 /**
  * The inbox: messages from their acceptance to their final state, and how each of them looks from outside.
  */
-import type { AuditedCall } from "../audit.ts";
+import type { AuditedCall } from "../contracts/audited-call.ts";
+import type { MessageResponse, MessageState, MessageView, SendRequest } from "../contracts/instance.ts";
+import { terminated } from "../contracts/refusals.ts";
 import { type Answer, err, type Failure, ok } from "../platform/errors.ts";
 import { otherRequest } from "../platform/idempotency.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import { first, type Row } from "../platform/sqlite.ts";
 import { NANO_PER_USD } from "../platform/units.ts";
-import type { MessageResponse, MessageState, MessageView, SendRequest } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { nudge, parkedUntil } from "./parked.ts";
-import { terminated } from "./refusals.ts";
 import { emit, selfOf } from "./self.ts";
 import { type Transcript, textOf } from "./transcript.ts";
 import { ring, ringAtRest, watch } from "./watch.ts";

@@ -1,27 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
-import type { AuditedCall } from "../audit.ts";
 import { createClaude } from "../claude/client.ts";
 import { type Config, configFor } from "../config.ts";
-import { remoteTools } from "../hands/remote.ts";
-import { instanceNameOf, orchestratorOf, watcherOf } from "../objects.ts";
-import type { Origin } from "../origin.ts";
-import { Alarm } from "../platform/alarm.ts";
-import { type Answer, err, ok } from "../platform/errors.ts";
-import { createLog, describe, type Log } from "../platform/log.ts";
-import { exportSpans } from "../platform/otlp.ts";
-import { keyNameOf, NO_SECRETS, open, type Secrets } from "../platform/secrets.ts";
-import { migrate } from "../platform/sqlite.ts";
-import { Waiters } from "../platform/waiters.ts";
-import { heldBy } from "../workspace/nodes.ts";
-import {
-  changesFiles,
-  type FileArguments,
-  type FileCall,
-  type FileResult,
-  noFiles,
-  serveFiles,
-} from "../workspace/remote.ts";
-import { FILE_TOOLS } from "../workspace/tools.ts";
+import type { AuditedCall } from "../contracts/audited-call.ts";
 import type {
   Checkup,
   Erased,
@@ -34,7 +14,30 @@ import type {
   OutputQuery,
   Rest,
   SendRequest,
-} from "./api.ts";
+} from "../contracts/instance.ts";
+import type { InstanceSpec } from "../contracts/instance-spec.ts";
+import type { InstanceTool } from "../contracts/instance-tool.ts";
+import { filesClosed, terminated, unknownInstance } from "../contracts/refusals.ts";
+import type { Origin } from "../contracts/request-origin.ts";
+import { instanceNameOf, orchestratorOf, watcherOf } from "../contracts/stubs.ts";
+import {
+  changesFiles,
+  type FileArguments,
+  type FileCall,
+  type FileResult,
+  noFiles,
+  serveFiles,
+} from "../contracts/workspace-rpc.ts";
+import { remoteTools } from "../hands/remote.ts";
+import { Alarm } from "../platform/alarm.ts";
+import { type Answer, err, ok } from "../platform/errors.ts";
+import { createLog, describe, type Log } from "../platform/log.ts";
+import { exportSpans } from "../platform/otlp.ts";
+import { keyNameOf, NO_SECRETS, open, type Secrets } from "../platform/secrets.ts";
+import { migrate } from "../platform/sqlite.ts";
+import { Waiters } from "../platform/waiters.ts";
+import { heldBy } from "../workspace/nodes.ts";
+import { FILE_TOOLS } from "../workspace/tools.ts";
 import { resume } from "./attempts.ts";
 import { Belongings } from "./belongings.ts";
 import { bear, isBorn } from "./birth.ts";
@@ -44,14 +47,11 @@ import { deletionRefusal, end, hasEnded } from "./ending.ts";
 import { Engine } from "./engine.ts";
 import { parseCursor } from "./live.ts";
 import { Readers } from "./readers.ts";
-import { filesClosed, terminated, unknownInstance } from "./refusals.ts";
 import { checkHealth, confirm } from "./report.ts";
 import { Reporter } from "./reporter.ts";
 import { INSTANCE_SCHEMA } from "./schema.ts";
 import { sealedSecrets, storedSpec } from "./self.ts";
 import { spansOf } from "./spans.ts";
-import type { InstanceSpec } from "./spec.ts";
-import type { InstanceTool } from "./tool.ts";
 import { Transcript } from "./transcript.ts";
 import { REPORT_RETRY_MS, Upkeep } from "./upkeep.ts";
 

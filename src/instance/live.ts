@@ -4,10 +4,10 @@
  * answer that is being written.
  */
 
-import { CALLED } from "../audit.ts";
+import { CALLED } from "../contracts/audited-call.ts";
+import type { Followed, StreamEvent } from "../contracts/instance.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import { first } from "../platform/sqlite.ts";
-import type { Followed, StreamEvent } from "./api.ts";
 import { pageOf } from "./output.ts";
 import { type Transcript, textOf } from "./transcript.ts";
 

@@ -2,10 +2,11 @@
  * What an instance received, said and did, in order, for whoever reads it from outside. The rows point into the
  * transcript: nothing is stored twice.
  */
+
+import type { OutputPage, OutputQuery, OutputType } from "../contracts/instance.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import type { Row } from "../platform/sqlite.ts";
 import { NANO_PER_USD } from "../platform/units.ts";
-import type { OutputPage, OutputQuery, OutputType } from "./api.ts";
 import { type Block, type Entry, type Transcript, textOf } from "./transcript.ts";
 
 /** A page ends after this much content, in UTF-16 units, so that one answer between objects stays below their 32 MiB. */

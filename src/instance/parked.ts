@@ -3,10 +3,11 @@
  * instead of holding it. It holds nothing but rows, and runs again when enough of what it waits for has happened, or at its
  * time. So a tool that parks has to be repeatable.
  */
+
+import type { Park } from "../contracts/instance-tool.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import { first } from "../platform/sqlite.ts";
 import { emit } from "./self.ts";
-import type { Park } from "./tool.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 
 /**

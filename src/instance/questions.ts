@@ -2,16 +2,17 @@
  * Questions that an instance asks, and leave that it needs for a tool. Each belongs to a parked tool call, which runs again
  * when it is answered. Open until then, or until its time is over, or the turn has ended.
  */
+
+import type { GivenAnswer } from "../contracts/instance.ts";
+import type { OpenQuestion } from "../contracts/instance-spec.ts";
+import type { Asked, QuestionState } from "../contracts/instance-tool.ts";
 import { type Answer, err, ok } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { questionIdOf } from "../platform/ids.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { GivenAnswer } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { unpark } from "./parked.ts";
 import { emit } from "./self.ts";
-import type { OpenQuestion } from "./spec.ts";
-import type { Asked, QuestionState } from "./tool.ts";
 
 interface QuestionRow extends Row {
   n: number;

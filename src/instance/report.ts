@@ -1,13 +1,14 @@
 /**
  * What an instance tells the registry: its events and how it stands, made from its rows.
  */
-import type { Standing } from "../orchestrator/api.ts";
+
+import type { InstanceEvent, Report, Snapshot } from "../contracts/instance-spec.ts";
+import type { Standing } from "../contracts/orchestrator.ts";
 import { first } from "../platform/sqlite.ts";
 import { healthOf, judgeHealth } from "./health.ts";
 import { parkedUntil } from "./parked.ts";
 import { openQuestions } from "./questions.ts";
 import { emit, type SelfRow, selfOf } from "./self.ts";
-import type { InstanceEvent, Report, Snapshot } from "./spec.ts";
 
 /** Judges how the instance's calls go of late; a change is an event. */
 export function checkHealth(storage: DurableObjectStorage, now: number): void {

@@ -3,7 +3,7 @@
  * stays in rows, and goes with the next report.
  */
 
-import type { Admission, CallOutcome, OrchestratorApi } from "../orchestrator/api.ts";
+import type { Admission, CallOutcome, OrchestratorApi } from "../contracts/orchestrator.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";
 import { describe, type Log } from "../platform/log.ts";
 import { confirm, hasUnreported, reportOf } from "./report.ts";

@@ -1,9 +1,10 @@
 /**
  * The rows `spec` and `self`: what an instance is, and what it knows of itself; and its events.
  */
-import type { Standing } from "../orchestrator/api.ts";
+
+import type { InstanceEvent, InstanceSpec } from "../contracts/instance-spec.ts";
+import type { Standing } from "../contracts/orchestrator.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { InstanceEvent, InstanceSpec } from "./spec.ts";
 
 /** The row `self`. */
 export interface SelfRow extends Row {

@@ -3,10 +3,11 @@
  * for generative AI name them. All of it is read from the turn's rows once it has ended, so tracing is no part of the work, and
  * a turn that crashed and went on has one trace with the same ids as any other.
  */
+
+import type { InstanceSpec } from "../contracts/instance-spec.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import type { Row } from "../platform/sqlite.ts";
 import { type Attributes, parseTraceparent, type TraceContext, traceIdOf, traceparentOf } from "../platform/trace.ts";
-import type { InstanceSpec } from "./spec.ts";
 
 /** Times in ms since the epoch. `error`: a stable code, or null when it went well. */
 export interface Span {

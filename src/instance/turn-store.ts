@@ -1,9 +1,10 @@
 /**
  * What every write of a turn goes through: the open turn's row, and a transaction that only its own drive may make.
  */
+
+import type { InstanceSpec } from "../contracts/instance-spec.ts";
 import { first, type Row } from "../platform/sqlite.ts";
 import { type SelfRow, standingOf } from "./self.ts";
-import type { InstanceSpec } from "./spec.ts";
 import type { Transcript } from "./transcript.ts";
 import type { TurnPhase } from "./turn.ts";
 

@@ -3,11 +3,11 @@
  * `nextAction` goes on.
  */
 import type { Reply } from "../claude/reply.ts";
+import type { MessageState } from "../contracts/instance.ts";
 import type { Failure } from "../platform/errors.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import { first } from "../platform/sqlite.ts";
 import { addressed } from "./address.ts";
-import type { MessageState } from "./api.ts";
 import { announce, closeAttempt, takeUnshown } from "./attempts.ts";
 import { join } from "./joining.ts";
 import { show } from "./output.ts";

@@ -4,11 +4,11 @@
  * set for follows from the rows.
  */
 
-import type { CallOutcome } from "../orchestrator/api.ts";
+import type { News, Watcher } from "../contracts/instance.ts";
+import type { CallOutcome } from "../contracts/orchestrator.ts";
 import type { Alarm } from "../platform/alarm.ts";
 import { describe, type Log } from "../platform/log.ts";
 import type { Waiters } from "../platform/waiters.ts";
-import type { News, Watcher } from "./api.ts";
 import type { Belongings } from "./belongings.ts";
 import { idleDeadline, isOverdue, isResting } from "./deadlines.ts";
 import { hasEnded } from "./ending.ts";

@@ -3,8 +3,9 @@
  * or a cap pauses its turn, or when the instance has come to rest; tried again by alarm until they have taken it. They may be
  * told twice, and look for themselves.
  */
+
+import type { News, Watcher } from "../contracts/instance.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { News, Watcher } from "./api.ts";
 
 /** In the place of a message's number: the instance itself, at rest. */
 export const AT_REST = -1;

@@ -1,7 +1,7 @@
 /**
  * Calls on record in the tenant's log, by what they were about.
  */
-import { type AuditedCall, CALLED, recordOf } from "../audit.ts";
+import { type AuditedCall, CALLED, recordOf } from "../contracts/audited-call.ts";
 import { isInstanceId, isJobId, parseMessageId, parseQuestionId } from "../platform/ids.ts";
 import { logEvent } from "./events.ts";
 

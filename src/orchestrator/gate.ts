@@ -4,8 +4,8 @@
  * API has asked for a pause, nobody calls it.
  */
 
+import type { CallOutcome } from "../contracts/orchestrator.ts";
 import { first } from "../platform/sqlite.ts";
-import type { CallOutcome } from "./api.ts";
 
 /** Model calls at once while the API has not pushed back. */
 export const GATE_CEILING = 256;

@@ -4,8 +4,9 @@
  * forward and of the entries that are here, and of the entries alone, here and there. Each entry is older than some event and
  * smaller than the events beside it, so whenever events are moved is often enough: this has no time of its own.
  */
+
+import type { LedgerLines, Segment } from "../contracts/orchestrator.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { LedgerLines, Segment } from "./api.ts";
 import { keyAfter, SEGMENT_CHARACTERS } from "./segments.ts";
 
 /** Moves the oldest run of entries from before `cutoff`, one segment of it. Throws when the bucket does not take it: then nothing has changed. */

@@ -1,20 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
-import type { AuditedCall } from "../audit.ts";
 import { type Config, configOf } from "../config.ts";
-import type { ErasedJob, JobSpec } from "../coordination/api.ts";
-import type { JobReport } from "../coordination/record.ts";
-import type { Erased } from "../instance/api.ts";
-import { unknownInstance } from "../instance/refusals.ts";
-import type { Report } from "../instance/spec.ts";
-import { instanceOf, jobOf } from "../objects.ts";
-import type { Idempotency, Origin } from "../origin.ts";
-import { type Answer, failureOf, ok } from "../platform/errors.ts";
-import { recall, remember } from "../platform/idempotency.ts";
-import { createLog, type Log } from "../platform/log.ts";
-import { migrate } from "../platform/sqlite.ts";
-import { NANO_PER_USD } from "../platform/units.ts";
-import { Waiters } from "../platform/waiters.ts";
-import type { TeamTemplate } from "../roles/teams/template.ts";
+import type { AuditedCall } from "../contracts/audited-call.ts";
+import type { Erased } from "../contracts/instance.ts";
+import type { Report } from "../contracts/instance-spec.ts";
+import type { ErasedJob, JobSpec } from "../contracts/job.ts";
 import type {
   Admission,
   AuditLines,
@@ -41,7 +30,31 @@ import type {
   TerminateRequest,
   TreeQuery,
   WebhookRequest,
-} from "./api.ts";
+} from "../contracts/orchestrator.ts";
+import type {
+  EventPage,
+  InstancePage,
+  JobPage,
+  JobReceipt,
+  JobRecord,
+  Metrics,
+  QuestionRecord,
+  SpendAnswer,
+  StatusRecord,
+  TreeAnswer,
+  WebhookRecord,
+} from "../contracts/records.ts";
+import { unknownInstance } from "../contracts/refusals.ts";
+import type { Idempotency, Origin } from "../contracts/request-origin.ts";
+import { instanceOf, jobOf } from "../contracts/stubs.ts";
+import type { TeamTemplate } from "../contracts/team-template.ts";
+import type { JobReport } from "../coordination/record.ts";
+import { type Answer, failureOf, ok } from "../platform/errors.ts";
+import { recall, remember } from "../platform/idempotency.ts";
+import { createLog, type Log } from "../platform/log.ts";
+import { migrate } from "../platform/sqlite.ts";
+import { NANO_PER_USD } from "../platform/units.ts";
+import { Waiters } from "../platform/waiters.ts";
 import { Archive } from "./archive.ts";
 import { recordCall } from "./audit.ts";
 import type { Link } from "./chain.ts";
@@ -56,19 +69,6 @@ import { ledgerEnd, ledgerLines, ledgerSegmentAfter } from "./ledger-segments.ts
 import type { LimitChange } from "./limits.ts";
 import { metricsOf } from "./metrics.ts";
 import { questionsOf } from "./questions.ts";
-import type {
-  EventPage,
-  InstancePage,
-  JobPage,
-  JobReceipt,
-  JobRecord,
-  Metrics,
-  QuestionRecord,
-  SpendAnswer,
-  StatusRecord,
-  TreeAnswer,
-  WebhookRecord,
-} from "./records.ts";
 import * as registry from "./registry.ts";
 import { ORCHESTRATOR_SCHEMA } from "./schema.ts";
 import { segmentAfter } from "./segments.ts";

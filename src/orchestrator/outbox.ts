@@ -2,9 +2,9 @@
  * What the Orchestrator owes to its instances and jobs: rows written with the change that caused them, delivered afterwards,
  * tried again by alarm until the object has answered. A delivery may be repeated; the object makes that harmless.
  */
-import type { AuditedCall } from "../audit.ts";
-import type { JobApi } from "../coordination/api.ts";
-import type { InstanceApi } from "../instance/api.ts";
+import type { AuditedCall } from "../contracts/audited-call.ts";
+import type { InstanceApi } from "../contracts/instance.ts";
+import type { JobApi } from "../contracts/job.ts";
 import { unwrap } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
 import { first } from "../platform/sqlite.ts";

@@ -2,15 +2,23 @@
  * The registry: one row an instance, and the tenant's totals beside them. Every change of both is one transaction.
  */
 import type { Usage } from "../claude/reply.ts";
+import type { InstanceEvent, InstanceSpec, Report } from "../contracts/instance-spec.ts";
+import type {
+  Birth,
+  ListQuery,
+  SpawnReceipt,
+  SpawnRequest,
+  TerminateReceipt,
+  TerminateRequest,
+} from "../contracts/orchestrator.ts";
+import type { InstancePage } from "../contracts/records.ts";
+import { unknownInstance } from "../contracts/refusals.ts";
 import { isSoft } from "../hands/web.ts";
-import { unknownInstance } from "../instance/refusals.ts";
-import type { InstanceEvent, InstanceSpec, Report } from "../instance/spec.ts";
 import type { Answer } from "../platform/errors.ts";
 import { err, ok } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { messageIdOf, newInstanceId } from "../platform/ids.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { Birth, ListQuery, SpawnReceipt, SpawnRequest, TerminateReceipt, TerminateRequest } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";
 import { openJobsOf, TREE, waitOver } from "./family.ts";
@@ -20,7 +28,6 @@ import { changeLimits, type LimitDefaults } from "./limits.ts";
 import { forgiveAll, owe, owedFor } from "./outbox.ts";
 import { purseOf } from "./purse.ts";
 import { keepQuestions } from "./questions.ts";
-import type { InstancePage } from "./records.ts";
 import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
 
 interface TenantRow extends Row {

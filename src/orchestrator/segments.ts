@@ -3,8 +3,9 @@
  * export go on across the border. A segment's row is written in the transaction that deletes its events; dying before that
  * leaves an object that the next try writes again under the same key.
  */
+
+import type { Segment } from "../contracts/orchestrator.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { Segment } from "./api.ts";
 import { linesAfter } from "./events.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;

@@ -3,11 +3,11 @@
  * left of it.
  */
 import type { Config } from "../config.ts";
-import { unknownInstance } from "../instance/refusals.ts";
-import type { Origin } from "../origin.ts";
+import type { LimitsAnswer, Standing } from "../contracts/orchestrator.ts";
+import { unknownInstance } from "../contracts/refusals.ts";
+import type { Origin } from "../contracts/request-origin.ts";
 import { type Answer, ok } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
-import type { LimitsAnswer, Standing } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import { pausedWithin } from "./family.ts";
 import type { Caps } from "./ledger.ts";

@@ -2,7 +2,7 @@
  * What an Orchestrator does unasked: it delivers what its outbox owes, ends instances that nobody uses, lets go of what has
  * outlived its time, and moves old rows away. One alarm wakes it for all of that; its time follows from the rows.
  */
-import type { AuditedCall } from "../audit.ts";
+import type { AuditedCall } from "../contracts/audited-call.ts";
 import type { Answer } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
 import { within } from "../platform/waiters.ts";

@@ -2,16 +2,16 @@
  * Webhooks: their rows, and the decisions on them. A webhook reads the event log from its cursor on, in order, one event a
  * delivery; courier.ts carries them out.
  */
-import type { AuditedCall } from "../audit.ts";
+import type { AuditedCall } from "../contracts/audited-call.ts";
+import type { WebhookRequest } from "../contracts/orchestrator.ts";
+import type { WebhookRecord } from "../contracts/records.ts";
 import { addressProblem } from "../hands/address.ts";
 import { type Answer, err, ok } from "../platform/errors.ts";
 import { ulid } from "../platform/ids.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { WebhookRequest } from "./api.ts";
 import { recordCall } from "./audit.ts";
 import type { StoredEvent } from "./chain.ts";
 import { headOf } from "./events.ts";
-import type { WebhookRecord } from "./records.ts";
 import { isSecret, newSecret } from "./signature.ts";
 
 /** Webhooks of one tenant, at most. */

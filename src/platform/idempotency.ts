@@ -4,7 +4,7 @@
  * they had no effect, and the same call may succeed later.
  */
 
-import type { Idempotency } from "../origin.ts";
+import type { Idempotency } from "../contracts/request-origin.ts";
 import { type Answer, err, ok } from "./errors.ts";
 import { first } from "./sqlite.ts";
 

@@ -1,4 +1,4 @@
-import type { Role } from "./role.ts";
+import type { Role } from "../contracts/role.ts";
 
 // `debugger` is a reserved word, hence the name of the export.
 export const debuggerRole = {

@@ -1,4 +1,4 @@
-import type { Role } from "./role.ts";
+import type { Role } from "../contracts/role.ts";
 
 export const frontendDeveloper = {
   id: "frontend_developer",

@@ -1,3 +1,4 @@
+import { ROLE_IDS, type Role, type RoleId } from "../contracts/role.ts";
 import { architect } from "./architect.ts";
 import { backendDeveloper } from "./backend-developer.ts";
 import { codeReviewer } from "./code-reviewer.ts";
@@ -7,11 +8,10 @@ import { documentationWriter } from "./documentation-writer.ts";
 import { frontendDeveloper } from "./frontend-developer.ts";
 import { general } from "./general.ts";
 import { HOUSE_RULES } from "./house-rules.ts";
-import { ROLE_IDS, type Role, type RoleId } from "./role.ts";
 import { securityAnalyst } from "./security-analyst.ts";
 import { testingSpecialist } from "./testing-specialist.ts";
 
-export { ROLE_IDS, type Role, type RoleId } from "./role.ts";
+export { ROLE_IDS, type Role, type RoleId } from "../contracts/role.ts";
 
 /** The type makes a missing role, or one filed under another's id, a compile error. */
 const BY_ID: { readonly [Id in RoleId]: Role & { readonly id: Id } } = {

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { originOf } from "../origin.ts";
+import { originOf } from "../contracts/request-origin.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { parseQuestionId } from "../platform/ids.ts";
 import { idempotencyKey, prose } from "./fields.ts";

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { COORDINATION_TYPES, type CoordinationType } from "../coordination/api.ts";
-import type { JobReceipt } from "../orchestrator/records.ts";
-import { originOf } from "../origin.ts";
+import { COORDINATION_TYPES, type CoordinationType } from "../contracts/job.ts";
+import type { JobReceipt } from "../contracts/records.ts";
+import { originOf } from "../contracts/request-origin.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { unknownInstance } from "../instance/refusals.ts";
-import { INSTANCE_STATES } from "../instance/spec.ts";
+import { INSTANCE_STATES } from "../contracts/instance-spec.ts";
+import { unknownInstance } from "../contracts/refusals.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { isInstanceId } from "../platform/ids.ts";
 import { NANO_PER_USD } from "../platform/units.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { TreeNode } from "../orchestrator/records.ts";
+import type { TreeNode } from "../contracts/records.ts";
 import { unwrap } from "../platform/errors.ts";
 import { instanceId } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { isFinalJob, type JobStatus } from "../coordination/api.ts";
-import type { JobRecord } from "../orchestrator/records.ts";
+import { isFinalJob, type JobStatus } from "../contracts/job.ts";
+import type { JobRecord } from "../contracts/records.ts";
 import { unwrap } from "../platform/errors.ts";
 import { jobId, simulated } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";

@@ -2,9 +2,9 @@
  * What a spawn may give an instance beside the tools of this server: web tools, remote servers, environment variables.
  */
 import * as z from "zod";
+import type { ServerToolDefinition } from "../contracts/instance-spec.ts";
 import { type ListedServer, listServer } from "../hands/remote.ts";
 import { DEFAULT_USES, isWebTool, WEB_TOOLS, webTool } from "../hands/web.ts";
-import type { ServerToolDefinition } from "../instance/spec.ts";
 import { MadroxError } from "../platform/errors.ts";
 import type { Secrets } from "../platform/secrets.ts";
 import { text } from "./fields.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { workspaceOf } from "../workspace/remote.ts";
+import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { instanceId, text } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 

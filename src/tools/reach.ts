@@ -3,8 +3,8 @@
  * Every tool says which ids of its input have to be where. One that says nothing is not for instances.
  */
 
+import type { Kin, Kinship, OrchestratorApi } from "../contracts/orchestrator.ts";
 import type { Relation } from "../instance/address.ts";
-import type { Kin, Kinship, OrchestratorApi } from "../orchestrator/api.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { isInstanceId, parseMessageId, parseQuestionId } from "../platform/ids.ts";
 

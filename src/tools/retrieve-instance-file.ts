@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { MAX_PIECE_BYTES } from "../workspace/api.ts";
+import { MAX_PIECE_BYTES } from "../contracts/workspace.ts";
+import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { contentOfBytes } from "../workspace/content.ts";
-import { workspaceOf } from "../workspace/remote.ts";
 import { instanceId, text } from "./fields.ts";
 import { answer, defineTool, READS } from "./tool.ts";
 

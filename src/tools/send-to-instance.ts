@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { isFinal, type MessageView, WHEN_BUSY } from "../instance/api.ts";
+import { isFinal, type MessageView, WHEN_BUSY } from "../contracts/instance.ts";
 import { assertUsable } from "../instance/structured.ts";
 import { type Failure, MadroxError } from "../platform/errors.ts";
 import { assertSize, idempotencyKey, instanceId, prose, simulated } from "./fields.ts";

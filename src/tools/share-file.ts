@@ -1,8 +1,8 @@
 import * as z from "zod";
-import { originOf } from "../origin.ts";
+import { originOf } from "../contracts/request-origin.ts";
+import type { FileInfo, WorkspaceApi } from "../contracts/workspace.ts";
+import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { MadroxError } from "../platform/errors.ts";
-import type { FileInfo, WorkspaceApi } from "../workspace/api.ts";
-import { workspaceOf } from "../workspace/remote.ts";
 import { idempotencyKey, instanceId, text } from "./fields.ts";
 import { answer, defineTool, ENDS } from "./tool.ts";
 

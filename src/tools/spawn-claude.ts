@@ -1,11 +1,17 @@
 import * as z from "zod";
 import { ALIASES, resolveModel } from "../claude/models.ts";
+import {
+  definitionOf,
+  type InstanceTool,
+  presetTools,
+  TOOL_PRESETS,
+  type ToolPreset,
+} from "../contracts/instance-tool.ts";
+import type { SpawnRequest } from "../contracts/orchestrator.ts";
+import { originOf } from "../contracts/request-origin.ts";
 import type { ListedServer } from "../hands/remote.ts";
 import { isWebTool, WEB_TOOLS } from "../hands/web.ts";
-import { definitionOf, type InstanceTool, presetTools, TOOL_PRESETS, type ToolPreset } from "../instance/tool.ts";
-import type { SpawnRequest } from "../orchestrator/api.ts";
 import type { LimitChange } from "../orchestrator/limits.ts";
-import { originOf } from "../origin.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { ROLE_IDS, roleById, systemPromptOf } from "../roles/index.ts";
 import {

@@ -1,11 +1,11 @@
 import * as z from "zod";
 import { ALIASES } from "../claude/models.ts";
-import type { TeamRequest } from "../orchestrator/api.ts";
+import type { TeamRequest } from "../contracts/orchestrator.ts";
+import { originOf } from "../contracts/request-origin.ts";
+import { hasUniqueNames, summaryOf, TeamMember, type TeamTemplate } from "../contracts/team-template.ts";
 import type { LimitChange } from "../orchestrator/limits.ts";
-import { originOf } from "../origin.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { TEAMS, teamByName } from "../roles/teams/index.ts";
-import { hasUniqueNames, summaryOf, TeamMember, type TeamTemplate } from "../roles/teams/template.ts";
 import {
   assertSize,
   idempotencyKey,

@@ -2,11 +2,11 @@
  * Tasks: long work that a caller follows by id instead of waiting. A task is a view of durable rows; it has no state of its
  * own but what it waits for.
  */
-import { auditOf } from "../audit.ts";
-import { assertScope } from "../auth/scopes.ts";
-import { isFinalJob, type JobStatus } from "../coordination/api.ts";
-import { isFinal, type MessageView } from "../instance/api.ts";
-import type { JobRecord } from "../orchestrator/records.ts";
+import { auditOf } from "../contracts/audited-call.ts";
+import { isFinal, type MessageView } from "../contracts/instance.ts";
+import { isFinalJob, type JobStatus } from "../contracts/job.ts";
+import type { JobRecord } from "../contracts/records.ts";
+import { assertScope } from "../contracts/scopes.ts";
 import { type ErrorBody, errorBody, failureOf, unwrap } from "../platform/errors.ts";
 import { isJobId, parseMessageId } from "../platform/ids.ts";
 import { jobAnswer } from "./get-job-status.ts";

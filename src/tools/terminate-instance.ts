@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { originOf } from "../origin.ts";
+import { originOf } from "../contracts/request-origin.ts";
 import { unwrap } from "../platform/errors.ts";
 import { idempotencyKey, instanceId } from "./fields.ts";
 import { answer, defineTool, ENDS } from "./tool.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { JobStatus } from "../coordination/api.ts";
+import type { JobStatus } from "../contracts/job.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { isJobId, ulid } from "../platform/ids.ts";
 import { answer, defineTool, READS } from "./tool.ts";

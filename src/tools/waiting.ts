@@ -1,8 +1,9 @@
 /**
  * Waiting from outside: bounded, by reading durable rows, consuming nothing. The work goes on whether anyone waits or not.
  */
-import { isFinalJob, type JobStatus } from "../coordination/api.ts";
-import { isFinal, type MessageView } from "../instance/api.ts";
+
+import { isFinal, type MessageView } from "../contracts/instance.ts";
+import { isFinalJob, type JobStatus } from "../contracts/job.ts";
 import { type Answer, err, unwrap } from "../platform/errors.ts";
 import { isInstanceId, isJobId, parseMessageId } from "../platform/ids.ts";
 import { describe } from "../platform/log.ts";

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { originOf } from "../origin.ts";
+import { originOf } from "../contracts/request-origin.ts";
+import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { bytesOfContent } from "../workspace/content.ts";
-import { workspaceOf } from "../workspace/remote.ts";
 import { idempotencyKey, instanceId, text } from "./fields.ts";
 import { answer, defineTool, ENDS } from "./tool.ts";
 

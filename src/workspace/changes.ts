@@ -2,11 +2,11 @@
  * What changes a workspace. Every change is one transaction: the expected version, the quota and the idempotency key are
  * checked in it, so that a refusal has changed nothing.
  */
-import type { AuditedCall } from "../audit.ts";
-import type { Origin } from "../origin.ts";
+import type { AuditedCall } from "../contracts/audited-call.ts";
+import type { Origin } from "../contracts/request-origin.ts";
+import type { ChangeOptions, Deleted, Edit, Edited, FileInfo, Written } from "../contracts/workspace.ts";
 import { MadroxError, ok, unwrap } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
-import type { ChangeOptions, Deleted, Edit, Edited, FileInfo, Written } from "./api.ts";
 import { replace } from "./edit.ts";
 import { decoded, MAX_EDIT_BYTES } from "./lines.ts";
 import { childrenOf, forget, type Node, piecesOf } from "./nodes.ts";

@@ -1,8 +1,9 @@
 /**
  * Exact replacement in a text. Pure: says what the text becomes, or why not, in words that help to try again.
  */
+
+import type { Edit } from "../contracts/workspace.ts";
 import { type Answer, err, ok } from "../platform/errors.ts";
-import type { Edit } from "./api.ts";
 
 /** Lines that are compared for a helpful refusal, and characters of each: what that may cost. */
 const COMPARED_LINES = 20_000;

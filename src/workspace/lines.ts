@@ -1,6 +1,7 @@
 /** Text, line by line, of files that may be larger than memory. */
+
+import type { LineRange, Lines } from "../contracts/workspace.ts";
 import { MadroxError } from "../platform/errors.ts";
-import type { LineRange, Lines } from "./api.ts";
 
 /** A file that is edited is held in memory several times over. */
 export const MAX_EDIT_BYTES = 5 * 1024 * 1024;

@@ -1,8 +1,9 @@
 /**
  * How much a workspace may hold. Decided before anything is written, so that a refusal has changed nothing.
  */
+
+import type { Usage } from "../contracts/workspace.ts";
 import type { Failure } from "../platform/errors.ts";
-import type { Usage } from "./api.ts";
 
 export interface WorkspaceLimits {
   bytes: number;

@@ -3,8 +3,9 @@
  * the text, never on the runtime's own engine, which a hostile pattern can keep busy for ever. What one call may do is
  * bounded in work, not in time: the clock stands still while a Worker computes.
  */
+
+import type { Match, Matches, SearchQuery } from "../contracts/workspace.ts";
 import { MadroxError } from "../platform/errors.ts";
-import type { Match, Matches, SearchQuery } from "./api.ts";
 import { fits } from "./glob.ts";
 import { linePieces } from "./lines.ts";
 import type { Node } from "./nodes.ts";

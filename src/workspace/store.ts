@@ -3,8 +3,8 @@
  * what may be changed, and how, is decided in changes.ts. The database tables are made on first use.
  */
 import { Workspace as Computer } from "@cloudflare/computer";
+import type { Deleted, FileInfo } from "../contracts/workspace.ts";
 import { MadroxError } from "../platform/errors.ts";
-import type { Deleted, FileInfo } from "./api.ts";
 import { mediaTypeOf } from "./media.ts";
 import { childrenOf, forget, type Node, nodeAt, piecesOf, usageOf } from "./nodes.ts";
 import { CHUNK_BYTES } from "./streams.ts";

@@ -3,8 +3,8 @@
  * something is done once for each call, however often a crash makes it run.
  */
 import * as z from "zod";
-import type { InstanceTool, ToolContext, ToolPreset } from "../instance/tool.ts";
-import { inputOf, schemaOf } from "../instance/tool-input.ts";
+import type { InstanceTool, ToolContext, ToolPreset } from "../contracts/instance-tool.ts";
+import { inputOf, schemaOf } from "../contracts/tool-input.ts";
 import { bytesOfContent, contentOfBytes } from "./content.ts";
 import { mediaTypeOf } from "./media.ts";
 

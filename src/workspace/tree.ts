@@ -1,6 +1,7 @@
 /** Walking a workspace, in pages that go on where the one before ended. */
+
+import type { FileInfo, Listing, ListQuery } from "../contracts/workspace.ts";
 import { MadroxError } from "../platform/errors.ts";
-import type { FileInfo, Listing, ListQuery } from "./api.ts";
 import { fits } from "./glob.ts";
 import type { Node } from "./nodes.ts";
 import { folderPath } from "./path.ts";

@@ -2,7 +2,7 @@
  * An instance's files in its own object's database, which no other object can reach: how they are read, and the whole of what
  * `WorkspaceApi` promises.
  */
-import type { AuditedCall } from "../audit.ts";
+import type { AuditedCall } from "../contracts/audited-call.ts";
 import type {
   ChangeOptions,
   Deleted,
@@ -19,8 +19,8 @@ import type {
   Usage,
   WorkspaceApi,
   Written,
-} from "./api.ts";
-import { MAX_PIECE_BYTES } from "./api.ts";
+} from "../contracts/workspace.ts";
+import { MAX_PIECE_BYTES } from "../contracts/workspace.ts";
 import { Changes } from "./changes.ts";
 import { linesFrom } from "./lines.ts";
 import { filePath, folderPath } from "./path.ts";

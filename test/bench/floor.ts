@@ -9,8 +9,8 @@ import { McpServer } from "@modelcontextprotocol/server";
 import { createMcpHandler } from "agents/mcp/server";
 import * as z from "zod";
 import { ALIASES } from "../../src/claude/models.ts";
-import type { Report } from "../../src/instance/spec.ts";
-import type { OrchestratorApi } from "../../src/orchestrator/api.ts";
+import type { Report } from "../../src/contracts/instance-spec.ts";
+import type { OrchestratorApi } from "../../src/contracts/orchestrator.ts";
 import type { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
 import { repeat } from "./registry.ts";
 

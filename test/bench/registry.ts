@@ -3,8 +3,8 @@
  * request runs an operation many times. Part of the floor's Worker, which has nothing else of the product.
  */
 import { ALIASES } from "../../src/claude/models.ts";
-import type { Report } from "../../src/instance/spec.ts";
-import type { OrchestratorApi } from "../../src/orchestrator/api.ts";
+import type { Report } from "../../src/contracts/instance-spec.ts";
+import type { OrchestratorApi } from "../../src/contracts/orchestrator.ts";
 import { unwrap } from "../../src/platform/errors.ts";
 
 export interface Registry {

@@ -1,4 +1,4 @@
-import type { InstanceTool, ToolContext } from "../../src/instance/tool.ts";
+import type { InstanceTool, ToolContext } from "../../src/contracts/instance-tool.ts";
 
 const anything = { type: "object", properties: { value: { type: "string" } } };
 

@@ -3,7 +3,7 @@
  * can be tried under `wrangler dev` without anything that real tools bring along. Never part of the product's build.
  */
 import { createApp } from "../../src/app.ts";
-import type { InstanceTool } from "../../src/instance/tool.ts";
+import type { InstanceTool } from "../../src/contracts/instance-tool.ts";
 import { INSTANCE_TOOLS } from "../../src/tools/own/index.ts";
 import { Instance as ProductInstance } from "../../src/worker.ts";
 import { TEST_TOOLS } from "./tools.ts";

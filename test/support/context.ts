@@ -3,7 +3,7 @@
  */
 import { env } from "cloudflare:test";
 import { configOf } from "../../src/config.ts";
-import type { ToolContext } from "../../src/instance/tool.ts";
+import type { ToolContext } from "../../src/contracts/instance-tool.ts";
 import { NO_SECRETS } from "../../src/platform/secrets.ts";
 
 export function toolContext(fields: Partial<ToolContext> = {}): ToolContext {

@@ -1,5 +1,5 @@
 /** The first message of a team's supervisor: who is in the team, how it works, and the task. */
-import type { CoordinationType } from "../../coordination/api.ts";
+import type { CoordinationType } from "../../contracts/job.ts";
 
 export interface RosterEntry {
   instance_id: string;

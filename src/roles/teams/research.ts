@@ -1,4 +1,4 @@
-import type { TeamTemplate } from "./template.ts";
+import type { TeamTemplate } from "../../contracts/team-template.ts";
 
 export const research = {
   name: "research",

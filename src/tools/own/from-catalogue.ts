@@ -3,8 +3,8 @@
  * may touch is checked there; who it is comes from its object and not from anything the model writes.
  */
 
-import type { InstanceTool, ToolContext as OwnContext } from "../../instance/tool.ts";
-import { instanceOf, jobOf, orchestratorOf } from "../../objects.ts";
+import type { InstanceTool, ToolContext as OwnContext } from "../../contracts/instance-tool.ts";
+import { instanceOf, jobOf, orchestratorOf } from "../../contracts/stubs.ts";
 import { createLog } from "../../platform/log.ts";
 import { execute } from "../execute.ts";
 import { ParkSignal } from "../parking.ts";

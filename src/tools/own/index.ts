@@ -1,8 +1,9 @@
 /**
  * All tools that instances can have: for their files, for themselves, and the catalogue's for what is below them.
  */
+
+import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import { HAND_TOOLS } from "../../hands/tools.ts";
-import type { InstanceTool } from "../../instance/tool.ts";
 import { FILE_TOOLS } from "../../workspace/tools.ts";
 import { CATALOGUE } from "../catalogue.ts";
 import { ask } from "./ask.ts";

@@ -3,7 +3,7 @@
  * changes writes in the transaction of the change, so that there is never one without the other. An instance's and a job's reach
  * the tenant's log with their next report. A call that was refused has changed nothing, and is put on record by itself.
  */
-import type { Principal } from "./auth/principal.ts";
+import type { Principal } from "./principal.ts";
 
 /** The kind of the event. */
 export const CALLED = "audit.called";

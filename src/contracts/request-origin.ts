@@ -1,7 +1,7 @@
 /**
  * Where a change comes from: what it takes along of the call that asks for it, to the object that makes it.
  */
-import type { AuditedCall } from "./audit.ts";
+import type { AuditedCall } from "./audited-call.ts";
 
 /** A caller's key with a hash of the whole request. */
 export interface Idempotency {

@@ -1,12 +1,13 @@
 /**
  * What an instance can be asked, by the tools and by its Orchestrator.
  */
-import type { AuditedCall } from "../audit.ts";
-import type { Funds } from "../orchestrator/records.ts";
-import type { Origin } from "../origin.ts";
+
 import type { Answer, Failure } from "../platform/errors.ts";
-import type { WorkspaceHost } from "../workspace/remote.ts";
-import type { CallFigures, Unhealthy } from "./spec.ts";
+import type { AuditedCall } from "./audited-call.ts";
+import type { CallFigures, Unhealthy } from "./instance-spec.ts";
+import type { Funds } from "./records.ts";
+import type { Origin } from "./request-origin.ts";
+import type { WorkspaceHost } from "./workspace-rpc.ts";
 
 /** `waiting` is not final: the turn is open and waits for something (`waiting_for`). The last four are final. */
 export const MESSAGE_STATES = ["queued", "running", "waiting", "completed", "failed", "cancelled", "refused"] as const;

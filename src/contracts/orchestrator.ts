@@ -1,20 +1,20 @@
 /**
  * What an Orchestrator can be asked, by the tools and by the instances of its tenant.
  */
-import type { AuditedCall } from "../audit.ts";
+
 import type { Effort } from "../claude/models.ts";
-import type { CoordinationType, ErasedJob, JobOptions, JobSpec } from "../coordination/api.ts";
 import type { JobReport } from "../coordination/record.ts";
-import type { Erased } from "../instance/api.ts";
-import type { InstanceSpec, RemoteServer, Report, ToolDefinition } from "../instance/spec.ts";
-import type { Idempotency, Origin } from "../origin.ts";
+import type { Link } from "../orchestrator/chain.ts";
+import type { CallAsk } from "../orchestrator/ledger.ts";
+import type { LimitChange } from "../orchestrator/limits.ts";
+import type { SpendQuery } from "../orchestrator/spend.ts";
 import type { Answer, Failure } from "../platform/errors.ts";
 import type { Secrets } from "../platform/secrets.ts";
 import type { RoleId } from "../roles/index.ts";
-import type { TeamTemplate } from "../roles/teams/template.ts";
-import type { Link } from "./chain.ts";
-import type { CallAsk } from "./ledger.ts";
-import type { LimitChange } from "./limits.ts";
+import type { AuditedCall } from "./audited-call.ts";
+import type { Erased } from "./instance.ts";
+import type { InstanceSpec, RemoteServer, Report, ToolDefinition } from "./instance-spec.ts";
+import type { CoordinationType, ErasedJob, JobOptions, JobSpec } from "./job.ts";
 import type {
   EventPage,
   Funds,
@@ -29,7 +29,8 @@ import type {
   TreeAnswer,
   WebhookRecord,
 } from "./records.ts";
-import type { SpendQuery } from "./spend.ts";
+import type { Idempotency, Origin } from "./request-origin.ts";
+import type { TeamTemplate } from "./team-template.ts";
 
 export interface SpawnRequest extends Origin {
   tenant: string;

@@ -3,8 +3,8 @@
  */
 import type { Config } from "../config.ts";
 import type { Secrets } from "../platform/secrets.ts";
-import type { WorkspaceApi } from "../workspace/api.ts";
-import type { OwnToolDefinition } from "./spec.ts";
+import type { OwnToolDefinition } from "./instance-spec.ts";
+import type { WorkspaceApi } from "./workspace.ts";
 
 export interface ToolContext {
   tenant: string;

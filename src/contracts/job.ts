@@ -1,9 +1,10 @@
 /**
  * A coordinated task ("job"): what it is, how it stands, and what its object can be asked.
  */
-import type { AuditedCall } from "../audit.ts";
-import type { Watcher } from "../instance/api.ts";
+
 import type { Answer, Failure } from "../platform/errors.ts";
+import type { AuditedCall } from "./audited-call.ts";
+import type { Watcher } from "./instance.ts";
 
 /**
  * `sequential`: one after another, each with what came before. `parallel`: all at once. `consensus`: proposals, then

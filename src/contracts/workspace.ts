@@ -4,7 +4,7 @@
  * (another kind of thing is there; the version is not the expected one), `limit_reached` and `too_large` (a quota, with its
  * numbers), `invalid_input`.
  */
-import type { Origin } from "../origin.ts";
+import type { Origin } from "./request-origin.ts";
 
 /** `version` changes with each change of the file and is never used twice in a workspace. Sizes in bytes, of folders 0. */
 export interface FileInfo {

@@ -2,7 +2,7 @@
  * A workspace that lives in another object: each call is one RPC, and its failure comes back as the same `MadroxError`.
  */
 import { type Answer, failureOf, MadroxError, ok, unwrap } from "../platform/errors.ts";
-import type { WorkspaceApi } from "./api.ts";
+import type { WorkspaceApi } from "./workspace.ts";
 
 export type FileCall = keyof WorkspaceApi;
 export type FileArguments<Call extends FileCall> = Parameters<WorkspaceApi[Call]>;

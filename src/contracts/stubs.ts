@@ -2,10 +2,11 @@
  * The Durable Objects by what they are called: an Orchestrator by its tenant, an instance by tenant and id, so that an
  * id of another tenant names an object that does not exist. The one place that casts RPC stubs to their interfaces.
  */
-import type { JobApi } from "./coordination/api.ts";
-import type { InstanceApi, Watcher } from "./instance/api.ts";
-import type { OrchestratorApi } from "./orchestrator/api.ts";
-import { isJobId } from "./platform/ids.ts";
+
+import { isJobId } from "../platform/ids.ts";
+import type { InstanceApi, Watcher } from "./instance.ts";
+import type { JobApi } from "./job.ts";
+import type { OrchestratorApi } from "./orchestrator.ts";
 
 export function orchestratorOf(env: Env, tenant: string): OrchestratorApi {
   return env.ORCHESTRATOR.getByName(tenant) as unknown as OrchestratorApi;

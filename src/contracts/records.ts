@@ -3,8 +3,8 @@
  * nothing else along. Where nothing else is said, times are ISO 8601 and money is USD.
  */
 
-import type { InstanceState, TokenCounts } from "../instance/spec.ts";
 import type { Failure } from "../platform/errors.ts";
+import type { InstanceState, TokenCounts } from "./instance-spec.ts";
 
 /** Times are ISO 8601, durations as named, money USD. */
 export interface StatusRecord {
