@@ -8,7 +8,7 @@ import { accessOf } from "./auth/access.ts";
 import { authenticate, bringsKey } from "./auth/authenticate.ts";
 import { challenge } from "./auth/oauth.ts";
 import { type Access, type Method, methodsAt, ROUTES, type Rules } from "./auth/rules.ts";
-import { configOf } from "./config.ts";
+import { configOf } from "./config/config.ts";
 import type { InstanceTool } from "./contracts/instance-tool.ts";
 import type { Principal } from "./contracts/principal.ts";
 import { assertScope, SCOPES } from "./contracts/scopes.ts";

@@ -6,7 +6,7 @@ import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createRoutes } from "../src/app.ts";
 import { type Access, type Method, ROUTES, type Rules, rulesOf } from "../src/auth/rules.ts";
-import { configOf } from "../src/config.ts";
+import { configOf } from "../src/config/config.ts";
 import { allows, SCOPES, type Scope } from "../src/contracts/scopes.ts";
 import { stripped } from "../src/doors/headers.ts";
 import { MADROX } from "../src/doors/mcp-offer.ts";

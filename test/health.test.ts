@@ -4,7 +4,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { configOf } from "../src/config.ts";
+import { configOf } from "../src/config/config.ts";
 import type { CallFigures, Unhealthy } from "../src/contracts/instance-spec.ts";
 import { LOCAL } from "../src/contracts/principal.ts";
 import { orchestratorOf } from "../src/contracts/stubs.ts";

@@ -1,7 +1,7 @@
 /**
  * A tool that an instance can use. The engine takes its tools as a list and knows nothing else of them.
  */
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { Secrets } from "../platform/secrets.ts";
 import type { OwnToolDefinition } from "./instance-spec.ts";
 import type { WorkspaceApi } from "./workspace.ts";

@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { configOf } from "../config.ts";
+import { configOf } from "../config/config.ts";
 import { type AuditedCall, CALLED, recordOf } from "../contracts/audited-call.ts";
 import type { MessageView, News } from "../contracts/instance.ts";
 import { type ErasedJob, isFinalJob, type JobApi, type JobSpec, type JobStatus } from "../contracts/job.ts";

@@ -2,7 +2,7 @@
  * What a door hands to the catalogue for one request.
  */
 
-import { configFor } from "../config.ts";
+import { configFor } from "../config/config.ts";
 import type { InstanceTool } from "../contracts/instance-tool.ts";
 import type { Principal } from "../contracts/principal.ts";
 import { instanceOf, jobOf, orchestratorOf } from "../contracts/stubs.ts";

@@ -6,7 +6,7 @@
 // Not loaded on use: it shares zod with everything else, and the bundler then runs that too late.
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import * as z from "zod";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { InstanceSpec, OwnToolDefinition, RemoteServer, RemoteTool } from "../contracts/instance-spec.ts";
 import type { InstanceTool, ToolContext, ToolResult } from "../contracts/instance-tool.ts";
 import { MadroxError } from "../platform/errors.ts";

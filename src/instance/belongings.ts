@@ -3,7 +3,7 @@
  * ended, and deleted with it.
  */
 
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { AuditedCall } from "../contracts/audited-call.ts";
 import { instanceOf } from "../contracts/stubs.ts";
 import type { WorkspaceApi } from "../contracts/workspace.ts";

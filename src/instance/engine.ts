@@ -7,7 +7,7 @@ import type { CallOptions, Claude } from "../claude/client.ts";
 import { type CallFailure, classify, MAX_TRIES, retryDelay } from "../claude/failure.ts";
 import type { Reply } from "../claude/reply.ts";
 import { requestOf } from "../claude/request.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import { type Asked, type InstanceTool, runTool } from "../contracts/instance-tool.ts";
 import type { Admission, CallOutcome } from "../contracts/orchestrator.ts";
 import type { WorkspaceApi } from "../contracts/workspace.ts";

@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { createClaude } from "../claude/client.ts";
-import { type Config, configFor } from "../config.ts";
+import { type Config, configFor } from "../config/config.ts";
 import type { AuditedCall } from "../contracts/audited-call.ts";
 import type {
   Checkup,

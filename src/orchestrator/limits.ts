@@ -1,7 +1,7 @@
 /**
  * Limits: of the tenant, and of instances with their subtrees. Money in nano-USD, times in minutes. Null: no limit of its own.
  */
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import { first, type Row } from "../platform/sqlite.ts";
 import { NANO_PER_USD } from "../platform/units.ts";
 

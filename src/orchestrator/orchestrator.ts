@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { type Config, configOf } from "../config.ts";
+import { type Config, configOf } from "../config/config.ts";
 import type { AuditedCall } from "../contracts/audited-call.ts";
 import type { Erased } from "../contracts/instance.ts";
 import type { Report } from "../contracts/instance-spec.ts";

@@ -2,7 +2,7 @@
  * The terms on which a tenant's instances work: what the deployment's configuration says, unless a limit was set, and what is
  * left of it.
  */
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { LimitsAnswer, Standing } from "../contracts/orchestrator.ts";
 import { unknownInstance } from "../contracts/refusals.ts";
 import type { Origin } from "../contracts/request-origin.ts";

@@ -2,7 +2,7 @@
  * What a tool is given when the engine runs it, for tests that run one alone.
  */
 import { env } from "cloudflare:test";
-import { configOf } from "../../src/config.ts";
+import { configOf } from "../../src/config/config.ts";
 import type { ToolContext } from "../../src/contracts/instance-tool.ts";
 import { NO_SECRETS } from "../../src/platform/secrets.ts";
 

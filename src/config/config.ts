@@ -2,13 +2,13 @@
  * The one place that reads bindings and vars, but for who may come in (`auth/access.ts`). Everything else takes a `Config`.
  */
 import * as z from "zod";
-import { TenantName } from "./auth/keys.ts";
-import { resolveModel } from "./claude/models.ts";
-import { MadroxError } from "./platform/errors.ts";
-import { LOG_LEVELS, type LogLevel } from "./platform/log.ts";
-import type { Collector } from "./platform/otlp.ts";
-import type { ConfigVariable } from "./platform/variables.ts";
-import type { WorkspaceLimits } from "./workspace/quota.ts";
+import { TenantName } from "../auth/keys.ts";
+import { resolveModel } from "../claude/models.ts";
+import { MadroxError } from "../platform/errors.ts";
+import { LOG_LEVELS, type LogLevel } from "../platform/log.ts";
+import type { Collector } from "../platform/otlp.ts";
+import type { ConfigVariable } from "../platform/variables.ts";
+import type { WorkspaceLimits } from "../workspace/quota.ts";
 
 /** Durations carry their unit in the name. Where a number comes from is said in the README's configuration table. */
 export interface Config {
