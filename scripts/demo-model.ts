@@ -2,7 +2,7 @@
  * What the simulator says in the demo, in the place of four models: a small task-management app that works. Everything else
  * (instances, tools, files, the job, the bill) is the real thing.
  */
-import type { Script, ScriptBlock, ScriptCall } from "../src/claude/simulator/simulator.ts";
+import type { Script, ScriptBlock, ScriptCall } from "../src/anthropic/simulator/simulator.ts";
 
 const TASKS_JS = `/** The tasks of one user, in memory. Every change gives back the task as it is then. */
 export class TaskList {

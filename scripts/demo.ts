@@ -6,7 +6,7 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createSimulator } from "../src/claude/simulator/simulator.ts";
+import { createSimulator } from "../src/anthropic/simulator/simulator.ts";
 import { Madrox } from "../src/client/index.ts";
 import { demoModel } from "./demo-model.ts";
 import { MadroxServer } from "./local-server.ts";

@@ -3,8 +3,8 @@
  * difference. What the other source does not list is named, and is no difference.
  */
 import * as z from "zod";
-import { MODELS } from "../src/claude/models.ts";
-import { priceOf } from "../src/claude/prices.ts";
+import { MODELS } from "../src/anthropic/models.ts";
+import { priceOf } from "../src/anthropic/prices.ts";
 
 const SOURCE = "https://models.dev/api.json";
 

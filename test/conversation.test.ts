@@ -1,7 +1,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
-import { requestOf } from "../src/claude/request.ts";
+import { requestOf } from "../src/anthropic/request.ts";
 import type { InstanceSpec } from "../src/contracts/instance-spec.ts";
 import type { Entry } from "../src/instance/transcript.ts";
 import { output, request, send, spawn, status, tool } from "./support/door.ts";

@@ -4,7 +4,7 @@
  */
 import { exports } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { RETIRED } from "../src/claude/models.ts";
+import { RETIRED } from "../src/anthropic/models.ts";
 import { ERROR_STATUS, type ErrorCode } from "../src/platform/errors.ts";
 import { newInstanceId } from "../src/platform/ids.ts";
 import { VERSION } from "../src/platform/version.ts";

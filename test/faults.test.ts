@@ -5,7 +5,7 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { MAX_TRIES } from "../src/claude/failure.ts";
+import { MAX_TRIES } from "../src/anthropic/failure.ts";
 import { isFinal, type MessageView } from "../src/contracts/instance.ts";
 import { instanceOf } from "../src/contracts/stubs.ts";
 import { MAX_RESUMES } from "../src/instance/answers.ts";

@@ -12,7 +12,7 @@ import { Client as LegacyClient } from "@modelcontextprotocol/sdk/client/index.j
 import { StreamableHTTPClientTransport as LegacyTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import type { Transport as LegacyTransportShape } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { ALIASES } from "../src/claude/models.ts";
+import { ALIASES } from "../src/anthropic/models.ts";
 import { ERROR_STATUS } from "../src/platform/errors.ts";
 import { newInstanceId } from "../src/platform/ids.ts";
 import { VERSION } from "../src/platform/version.ts";

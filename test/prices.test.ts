@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { ALIASES, MODELS, RETIRED, resolveModel } from "../src/claude/models.ts";
-import { costOf, dearestInput, dearestPrice, PRICES, priceOf } from "../src/claude/prices.ts";
+import { ALIASES, MODELS, RETIRED, resolveModel } from "../src/anthropic/models.ts";
+import { costOf, dearestInput, dearestPrice, PRICES, priceOf } from "../src/anthropic/prices.ts";
 
 const NOW = Date.parse("2026-11-22T12:00:00Z");
 const none = { input: 0, output: 0, cacheRead: 0, cacheWrite5m: 0, cacheWrite1h: 0, webSearches: 0 };

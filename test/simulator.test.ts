@@ -1,14 +1,14 @@
 import Anthropic, { type APIError } from "@anthropic-ai/sdk";
 import { describe, expect, it } from "vitest";
-import { MODELS } from "../src/claude/models.ts";
+import { MODELS } from "../src/anthropic/models.ts";
 import {
   createSimulator,
   type Script,
   type Simulator,
   type SimulatorOptions,
-} from "../src/claude/simulator/simulator.ts";
-import { realSleep } from "../src/claude/simulator/stream.ts";
-import { blockTokens, cutToTokens, textTokens, utf8Length } from "../src/claude/simulator/tokens.ts";
+} from "../src/anthropic/simulator/simulator.ts";
+import { realSleep } from "../src/anthropic/simulator/stream.ts";
+import { blockTokens, cutToTokens, textTokens, utf8Length } from "../src/anthropic/simulator/tokens.ts";
 
 type Message = Anthropic.MessageParam;
 type Body = Anthropic.MessageCreateParamsNonStreaming;

@@ -7,8 +7,15 @@ import { env } from "cloudflare:workers";
 import { APIConnectionError, APIError, APIUserAbortError } from "@anthropic-ai/sdk/error";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { type CallFailure, CutOffError, classify, MAX_TRIES, retryDelay, StalledError } from "../src/claude/failure.ts";
-import { NO_USAGE, ReplyBuilder } from "../src/claude/reply.ts";
+import {
+  type CallFailure,
+  CutOffError,
+  classify,
+  MAX_TRIES,
+  retryDelay,
+  StalledError,
+} from "../src/anthropic/failure.ts";
+import { NO_USAGE, ReplyBuilder } from "../src/anthropic/reply.ts";
 import { isFinal, MESSAGE_STATES } from "../src/contracts/instance.ts";
 import { INSTANCE_STATES } from "../src/contracts/instance-spec.ts";
 import { type InstanceTool, runTool, type ToolContext } from "../src/contracts/instance-tool.ts";

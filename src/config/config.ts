@@ -2,8 +2,8 @@
  * The one place that reads bindings and vars, but for who may come in (`auth/access.ts`). Everything else takes a `Config`.
  */
 import * as z from "zod";
+import { resolveModel } from "../anthropic/models.ts";
 import { TenantName } from "../auth/keys.ts";
-import { resolveModel } from "../claude/models.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../platform/log.ts";
 import type { Collector } from "../platform/otlp.ts";

@@ -1,7 +1,7 @@
 /**
  * What the Orchestrator and an instance tell each other. Plain data: it crosses Workers RPC and is stored as JSON.
  */
-import type { Effort } from "../claude/models.ts";
+import type { Effort } from "../anthropic/models.ts";
 import type { RoleId } from "../roles/index.ts";
 
 /** A tool as the model sees it. Frozen at spawn: a changed tool list would invalidate the conversation's prefix. */

@@ -2,7 +2,7 @@
  * What an Orchestrator can be asked, by the tools and by the instances of its tenant.
  */
 
-import type { Effort } from "../claude/models.ts";
+import type { Effort } from "../anthropic/models.ts";
 import type { JobReport } from "../coordination/record.ts";
 import type { Link } from "../orchestrator/chain.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";

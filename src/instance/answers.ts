@@ -1,7 +1,7 @@
 /**
  * What a whole answer of the model means for its turn, decided from the answer and the turn's row alone, and the commit of it.
  */
-import type { Reply } from "../claude/reply.ts";
+import type { Reply } from "../anthropic/reply.ts";
 import type { OutputType } from "../contracts/instance.ts";
 import type { Failure } from "../platform/errors.ts";
 import { announce, closeAttempt, takeUnshown } from "./attempts.ts";

@@ -2,8 +2,8 @@
  * Attempts: every model call that was made, from the moment before it to what came of it. Each one costs, also when its
  * answer is lost, so each one is on record.
  */
-import { costOf, priceOf } from "../claude/prices.ts";
-import type { Reply, Usage } from "../claude/reply.ts";
+import { costOf, priceOf } from "../anthropic/prices.ts";
+import type { Reply, Usage } from "../anthropic/reply.ts";
 import type { InstanceEvent } from "../contracts/instance-spec.ts";
 import type { Failure } from "../platform/errors.ts";
 import { messageIdOf } from "../platform/ids.ts";

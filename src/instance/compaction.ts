@@ -3,8 +3,8 @@
  * into a signed block, which from then on is sent in its place. Nothing is deleted: the rows stay readable.
  */
 import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
-import type { Reply } from "../claude/reply.ts";
-import { requestOf } from "../claude/request.ts";
+import type { Reply } from "../anthropic/reply.ts";
+import { requestOf } from "../anthropic/request.ts";
 import type { Failure } from "../platform/errors.ts";
 import { announce, closeAttempt } from "./attempts.ts";
 import { show } from "./output.ts";

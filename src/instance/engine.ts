@@ -3,10 +3,10 @@
  * caller, holds nothing that rows don't, and may die at any point.
  */
 import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
-import type { CallOptions, Claude } from "../claude/client.ts";
-import { type CallFailure, classify, MAX_TRIES, retryDelay } from "../claude/failure.ts";
-import type { Reply } from "../claude/reply.ts";
-import { requestOf } from "../claude/request.ts";
+import type { CallOptions, Claude } from "../anthropic/client.ts";
+import { type CallFailure, classify, MAX_TRIES, retryDelay } from "../anthropic/failure.ts";
+import type { Reply } from "../anthropic/reply.ts";
+import { requestOf } from "../anthropic/request.ts";
 import type { Config } from "../config/config.ts";
 import { type Asked, type InstanceTool, runTool } from "../contracts/instance-tool.ts";
 import type { Admission, CallOutcome } from "../contracts/orchestrator.ts";

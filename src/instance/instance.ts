@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { createClaude } from "../claude/client.ts";
+import { createClaude } from "../anthropic/client.ts";
 import { type Config, configFor } from "../config/config.ts";
 import type { AuditedCall } from "../contracts/audited-call.ts";
 import type {

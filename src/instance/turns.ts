@@ -2,7 +2,7 @@
  * A turn from its start to its end. Each function is one step, in one transaction, and leaves rows from which
  * `nextAction` goes on.
  */
-import type { Reply } from "../claude/reply.ts";
+import type { Reply } from "../anthropic/reply.ts";
 import type { MessageState } from "../contracts/instance.ts";
 import type { Failure } from "../platform/errors.ts";
 import { messageIdOf } from "../platform/ids.ts";

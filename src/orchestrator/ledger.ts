@@ -3,8 +3,8 @@
  * beside them so that nobody adds up. An instance, its ancestors, the tenant and the coordinated task that a call is made for
  * are changed in one transaction.
  */
-import { costOf, priceOf } from "../claude/prices.ts";
-import type { Usage } from "../claude/reply.ts";
+import { costOf, priceOf } from "../anthropic/prices.ts";
+import type { Usage } from "../anthropic/reply.ts";
 import { type Failure, MadroxError } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
 import { first, type Row } from "../platform/sqlite.ts";

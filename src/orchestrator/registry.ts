@@ -1,7 +1,7 @@
 /**
  * The registry: one row an instance, and the tenant's totals beside them. Every change of both is one transaction.
  */
-import type { Usage } from "../claude/reply.ts";
+import type { Usage } from "../anthropic/reply.ts";
 import type { InstanceEvent, InstanceSpec, Report } from "../contracts/instance-spec.ts";
 import type {
   Birth,

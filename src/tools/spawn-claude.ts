@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { ALIASES, resolveModel } from "../claude/models.ts";
+import { ALIASES, resolveModel } from "../anthropic/models.ts";
 import {
   definitionOf,
   type InstanceTool,

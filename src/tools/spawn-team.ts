@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { ALIASES } from "../claude/models.ts";
+import { ALIASES } from "../anthropic/models.ts";
 import type { TeamRequest } from "../contracts/orchestrator.ts";
 import { originOf } from "../contracts/request-origin.ts";
 import { hasUniqueNames, summaryOf, TeamMember, type TeamTemplate } from "../contracts/team-template.ts";

@@ -8,7 +8,7 @@ import { Messages } from "@anthropic-ai/sdk/resources/messages";
 import { McpServer } from "@modelcontextprotocol/server";
 import { createMcpHandler } from "agents/mcp/server";
 import * as z from "zod";
-import { ALIASES } from "../../src/claude/models.ts";
+import { ALIASES } from "../../src/anthropic/models.ts";
 import type { Report } from "../../src/contracts/instance-spec.ts";
 import type { OrchestratorApi } from "../../src/contracts/orchestrator.ts";
 import type { Orchestrator } from "../../src/orchestrator/orchestrator.ts";

@@ -5,7 +5,7 @@
  */
 
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
-import { createSimulator } from "../../src/claude/simulator/simulator.ts";
+import { createSimulator } from "../../src/anthropic/simulator/simulator.ts";
 
 /** When a call had been read, and when the last of its answer was on its way. In ms of `performance.now()`. */
 export interface Span {

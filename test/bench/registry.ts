@@ -2,7 +2,7 @@
  * Drives the product's own Orchestrator from inside a Worker, so that what is measured is the registry and not the way to it: one
  * request runs an operation many times. Part of the floor's Worker, which has nothing else of the product.
  */
-import { ALIASES } from "../../src/claude/models.ts";
+import { ALIASES } from "../../src/anthropic/models.ts";
 import type { Report } from "../../src/contracts/instance-spec.ts";
 import type { OrchestratorApi } from "../../src/contracts/orchestrator.ts";
 import { unwrap } from "../../src/platform/errors.ts";

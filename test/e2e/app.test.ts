@@ -8,7 +8,7 @@ import { build } from "vite";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
-import { createSimulator } from "../../src/claude/simulator/simulator.ts";
+import { createSimulator } from "../../src/anthropic/simulator/simulator.ts";
 import type { HostWindow, Look, Opened } from "./app-host.ts";
 import { dashboardModel } from "./dashboard-model.ts";
 

@@ -6,7 +6,7 @@
  * ends) and `POST /release`.
  */
 import { serve } from "../../scripts/node-server.ts";
-import { createSimulator, type Script, type ScriptCall } from "../../src/claude/simulator/simulator.ts";
+import { createSimulator, type Script, type ScriptCall } from "../../src/anthropic/simulator/simulator.ts";
 
 /** Money in nano-USD. */
 export interface Bill {

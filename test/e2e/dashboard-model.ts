@@ -1,7 +1,7 @@
 /**
  * The model behind the dashboard's tests: what a message says decides what is done for it.
  */
-import type { Script, ScriptCall } from "../../src/claude/simulator/script.ts";
+import type { Script, ScriptCall } from "../../src/anthropic/simulator/script.ts";
 
 const LONG = Array.from(
   { length: 60 },

@@ -8,7 +8,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
-import { createSimulator } from "../../src/claude/simulator/simulator.ts";
+import { createSimulator } from "../../src/anthropic/simulator/simulator.ts";
 import { openBrowser } from "./browser.ts";
 import { dashboardModel } from "./dashboard-model.ts";
 

@@ -6,7 +6,7 @@ import { unzipSync } from "fflate";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
-import { createSimulator, type ScriptCall } from "../../src/claude/simulator/simulator.ts";
+import { createSimulator, type ScriptCall } from "../../src/anthropic/simulator/simulator.ts";
 
 const SECONDS = Number(process.env.ISOLATION_SECONDS ?? "5");
 const PATHS = Array.from({ length: 20 }, (_, i) => `same/${i % 4}/${i}.txt`);

@@ -5,8 +5,8 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
-import { costOf, priceOf } from "../../src/claude/prices.ts";
-import { createSimulator, type JournalEntry, type ScriptCall } from "../../src/claude/simulator/simulator.ts";
+import { costOf, priceOf } from "../../src/anthropic/prices.ts";
+import { createSimulator, type JournalEntry, type ScriptCall } from "../../src/anthropic/simulator/simulator.ts";
 
 const INSTANCES = 20;
 const MESSAGES_EACH = 10;

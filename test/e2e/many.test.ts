@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
-import { createSimulator } from "../../src/claude/simulator/simulator.ts";
+import { createSimulator } from "../../src/anthropic/simulator/simulator.ts";
 
 const INSTANCES = 20;
 const MESSAGES_EACH = 9;

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
-import { createSimulator, type ScriptCall } from "../../src/claude/simulator/simulator.ts";
+import { createSimulator, type ScriptCall } from "../../src/anthropic/simulator/simulator.ts";
 
 const TYPES = ["sequential", "parallel", "consensus", "delegated"] as const;
 const KILLS = 4;

@@ -2,8 +2,8 @@
  * A Messages API on a bad day: slow, refusing, breaking off and falling silent, as often as a seed says.
  */
 import { type NodeServer, serve } from "../../scripts/node-server.ts";
-import type { Fault, Script } from "../../src/claude/simulator/script.ts";
-import { createSimulator } from "../../src/claude/simulator/simulator.ts";
+import type { Fault, Script } from "../../src/anthropic/simulator/script.ts";
+import { createSimulator } from "../../src/anthropic/simulator/simulator.ts";
 
 const overloaded: Fault = { kind: "status", status: 529, type: "overloaded_error", message: "Overloaded." };
 const limited: Fault = {

@@ -3,8 +3,8 @@
  * sends to the model's address ends here, and nothing else gets out.
  */
 import { vi } from "vitest";
-import type { Script, ScriptCall } from "../../src/claude/simulator/script.ts";
-import { createSimulator, type Simulator } from "../../src/claude/simulator/simulator.ts";
+import type { Script, ScriptCall } from "../../src/anthropic/simulator/script.ts";
+import { createSimulator, type Simulator } from "../../src/anthropic/simulator/simulator.ts";
 
 export type { Script, ScriptCall };
 
