@@ -28,7 +28,6 @@ import {
   noFiles,
   serveFiles,
 } from "../contracts/workspace-rpc.ts";
-import { remoteTools } from "../hands/remote.ts";
 import { Alarm } from "../platform/alarm.ts";
 import { type Answer, err, ok } from "../platform/errors.ts";
 import { createLog, describe, type Log } from "../platform/log.ts";
@@ -36,6 +35,7 @@ import { exportSpans } from "../platform/otlp.ts";
 import { keyNameOf, NO_SECRETS, open, type Secrets } from "../platform/secrets.ts";
 import { migrate } from "../platform/sqlite.ts";
 import { Waiters } from "../platform/waiters.ts";
+import { remoteTools } from "../remote-mcp/remote.ts";
 import { heldBy } from "../workspace/nodes.ts";
 import { FILE_TOOLS } from "../workspace/tools.ts";
 import { resume } from "./attempts.ts";

@@ -13,12 +13,12 @@ import type {
 } from "../contracts/orchestrator.ts";
 import type { InstancePage } from "../contracts/records.ts";
 import { unknownInstance } from "../contracts/refusals.ts";
-import { isSoft } from "../hands/web.ts";
 import type { Answer } from "../platform/errors.ts";
 import { err, ok } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { messageIdOf, newInstanceId } from "../platform/ids.ts";
 import { first, type Row } from "../platform/sqlite.ts";
+import { isSoft } from "../remote-mcp/web-tools.ts";
 import { recordCall } from "./audit.ts";
 import { logEvent, logEvents } from "./events.ts";
 import { openJobsOf, TREE, waitOver } from "./family.ts";

@@ -5,10 +5,10 @@
 import type { AuditedCall } from "../contracts/audited-call.ts";
 import type { WebhookRequest } from "../contracts/orchestrator.ts";
 import type { WebhookRecord } from "../contracts/records.ts";
-import { addressProblem } from "../hands/address.ts";
 import { type Answer, err, ok } from "../platform/errors.ts";
 import { ulid } from "../platform/ids.ts";
 import { first, type Row } from "../platform/sqlite.ts";
+import { addressProblem } from "../remote-mcp/public-address.ts";
 import { recordCall } from "./audit.ts";
 import type { StoredEvent } from "./chain.ts";
 import { headOf } from "./events.ts";

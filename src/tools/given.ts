@@ -3,10 +3,10 @@
  */
 import * as z from "zod";
 import type { ServerToolDefinition } from "../contracts/instance-spec.ts";
-import { type ListedServer, listServer } from "../hands/remote.ts";
-import { DEFAULT_USES, isWebTool, WEB_TOOLS, webTool } from "../hands/web.ts";
 import { MadroxError } from "../platform/errors.ts";
 import type { Secrets } from "../platform/secrets.ts";
+import { type ListedServer, listServer } from "../remote-mcp/remote.ts";
+import { DEFAULT_USES, isWebTool, WEB_TOOLS, webTool } from "../remote-mcp/web-tools.ts";
 import { text } from "./fields.ts";
 import type { ToolContext } from "./tool.ts";
 

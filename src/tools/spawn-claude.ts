@@ -9,10 +9,10 @@ import {
 } from "../contracts/instance-tool.ts";
 import type { SpawnRequest } from "../contracts/orchestrator.ts";
 import { originOf } from "../contracts/request-origin.ts";
-import type { ListedServer } from "../hands/remote.ts";
-import { isWebTool, WEB_TOOLS } from "../hands/web.ts";
 import type { LimitChange } from "../orchestrator/limits.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
+import type { ListedServer } from "../remote-mcp/remote.ts";
+import { isWebTool, WEB_TOOLS } from "../remote-mcp/web-tools.ts";
 import { ROLE_IDS, roleById, systemPromptOf } from "../roles/index.ts";
 import {
   assertSize,

@@ -9,11 +9,11 @@ import * as z from "zod";
 import type { Config } from "../config/config.ts";
 import type { InstanceSpec, OwnToolDefinition, RemoteServer, RemoteTool } from "../contracts/instance-spec.ts";
 import type { InstanceTool, ToolContext, ToolResult } from "../contracts/instance-tool.ts";
+import { redacted, secretValues } from "../hands/redaction.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { createLog, describe } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";
-import { addressProblem } from "./address.ts";
-import { redacted, secretValues } from "./redaction.ts";
+import { addressProblem } from "./public-address.ts";
 import { inputSchema, toolDescription, toolName } from "./remote-schema.ts";
 
 /** How long a server may take to list its tools, and to answer a call. */
