@@ -1,5 +1,5 @@
 /**
- * Makes `src/hands/sandbox/quickjs.wasm` from the build of QuickJS in node_modules: the same code with a meter in it.
+ * Makes `src/sandbox/code/quickjs/quickjs.wasm` from the build of QuickJS in node_modules: the same code with a meter in it.
  *
  * QuickJS asks its host now and then whether to go on, but not inside what is native: `Array(4e9).indexOf(1)` is one step that
  * takes minutes. And where this runs, the clock stands still while code computes. So every round of every loop takes one
@@ -258,7 +258,7 @@ if (import.meta.main) {
     "../node_modules/@jitl/quickjs-wasmfile-release-sync/dist/emscripten-module.wasm",
     import.meta.url,
   );
-  const target = new URL("../src/hands/sandbox/quickjs.wasm", import.meta.url);
+  const target = new URL("../src/sandbox/code/quickjs/quickjs.wasm", import.meta.url);
   const made = metered(readFileSync(source));
   if (!process.argv.includes("--check")) {
     writeFileSync(target, made);

@@ -3,8 +3,8 @@ import { env } from "cloudflare:workers";
 import { unzipSync } from "fflate";
 import { afterEach, describe, expect, it } from "vitest";
 import type { WorkspaceApi } from "../src/contracts/workspace.ts";
-import { Files } from "../src/hands/files.ts";
 import { MadroxError } from "../src/platform/errors.ts";
+import { Files } from "../src/sandbox/shell/files.ts";
 import { output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, type ScriptCall, scriptModel } from "./support/model.ts";
 

@@ -9,10 +9,10 @@ import * as z from "zod";
 import type { Config } from "../config/config.ts";
 import type { InstanceSpec, OwnToolDefinition, RemoteServer, RemoteTool } from "../contracts/instance-spec.ts";
 import type { InstanceTool, ToolContext, ToolResult } from "../contracts/instance-tool.ts";
-import { redacted, secretValues } from "../hands/redaction.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { createLog, describe } from "../platform/log.ts";
 import { VERSION } from "../platform/version.ts";
+import { redacted, secretValues } from "../sandbox/redaction.ts";
 import { addressProblem } from "./public-address.ts";
 import { inputSchema, toolDescription, toolName } from "./remote-schema.ts";
 

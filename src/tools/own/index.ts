@@ -3,7 +3,7 @@
  */
 
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
-import { HAND_TOOLS } from "../../hands/tools.ts";
+import { HAND_TOOLS } from "../../sandbox/tools.ts";
 import { FILE_TOOLS } from "../../workspace/tools.ts";
 import { CATALOGUE } from "../catalogue.ts";
 import { ask } from "./ask.ts";

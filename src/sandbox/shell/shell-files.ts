@@ -5,8 +5,8 @@
 import type { FsStat, IFileSystem } from "just-bash/browser";
 import { type Files, posix } from "./files.ts";
 import { bytesOfLatin1, latin1 } from "./latin1.ts";
-import type { Pace } from "./pace.ts";
 import { absolutePath } from "./paths.ts";
+import type { Pace } from "./yielding.ts";
 
 type Content = string | Uint8Array;
 type Encoding = Parameters<IFileSystem["writeFile"]>[2];

@@ -4,10 +4,10 @@
 import * as z from "zod";
 import type { InstanceTool, ToolContext, ToolResult } from "../contracts/instance-tool.ts";
 import { inputOf, schemaOf } from "../contracts/tool-input.ts";
-import { Files } from "./files.ts";
 import type { Outcome } from "./outcome.ts";
-import { ROOT } from "./paths.ts";
 import { redacted, secretValues } from "./redaction.ts";
+import { Files } from "./shell/files.ts";
+import { ROOT } from "./shell/paths.ts";
 
 /** Characters of each stream that the model is shown: the beginning and the end. */
 const SHOWN = 30_000;
@@ -47,7 +47,7 @@ const bash: InstanceTool = {
   timeoutMs: MAX_SECONDS * 1000 + PATIENCE_MS,
   async run(input, context) {
     const { command, timeout_seconds } = inputOf("bash", BashInput, input);
-    const { runShell } = await import("./shell.ts");
+    const { runShell } = await import("./shell/shell.ts");
     const { environment } = await context.secrets();
     const outcome = await runShell(new Files(context.workspace), {
       script: command,
@@ -70,7 +70,7 @@ const runCode: InstanceTool = {
   async run(input, context) {
     const { code, path, language, args, timeout_seconds } = inputOf("run_code", CodeInput, input);
     if ((code === undefined) === (path === undefined)) throw new Error("run_code needs either code or path.");
-    const { Program } = await import("./program.ts");
+    const { Program } = await import("./code/program.ts");
     const { environment } = await context.secrets();
     const outcome = await new Program(new Files(context.workspace)).run({
       source: path === undefined ? { code: code ?? "", typescript: language === "typescript" } : { path },

@@ -2,9 +2,9 @@
  * The modules of a program: its entry and everything that it imports from the workspace, read before it runs. A specifier is
  * taken as Node takes it: relative, with its extension; or one of the built-in modules that there are.
  */
-import type { Files } from "./files.ts";
-import { absolutePath, inWorkspace } from "./paths.ts";
-import { isBuiltin } from "./sandbox/library.ts";
+import type { Files } from "../shell/files.ts";
+import { absolutePath, inWorkspace } from "../shell/paths.ts";
+import { isBuiltin } from "./quickjs/library.ts";
 
 /** Of one program. */
 const MAX_MODULES = 200;

@@ -12,10 +12,10 @@ import {
   type QuickJSHandle,
   type QuickJSRuntime,
 } from "quickjs-emscripten-core";
-import { codeOf, type Files } from "../files.ts";
-import { bytesOfLatin1, latin1 } from "../latin1.ts";
+import type { Outcome } from "../../outcome.ts";
+import { codeOf, type Files } from "../../shell/files.ts";
+import { bytesOfLatin1, latin1 } from "../../shell/latin1.ts";
 import { type Modules, resolveSpecifier } from "../modules.ts";
-import type { Outcome } from "../outcome.ts";
 import { builtin, START } from "./library.ts";
 import engine from "./quickjs.wasm";
 

@@ -3,12 +3,12 @@
  * use up is counted, not timed, so that it ends even where the clock stands still while code runs.
  */
 import type { IFileSystem } from "just-bash/browser";
+import { Program, type ProgramRequest } from "../code/program.ts";
+import { Places } from "../code/semaphore.ts";
+import type { Outcome } from "../outcome.ts";
 import type { Files } from "./files.ts";
-import type { Outcome } from "./outcome.ts";
-import { Pace } from "./pace.ts";
 import { ROOT } from "./paths.ts";
-import { Places } from "./places.ts";
-import { Program, type ProgramRequest } from "./program.ts";
+import { Pace } from "./yielding.ts";
 
 export interface ShellRequest {
   script: string;

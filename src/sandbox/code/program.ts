@@ -2,12 +2,13 @@
  * A JavaScript or TypeScript program of a workspace, from its source to its end: its modules are collected, types are taken
  * out, and it runs in a sandbox that reaches nothing but the workspace's files.
  */
-import { codeOf, type Files } from "./files.ts";
+
+import type { Outcome } from "../outcome.ts";
+import { codeOf, type Files } from "../shell/files.ts";
+import { absolutePath, inWorkspace } from "../shell/paths.ts";
 import { collect, type Modules } from "./modules.ts";
-import type { Outcome } from "./outcome.ts";
-import { absolutePath, inWorkspace } from "./paths.ts";
-import { Places } from "./places.ts";
-import type { FileCalls } from "./sandbox/sandbox.ts";
+import type { FileCalls } from "./quickjs/sandbox.ts";
+import { Places } from "./semaphore.ts";
 
 export interface ProgramRequest {
   /** A file, seen from `cwd`, or code of its own. */
@@ -47,7 +48,7 @@ export class Program {
       } catch (error) {
         return { stdout: "", stderr: `${messageOf(error)}\n`, exitCode: 1, stopped: null };
       }
-      const { Sandbox } = await import("./sandbox/sandbox.ts");
+      const { Sandbox } = await import("./quickjs/sandbox.ts");
       const sandbox = await Sandbox.create({
         modules,
         files: this.#calls(request.cwd),

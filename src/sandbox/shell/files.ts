@@ -3,8 +3,8 @@
  * for them; quotas hold as everywhere.
  */
 
-import { MAX_PIECE_BYTES, type WorkspaceApi } from "../contracts/workspace.ts";
-import { MadroxError } from "../platform/errors.ts";
+import { MAX_PIECE_BYTES, type WorkspaceApi } from "../../contracts/workspace.ts";
+import { MadroxError } from "../../platform/errors.ts";
 
 /** A file that is larger than this is not for a shell or a program here: both hold it in memory, and an isolate has 128 MB. */
 const MAX_READ_BYTES = 4 * MAX_PIECE_BYTES;
