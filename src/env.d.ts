@@ -1,5 +1,5 @@
-import type { Job } from "./coordination/job.ts";
 import type { Instance } from "./instance/instance.ts";
+import type { Job } from "./jobs/job.ts";
 import type { Orchestrator } from "./orchestrator/orchestrator.ts";
 import type { AccessVariable, ConfigVariable } from "./platform/variables.ts";
 

@@ -2,7 +2,7 @@ import { createApp } from "./app.ts";
 import { Instance as InstanceObject } from "./instance/instance.ts";
 import { INSTANCE_TOOLS } from "./tools/own/index.ts";
 
-export { Job } from "./coordination/job.ts";
+export { Job } from "./jobs/job.ts";
 export { Orchestrator } from "./orchestrator/orchestrator.ts";
 
 /** The instances of this Worker, with the catalogue in their hands: `instance/` itself knows nothing of it. */

@@ -4,13 +4,13 @@
 import { describe, expect, it } from "vitest";
 import type { MessageView } from "../src/contracts/instance.ts";
 import type { CoordinationType, JobSpec, StepKind, StepState } from "../src/contracts/job.ts";
-import type { Move, StepView } from "../src/coordination/course.ts";
-import { COURSES } from "../src/coordination/courses.ts";
-import { dependenciesOf } from "../src/coordination/dependencies.ts";
-import { outcomeOf } from "../src/coordination/outcome.ts";
-import { type PlannedTask, problemOf } from "../src/coordination/plan.ts";
-import { fenced, shares } from "../src/coordination/prompts.ts";
-import { count, decided } from "../src/coordination/tally.ts";
+import { dependenciesOf } from "../src/jobs/strategies/dependencies.ts";
+import { COURSES } from "../src/jobs/strategies/index.ts";
+import { outcomeOf } from "../src/jobs/strategies/outcome.ts";
+import { type PlannedTask, problemOf } from "../src/jobs/strategies/plan.ts";
+import { fenced, shares } from "../src/jobs/strategies/prompts.ts";
+import type { Move, StepView } from "../src/jobs/strategies/strategy.ts";
+import { count, decided } from "../src/jobs/strategies/tally.ts";
 
 const CHOICES = ["a", "b", "c"];
 

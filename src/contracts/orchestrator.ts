@@ -3,7 +3,7 @@
  */
 
 import type { Effort } from "../anthropic/models.ts";
-import type { JobReport } from "../coordination/record.ts";
+import type { JobReport } from "../jobs/job-state.ts";
 import type { Link } from "../orchestrator/chain.ts";
 import type { CallAsk } from "../orchestrator/ledger.ts";
 import type { LimitChange } from "../orchestrator/limits.ts";

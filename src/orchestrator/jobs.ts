@@ -2,7 +2,7 @@ import type { JobSpec, JobState, Member } from "../contracts/job.ts";
 import type { CoordinateRequest, JobQuery } from "../contracts/orchestrator.ts";
 import type { JobPage, JobReceipt, JobRecord } from "../contracts/records.ts";
 import { unknownInstance } from "../contracts/refusals.ts";
-import type { JobReport } from "../coordination/record.ts";
+import type { JobReport } from "../jobs/job-state.ts";
 import { type Answer, err, type Failure, ok } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { newJobId } from "../platform/ids.ts";

@@ -48,7 +48,7 @@ import { unknownInstance } from "../contracts/refusals.ts";
 import type { Idempotency, Origin } from "../contracts/request-origin.ts";
 import { instanceOf, jobOf } from "../contracts/stubs.ts";
 import type { TeamTemplate } from "../contracts/team-template.ts";
-import type { JobReport } from "../coordination/record.ts";
+import type { JobReport } from "../jobs/job-state.ts";
 import { type Answer, failureOf, ok } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { createLog, type Log } from "../platform/log.ts";

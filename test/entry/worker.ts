@@ -8,7 +8,7 @@ import { INSTANCE_TOOLS } from "../../src/tools/own/index.ts";
 import { Instance as ProductInstance } from "../../src/worker.ts";
 import { TEST_TOOLS } from "./tools.ts";
 
-export { Job } from "../../src/coordination/job.ts";
+export { Job } from "../../src/jobs/job.ts";
 export { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
 
 export class Instance extends ProductInstance {

@@ -2,8 +2,8 @@
  * The commits of a Durable Object as points at which its process may die.
  */
 import { runInDurableObject } from "cloudflare:test";
-import type { Job } from "../../src/coordination/job.ts";
 import type { Instance } from "../../src/instance/instance.ts";
+import type { Job } from "../../src/jobs/job.ts";
 import type { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
 
 const WRITES = /^\s*(INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER)/i;

@@ -2,7 +2,7 @@
  * The pieces that every question of a job is made of. What another instance wrote goes into a prompt only between fences,
  * as data of a named participant. Pure.
  */
-import type { JobSpec, Member } from "../contracts/job.ts";
+import type { JobSpec, Member } from "../../contracts/job.ts";
 
 /** Characters of others' contributions in one prompt, at most: about 100,000 tokens. */
 const CONTRIBUTION_BUDGET = 400_000;

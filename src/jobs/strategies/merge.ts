@@ -1,9 +1,9 @@
 /**
  * The coordinator's last word over what the participants delivered, and the result that it gives.
  */
-import type { JobSpec, Merged, Output } from "../contracts/job.ts";
-import { type Question, RESULT, type Steps, type TextOf } from "./course.ts";
+import type { JobSpec, Merged, Output } from "../../contracts/job.ts";
 import { type Contribution, DATA_NOTE, fenced, rosterOf, taskOf } from "./prompts.ts";
+import { type Question, RESULT, type Steps, type TextOf } from "./strategy.ts";
 
 /** `how`: in which way they worked, to end the sentence "The participants worked on it". */
 export function mergeQuestion(

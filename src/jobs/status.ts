@@ -5,11 +5,11 @@
 import { isFinalJob, type JobSpec, type JobStatus, type Output, type StepStatus } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
 import { NANO_PER_USD } from "../platform/units.ts";
-import { COURSES } from "./courses.ts";
-import { dependenciesOf } from "./dependencies.ts";
-import { shares } from "./prompts.ts";
-import { jobRow } from "./record.ts";
+import { jobRow } from "./job-state.ts";
 import { outputOf, type StepRow, stepRows, stepsOf } from "./steps.ts";
+import { dependenciesOf } from "./strategies/dependencies.ts";
+import { COURSES } from "./strategies/index.ts";
+import { shares } from "./strategies/prompts.ts";
 
 /** Characters of the participants' answers in a status, at most: a client cuts longer results off. */
 const OUTPUT_BUDGET = 40_000;

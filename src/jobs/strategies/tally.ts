@@ -1,7 +1,7 @@
 /**
  * Counting ballots. Pure.
  */
-import type { Vote } from "../contracts/job.ts";
+import type { Vote } from "../../contracts/job.ts";
 
 export interface Count {
   /** Valid ballots by choice, all choices named. */

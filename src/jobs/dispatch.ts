@@ -10,11 +10,11 @@ import type { Alarm } from "../platform/alarm.ts";
 import type { Answer, Failure } from "../platform/errors.ts";
 import { parseMessageId } from "../platform/ids.ts";
 import { describe, type Log } from "../platform/log.ts";
-import type { Question } from "./course.ts";
-import { COURSES } from "./courses.ts";
+import { confirm, jobRow, reportAt, reportOf } from "./job-state.ts";
 import { deliver, nextDue, type Owed } from "./outbox.ts";
-import { confirm, jobRow, reportAt, reportOf } from "./record.ts";
 import * as steps from "./steps.ts";
+import { COURSES } from "./strategies/index.ts";
+import type { Question } from "./strategies/strategy.ts";
 
 /** Messages on their way to their instances at once: more would only queue in the runtime. */
 const MAX_SENDING = 64;

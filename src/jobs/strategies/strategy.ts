@@ -3,8 +3,8 @@
  * same next step, after a crash as well as before.
  */
 
-import type { JobResult, JobSpec, Output, StepKind, StepState } from "../contracts/job.ts";
-import type { Failure } from "../platform/errors.ts";
+import type { JobResult, JobSpec, Output, StepKind, StepState } from "../../contracts/job.ts";
+import type { Failure } from "../../platform/errors.ts";
 
 /** A step as its course sees it: its row without the text of its answer. */
 export interface StepView {

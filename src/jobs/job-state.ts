@@ -6,8 +6,8 @@ import type { InstanceEvent } from "../contracts/instance-spec.ts";
 import type { JobSpec, JobState } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { StepView } from "./course.ts";
 import { tellAll } from "./outbox.ts";
+import type { StepView } from "./strategies/strategy.ts";
 
 export interface JobRow extends Row {
   state: JobState;

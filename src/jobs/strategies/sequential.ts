@@ -1,10 +1,10 @@
 /**
  * `sequential`: a pipeline. Each participant gets the task and what came before; the coordinator writes the result.
  */
-import type { JobSpec } from "../contracts/job.ts";
-import { type Course, isOpen, lastWord, type Steps } from "./course.ts";
+import type { JobSpec } from "../../contracts/job.ts";
 import { merged, mergeQuestion } from "./merge.ts";
 import { type Contribution, DATA_NOTE, fenced, plain, taskOf } from "./prompts.ts";
+import { type Course, isOpen, lastWord, type Steps } from "./strategy.ts";
 
 const keyOf = (place: number) => `work:${place}`;
 

@@ -3,7 +3,8 @@
  * decision by quorum and threshold. The coordinator breaks ties. Further rounds only if they were asked for.
  */
 import * as z from "zod";
-import type { Decision, JobSpec, Vote } from "../contracts/job.ts";
+import type { Decision, JobSpec, Vote } from "../../contracts/job.ts";
+import { DATA_NOTE, fenced, taskOf } from "./prompts.ts";
 import {
   type Course,
   needed,
@@ -16,8 +17,7 @@ import {
   sensible,
   type TextOf,
   together,
-} from "./course.ts";
-import { DATA_NOTE, fenced, taskOf } from "./prompts.ts";
+} from "./strategy.ts";
 import { type Count, count, decided } from "./tally.ts";
 
 const CLUSTER = "cluster";

@@ -5,10 +5,10 @@
 import type { JobSpec, StepKind, StepState } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import type { NewStep, Steps, StepView } from "./course.ts";
+import { note } from "./job-state.ts";
 import { owe } from "./outbox.ts";
-import type { Outcome } from "./outcome.ts";
-import { note } from "./record.ts";
+import type { Outcome } from "./strategies/outcome.ts";
+import type { NewStep, Steps, StepView } from "./strategies/strategy.ts";
 
 /** Characters of an answer that are kept for the prompts of others: as much as a model writes with the default max_tokens. */
 const MAX_OUTPUT_CHARACTERS = 64_000;

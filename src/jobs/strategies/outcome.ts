@@ -2,10 +2,10 @@
  * What the state of a step's message means for the step. Pure.
  */
 
-import type { MessageView } from "../contracts/instance.ts";
-import type { StepKind } from "../contracts/job.ts";
-import type { Failure } from "../platform/errors.ts";
-import { NANO_PER_USD } from "../platform/units.ts";
+import type { MessageView } from "../../contracts/instance.ts";
+import type { StepKind } from "../../contracts/job.ts";
+import type { Failure } from "../../platform/errors.ts";
+import { NANO_PER_USD } from "../../platform/units.ts";
 
 /** How often a step is asked for, at most. */
 export const MAX_TRIES = 2;

@@ -3,8 +3,11 @@
  * results flow along the dependencies; the coordinator reviews them and writes the result.
  */
 import * as z from "zod";
-import type { JobSpec } from "../contracts/job.ts";
-import type { Failure } from "../platform/errors.ts";
+import type { JobSpec } from "../../contracts/job.ts";
+import type { Failure } from "../../platform/errors.ts";
+import { merged, mergeQuestion } from "./merge.ts";
+import { type Plan, type PlannedTask, planSchema, problemOf } from "./plan.ts";
+import { type Contribution, DATA_NOTE, fenced, plain, rosterOf, taskOf } from "./prompts.ts";
 import {
   type Course,
   isOpen,
@@ -15,10 +18,7 @@ import {
   type StepView,
   sensed,
   sensible,
-} from "./course.ts";
-import { merged, mergeQuestion } from "./merge.ts";
-import { type Plan, type PlannedTask, planSchema, problemOf } from "./plan.ts";
-import { type Contribution, DATA_NOTE, fenced, plain, rosterOf, taskOf } from "./prompts.ts";
+} from "./strategy.ts";
 
 const PLAN = "plan";
 

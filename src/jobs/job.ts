@@ -11,13 +11,13 @@ import { createLog, describe, type Log } from "../platform/log.ts";
 import { migrate, type Row } from "../platform/sqlite.ts";
 import { Waiters, within } from "../platform/waiters.ts";
 import { Dispatch, type Sent } from "./dispatch.ts";
+import { end, jobRow, note, open, reportAt, reportOf, storedSpec } from "./job-state.ts";
 import { owe } from "./outbox.ts";
-import { outcomeOf } from "./outcome.ts";
 import { giveUp, goOn } from "./progress.ts";
-import { end, jobRow, note, open, reportAt, reportOf, storedSpec } from "./record.ts";
 import { JOB_SCHEMA } from "./schema.ts";
 import { statusOf } from "./status.ts";
 import * as steps from "./steps.ts";
+import { outcomeOf } from "./strategies/outcome.ts";
 
 /** How long a cancellation waits for the instances to have stopped; the outbox goes on by alarm after it. */
 const CANCEL_PATIENCE_MS = 2_000;

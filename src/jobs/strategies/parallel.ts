@@ -2,10 +2,10 @@
  * `parallel`: all participants at once, after the coordinator split the task if that was asked for; then it merges the answers.
  */
 import * as z from "zod";
-import type { JobSpec } from "../contracts/job.ts";
-import { type Course, lastWord, needed, type Steps, together } from "./course.ts";
+import type { JobSpec } from "../../contracts/job.ts";
 import { merged, mergeQuestion } from "./merge.ts";
 import { plain, rosterOf, taskOf } from "./prompts.ts";
+import { type Course, lastWord, needed, type Steps, together } from "./strategy.ts";
 
 const SPLIT = "split";
 const keyOf = (place: number) => `work:${place}`;

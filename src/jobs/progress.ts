@@ -5,9 +5,9 @@
 
 import { isFinalJob, type JobSpec } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
-import { COURSES } from "./courses.ts";
-import { end, endOf, jobRow, reportAt } from "./record.ts";
+import { end, endOf, jobRow, reportAt } from "./job-state.ts";
 import { begin, hasOpen, stepRows, stepsOf, stopAll } from "./steps.ts";
+import { COURSES } from "./strategies/index.ts";
 
 /** Call inside a transaction. Returns whether the job has come to its end by this. Throws when a course breaks on its rows. */
 export function goOn(sql: SqlStorage, spec: JobSpec, now: number): boolean {
