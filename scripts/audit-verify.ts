@@ -7,7 +7,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import type { ReadableStream as NodeStream } from "node:stream/web";
-import { ChainVerifier, GENESIS, type Link } from "../src/orchestrator/chain.ts";
+import { ChainVerifier, GENESIS, type Link } from "../src/orchestrator/store/hash-chain.ts";
 
 const USAGE = "Usage: npm run audit:verify -- <file or server url> [--head <seq>:<hash>]";
 /** Problems that are shown: one cut makes one, a file that is something else makes many. */

@@ -6,7 +6,7 @@ import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { CoordinationType } from "../src/contracts/job.ts";
 import { orchestratorOf } from "../src/contracts/stubs.ts";
-import { coordinate as commitJob } from "../src/orchestrator/jobs.ts";
+import { coordinate as commitJob } from "../src/orchestrator/registry/jobs.ts";
 import { watchCommits } from "./support/commits.ts";
 import { output, until } from "./support/door.ts";
 import { coordinate, playPlainly, schemaOf, team, view } from "./support/jobs.ts";

@@ -4,8 +4,8 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { ORCHESTRATOR_SCHEMA } from "../src/orchestrator/schema.ts";
-import { windowOf } from "../src/orchestrator/spend.ts";
+import { windowOf } from "../src/orchestrator/budget/spend.ts";
+import { ORCHESTRATOR_SCHEMA } from "../src/orchestrator/store/schema.ts";
 import { request, send, spawn, status } from "./support/door.ts";
 import { installModel } from "./support/model.ts";
 

@@ -2,7 +2,13 @@ import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test"
 import { Webhook } from "standardwebhooks";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { orchestratorOf } from "../src/contracts/stubs.ts";
-import { DEFAULT_EVENTS, MAX_FAILURES, MAX_WEBHOOKS, retryAfter, wants } from "../src/orchestrator/webhooks.ts";
+import {
+  DEFAULT_EVENTS,
+  MAX_FAILURES,
+  MAX_WEBHOOKS,
+  retryAfter,
+  wants,
+} from "../src/orchestrator/delivery/webhooks.ts";
 import { addressProblem } from "../src/remote-mcp/public-address.ts";
 import { request, send, spawn, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";

@@ -4,10 +4,10 @@
 
 import type { Effort } from "../anthropic/models.ts";
 import type { JobReport } from "../jobs/job-state.ts";
-import type { Link } from "../orchestrator/chain.ts";
-import type { CallAsk } from "../orchestrator/ledger.ts";
-import type { LimitChange } from "../orchestrator/limits.ts";
-import type { SpendQuery } from "../orchestrator/spend.ts";
+import type { CallAsk } from "../orchestrator/budget/ledger.ts";
+import type { SpendQuery } from "../orchestrator/budget/spend.ts";
+import type { Link } from "../orchestrator/store/hash-chain.ts";
+import type { LimitChange } from "../orchestrator/store/limits.ts";
 import type { Answer, Failure } from "../platform/errors.ts";
 import type { Secrets } from "../platform/secrets.ts";
 import type { RoleId } from "../roles/index.ts";

@@ -10,7 +10,7 @@ import {
   type ServerContext,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import { TASK_LIFETIME_MS } from "../orchestrator/tasks.ts";
+import { TASK_LIFETIME_MS } from "../orchestrator/registry/tasks.ts";
 import type { ErrorBody } from "../platform/errors.ts";
 import type { TaskView } from "../tools/task.ts";
 import type { StartedTask, ToolAnswer } from "../tools/tool.ts";

@@ -3,7 +3,7 @@
  */
 import { Hono } from "hono";
 import * as z from "zod";
-import { SPEND_BUCKETS, SPEND_KEYS } from "../orchestrator/spend.ts";
+import { SPEND_BUCKETS, SPEND_KEYS } from "../orchestrator/budget/spend.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import type { RestEnv } from "./env.ts";
 

@@ -3,7 +3,7 @@
  */
 import { Hono } from "hono";
 import * as z from "zod";
-import { DEFAULT_EVENTS, EVENT_FILTER } from "../orchestrator/webhooks.ts";
+import { DEFAULT_EVENTS, EVENT_FILTER } from "../orchestrator/delivery/webhooks.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { invalidInput } from "../platform/invalid-input.ts";
 import { recorded } from "../tools/audit.ts";

@@ -11,7 +11,7 @@ import type { Config } from "../config/config.ts";
 import { type Asked, type InstanceTool, runTool } from "../contracts/instance-tool.ts";
 import type { Admission, CallOutcome } from "../contracts/orchestrator.ts";
 import type { WorkspaceApi } from "../contracts/workspace.ts";
-import type { CallAsk } from "../orchestrator/ledger.ts";
+import type { CallAsk } from "../orchestrator/budget/ledger.ts";
 import type { Failure } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
 import { describe, type Log } from "../platform/log.ts";

@@ -4,7 +4,7 @@
  */
 
 import type { Admission, CallOutcome, OrchestratorApi } from "../contracts/orchestrator.ts";
-import type { CallAsk } from "../orchestrator/ledger.ts";
+import type { CallAsk } from "../orchestrator/budget/ledger.ts";
 import { describe, type Log } from "../platform/log.ts";
 import { confirm, hasUnreported, reportOf } from "./report.ts";
 

@@ -9,7 +9,7 @@ import {
 } from "../contracts/instance-tool.ts";
 import type { SpawnRequest } from "../contracts/orchestrator.ts";
 import { originOf } from "../contracts/request-origin.ts";
-import type { LimitChange } from "../orchestrator/limits.ts";
+import type { LimitChange } from "../orchestrator/store/limits.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import type { ListedServer } from "../remote-mcp/remote.ts";
 import { isWebTool, WEB_TOOLS } from "../remote-mcp/web-tools.ts";

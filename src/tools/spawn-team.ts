@@ -3,7 +3,7 @@ import { ALIASES } from "../anthropic/models.ts";
 import type { TeamRequest } from "../contracts/orchestrator.ts";
 import { originOf } from "../contracts/request-origin.ts";
 import { hasUniqueNames, summaryOf, TeamMember, type TeamTemplate } from "../contracts/team-template.ts";
-import type { LimitChange } from "../orchestrator/limits.ts";
+import type { LimitChange } from "../orchestrator/store/limits.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { TEAMS, teamByName } from "../roles/teams/index.ts";
 import {

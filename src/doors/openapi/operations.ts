@@ -3,7 +3,7 @@
  * holds the two tables to each other. Routes that run a tool take their parameters and answers from the catalogue.
  */
 import type { Method, ROUTES, RoutePath } from "../../auth/rules.ts";
-import { SPEND_BUCKETS, SPEND_KEYS } from "../../orchestrator/spend.ts";
+import { SPEND_BUCKETS, SPEND_KEYS } from "../../orchestrator/budget/spend.ts";
 import type { ErrorCode } from "../../platform/errors.ts";
 
 type Schema = Record<string, unknown>;

@@ -1,10 +1,10 @@
 /**
  * Old events and entries of the ledger, which leave the object for R2 together (segments.ts, ledger-segments.ts).
  */
-import type { Config } from "../config/config.ts";
-import { describe, type Log } from "../platform/log.ts";
-import { moveLedger } from "./ledger-segments.ts";
-import { moveSegment, nextSegmentDue, retentionStart } from "./segments.ts";
+import type { Config } from "../../config/config.ts";
+import { describe, type Log } from "../../platform/log.ts";
+import { moveSegment, nextSegmentDue, retentionStart } from "./event-archive.ts";
+import { moveLedger } from "./ledger-archive.ts";
 
 /** What R2 did not take is tried again after this time. */
 const RETRY_MS = 10 * 60_000;

@@ -1,15 +1,15 @@
 /**
  * Teams: a supervisor and its members as one act, and the templates that a tenant has stored.
  */
-import type { AuditedCall } from "../contracts/audited-call.ts";
-import type { TeamReceipt, TeamRequest } from "../contracts/orchestrator.ts";
-import { MAX_TEMPLATE_BYTES, MAX_TEMPLATES, type TeamTemplate } from "../contracts/team-template.ts";
-import { type Answer, err, failureOf, MadroxError, ok, unwrap } from "../platform/errors.ts";
-import { recall, remember } from "../platform/idempotency.ts";
-import { newInstanceId } from "../platform/ids.ts";
-import { first } from "../platform/sqlite.ts";
-import { briefingOf } from "../roles/teams/briefing.ts";
-import { recordCall } from "./audit.ts";
+import type { AuditedCall } from "../../contracts/audited-call.ts";
+import type { TeamReceipt, TeamRequest } from "../../contracts/orchestrator.ts";
+import { MAX_TEMPLATE_BYTES, MAX_TEMPLATES, type TeamTemplate } from "../../contracts/team-template.ts";
+import { type Answer, err, failureOf, MadroxError, ok, unwrap } from "../../platform/errors.ts";
+import { recall, remember } from "../../platform/idempotency.ts";
+import { newInstanceId } from "../../platform/ids.ts";
+import { first } from "../../platform/sqlite.ts";
+import { briefingOf } from "../../roles/teams/briefing.ts";
+import { recordCall } from "../store/audit-record.ts";
 import { type SpawnRules, spawn, tenantRow } from "./registry.ts";
 
 /**

@@ -7,10 +7,10 @@
  * slow one is not sent more than a window ahead.
  */
 import * as z from "zod";
-import type { LiveFrame } from "../contracts/records.ts";
-import { eventsAfter, lastSeq } from "./events.ts";
-import { nodesOf } from "./family.ts";
-import type { Caps } from "./ledger.ts";
+import type { LiveFrame } from "../../contracts/records.ts";
+import type { Caps } from "../budget/ledger.ts";
+import { nodesOf } from "../registry/tree.ts";
+import { eventsAfter, lastSeq } from "../store/event-log.ts";
 
 /** Changes are collected for so long: a busy fleet makes one frame and not hundreds. */
 const COLLECT_MS = 100;

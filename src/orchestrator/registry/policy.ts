@@ -2,19 +2,19 @@
  * The terms on which a tenant's instances work: what the deployment's configuration says, unless a limit was set, and what is
  * left of it.
  */
-import type { Config } from "../config/config.ts";
-import type { LimitsAnswer, Standing } from "../contracts/orchestrator.ts";
-import { unknownInstance } from "../contracts/refusals.ts";
-import type { Origin } from "../contracts/request-origin.ts";
-import { type Answer, ok } from "../platform/errors.ts";
-import { recall, remember } from "../platform/idempotency.ts";
-import { recordCall } from "./audit.ts";
-import { pausedWithin } from "./family.ts";
-import type { Caps } from "./ledger.ts";
-import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "./limits.ts";
-import { owe } from "./outbox.ts";
-import { fundsOf, purseOf } from "./purse.ts";
+import type { Config } from "../../config/config.ts";
+import type { LimitsAnswer, Standing } from "../../contracts/orchestrator.ts";
+import { unknownInstance } from "../../contracts/refusals.ts";
+import type { Origin } from "../../contracts/request-origin.ts";
+import { type Answer, ok } from "../../platform/errors.ts";
+import { recall, remember } from "../../platform/idempotency.ts";
+import { fundsOf, purseOf } from "../budget/balances.ts";
+import type { Caps } from "../budget/ledger.ts";
+import { recordCall } from "../store/audit-record.ts";
+import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "../store/limits.ts";
+import { owe } from "../store/outbox.ts";
 import { rowOf, type SpawnRules } from "./registry.ts";
+import { pausedWithin } from "./tree.ts";
 
 export class Terms {
   readonly #storage: DurableObjectStorage;

@@ -3,14 +3,14 @@
  * beside them so that nobody adds up. An instance, its ancestors, the tenant and the coordinated task that a call is made for
  * are changed in one transaction.
  */
-import { costOf, priceOf } from "../anthropic/prices.ts";
-import type { Usage } from "../anthropic/reply.ts";
-import { type Failure, MadroxError } from "../platform/errors.ts";
-import { isJobId } from "../platform/ids.ts";
-import { first, type Row } from "../platform/sqlite.ts";
-import { NANO_PER_USD } from "../platform/units.ts";
-import { type Ask, judge, type Purse, type Verdict } from "./budget.ts";
-import { TENANT } from "./limits.ts";
+import { costOf, priceOf } from "../../anthropic/prices.ts";
+import type { Usage } from "../../anthropic/reply.ts";
+import { type Failure, MadroxError } from "../../platform/errors.ts";
+import { isJobId } from "../../platform/ids.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
+import { NANO_PER_USD } from "../../platform/units.ts";
+import { TENANT } from "../store/limits.ts";
+import { type Ask, judge, type Purse, type Verdict } from "./reservation-check.ts";
 import { countSpending } from "./spend.ts";
 
 /** What an instance asks for before a model call. */

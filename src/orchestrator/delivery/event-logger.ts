@@ -3,10 +3,10 @@
  * a message, a model call, a question and a job is one line, wherever it happened, in the order of the log.
  */
 
-import { isJobId } from "../platform/ids.ts";
-import type { Log, LogFields } from "../platform/log.ts";
-import type { Row } from "../platform/sqlite.ts";
-import { headOf } from "./events.ts";
+import { isJobId } from "../../platform/ids.ts";
+import type { Log, LogFields } from "../../platform/log.ts";
+import type { Row } from "../../platform/sqlite.ts";
+import { headOf } from "../store/event-log.ts";
 
 type LineRow = Row & { seq: number; at: number; instance_id: string; kind: string; data: string };
 

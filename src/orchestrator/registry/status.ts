@@ -1,11 +1,11 @@
 /**
  * A status record: what the registry knows of one instance, computed from its row.
  */
-import type { InstanceState, TokenCounts, Unhealthy } from "../contracts/instance-spec.ts";
-import type { Health, StatusRecord } from "../contracts/records.ts";
-import type { Row } from "../platform/sqlite.ts";
-import { NANO_PER_USD } from "../platform/units.ts";
-import { parseFigures, responseTimes } from "./figures.ts";
+import type { InstanceState, TokenCounts, Unhealthy } from "../../contracts/instance-spec.ts";
+import type { Health, StatusRecord } from "../../contracts/records.ts";
+import type { Row } from "../../platform/sqlite.ts";
+import { NANO_PER_USD } from "../../platform/units.ts";
+import { parseFigures, responseTimes } from "../store/counters.ts";
 
 export function healthView(unhealthy: Unhealthy | null): Health {
   if (unhealthy === null) return { state: "healthy" };

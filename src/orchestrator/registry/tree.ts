@@ -2,15 +2,15 @@
  * Who belongs to whom: questions about the tree of instances.
  */
 
-import type { InstanceState } from "../contracts/instance-spec.ts";
-import type { Kin, Kinship, TreeQuery } from "../contracts/orchestrator.ts";
-import type { TreeAnswer, TreeNode, TreeRow } from "../contracts/records.ts";
-import { unknownInstance } from "../contracts/refusals.ts";
-import { type Answer, err, ok } from "../platform/errors.ts";
-import { isJobId } from "../platform/ids.ts";
-import { first, type Row } from "../platform/sqlite.ts";
-import { NANO_PER_USD } from "../platform/units.ts";
-import type { Caps } from "./ledger.ts";
+import type { InstanceState } from "../../contracts/instance-spec.ts";
+import type { Kin, Kinship, TreeQuery } from "../../contracts/orchestrator.ts";
+import type { TreeAnswer, TreeNode, TreeRow } from "../../contracts/records.ts";
+import { unknownInstance } from "../../contracts/refusals.ts";
+import { type Answer, err, ok } from "../../platform/errors.ts";
+import { isJobId } from "../../platform/ids.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
+import { NANO_PER_USD } from "../../platform/units.ts";
+import type { Caps } from "../budget/ledger.ts";
 
 /**
  * An instance and everything below it that has not ended; bind the id. What is asked of it reads `tree CROSS JOIN instance`, here and elsewhere:

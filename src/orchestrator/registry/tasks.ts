@@ -2,8 +2,8 @@
  * What the tasks of the MCP extension wait for. A task that waits for one message needs no row: its id is the message's.
  */
 
-import type { StoredTask } from "../contracts/orchestrator.ts";
-import { first } from "../platform/sqlite.ts";
+import type { StoredTask } from "../../contracts/orchestrator.ts";
+import { first } from "../../platform/sqlite.ts";
 
 /** How long a task can be asked for. */
 export const TASK_LIFETIME_MS = 24 * 60 * 60 * 1000;

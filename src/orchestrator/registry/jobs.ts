@@ -1,18 +1,18 @@
-import type { JobSpec, JobState, Member } from "../contracts/job.ts";
-import type { CoordinateRequest, JobQuery } from "../contracts/orchestrator.ts";
-import type { JobPage, JobReceipt, JobRecord } from "../contracts/records.ts";
-import { unknownInstance } from "../contracts/refusals.ts";
-import type { JobReport } from "../jobs/job-state.ts";
-import { type Answer, err, type Failure, ok } from "../platform/errors.ts";
-import { recall, remember } from "../platform/idempotency.ts";
-import { newJobId } from "../platform/ids.ts";
-import { first, type Row } from "../platform/sqlite.ts";
-import { NANO_PER_USD } from "../platform/units.ts";
-import { recordCall } from "./audit.ts";
-import { logEvent, logEvents } from "./events.ts";
-import { openBalance, scopesOf } from "./ledger.ts";
-import { changeLimits } from "./limits.ts";
-import { forgiveAll, owe, owedFor } from "./outbox.ts";
+import type { JobSpec, JobState, Member } from "../../contracts/job.ts";
+import type { CoordinateRequest, JobQuery } from "../../contracts/orchestrator.ts";
+import type { JobPage, JobReceipt, JobRecord } from "../../contracts/records.ts";
+import { unknownInstance } from "../../contracts/refusals.ts";
+import type { JobReport } from "../../jobs/job-state.ts";
+import { type Answer, err, type Failure, ok } from "../../platform/errors.ts";
+import { recall, remember } from "../../platform/idempotency.ts";
+import { newJobId } from "../../platform/ids.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
+import { NANO_PER_USD } from "../../platform/units.ts";
+import { openBalance, scopesOf } from "../budget/ledger.ts";
+import { recordCall } from "../store/audit-record.ts";
+import { logEvent, logEvents } from "../store/event-log.ts";
+import { changeLimits } from "../store/limits.ts";
+import { forgiveAll, owe, owedFor } from "../store/outbox.ts";
 import { rowOf } from "./registry.ts";
 
 /**

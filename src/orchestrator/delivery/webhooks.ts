@@ -2,16 +2,16 @@
  * Webhooks: their rows, and the decisions on them. A webhook reads the event log from its cursor on, in order, one event a
  * delivery; courier.ts carries them out.
  */
-import type { AuditedCall } from "../contracts/audited-call.ts";
-import type { WebhookRequest } from "../contracts/orchestrator.ts";
-import type { WebhookRecord } from "../contracts/records.ts";
-import { type Answer, err, ok } from "../platform/errors.ts";
-import { ulid } from "../platform/ids.ts";
-import { first, type Row } from "../platform/sqlite.ts";
-import { addressProblem } from "../remote-mcp/public-address.ts";
-import { recordCall } from "./audit.ts";
-import type { StoredEvent } from "./chain.ts";
-import { headOf } from "./events.ts";
+import type { AuditedCall } from "../../contracts/audited-call.ts";
+import type { WebhookRequest } from "../../contracts/orchestrator.ts";
+import type { WebhookRecord } from "../../contracts/records.ts";
+import { type Answer, err, ok } from "../../platform/errors.ts";
+import { ulid } from "../../platform/ids.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
+import { addressProblem } from "../../remote-mcp/public-address.ts";
+import { recordCall } from "../store/audit-record.ts";
+import { headOf } from "../store/event-log.ts";
+import type { StoredEvent } from "../store/hash-chain.ts";
 import { isSecret, newSecret } from "./signature.ts";
 
 /** Webhooks of one tenant, at most. */

@@ -1,8 +1,8 @@
 /**
  * The registry: one row an instance, and the tenant's totals beside them. Every change of both is one transaction.
  */
-import type { Usage } from "../anthropic/reply.ts";
-import type { InstanceEvent, InstanceSpec, Report } from "../contracts/instance-spec.ts";
+import type { Usage } from "../../anthropic/reply.ts";
+import type { InstanceEvent, InstanceSpec, Report } from "../../contracts/instance-spec.ts";
 import type {
   Birth,
   ListQuery,
@@ -10,25 +10,25 @@ import type {
   SpawnRequest,
   TerminateReceipt,
   TerminateRequest,
-} from "../contracts/orchestrator.ts";
-import type { InstancePage } from "../contracts/records.ts";
-import { unknownInstance } from "../contracts/refusals.ts";
-import type { Answer } from "../platform/errors.ts";
-import { err, ok } from "../platform/errors.ts";
-import { recall, remember } from "../platform/idempotency.ts";
-import { messageIdOf, newInstanceId } from "../platform/ids.ts";
-import { first, type Row } from "../platform/sqlite.ts";
-import { isSoft } from "../remote-mcp/web-tools.ts";
-import { recordCall } from "./audit.ts";
-import { logEvent, logEvents } from "./events.ts";
-import { openJobsOf, TREE, waitOver } from "./family.ts";
-import { figuresAfter, parseFigures } from "./figures.ts";
-import { close, type Ending, openBalance, scopesOf } from "./ledger.ts";
-import { changeLimits, type LimitDefaults } from "./limits.ts";
-import { forgiveAll, owe, owedFor } from "./outbox.ts";
-import { purseOf } from "./purse.ts";
+} from "../../contracts/orchestrator.ts";
+import type { InstancePage } from "../../contracts/records.ts";
+import { unknownInstance } from "../../contracts/refusals.ts";
+import type { Answer } from "../../platform/errors.ts";
+import { err, ok } from "../../platform/errors.ts";
+import { recall, remember } from "../../platform/idempotency.ts";
+import { messageIdOf, newInstanceId } from "../../platform/ids.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
+import { isSoft } from "../../remote-mcp/web-tools.ts";
+import { purseOf } from "../budget/balances.ts";
+import { close, type Ending, openBalance, scopesOf } from "../budget/ledger.ts";
+import { recordCall } from "../store/audit-record.ts";
+import { figuresAfter, parseFigures } from "../store/counters.ts";
+import { logEvent, logEvents } from "../store/event-log.ts";
+import { changeLimits, type LimitDefaults } from "../store/limits.ts";
+import { forgiveAll, owe, owedFor } from "../store/outbox.ts";
 import { keepQuestions } from "./questions.ts";
 import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
+import { openJobsOf, TREE, waitOver } from "./tree.ts";
 
 interface TenantRow extends Row {
   total_instances: number;

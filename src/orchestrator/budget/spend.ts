@@ -3,10 +3,10 @@
  * ever summed up again.
  */
 
-import type { SpendAnswer, SpendBucket, SpendKey, SpendSeries } from "../contracts/records.ts";
-import { MadroxError } from "../platform/errors.ts";
-import type { Row } from "../platform/sqlite.ts";
-import { NANO_PER_USD } from "../platform/units.ts";
+import type { SpendAnswer, SpendBucket, SpendKey, SpendSeries } from "../../contracts/records.ts";
+import { MadroxError } from "../../platform/errors.ts";
+import type { Row } from "../../platform/sqlite.ts";
+import { NANO_PER_USD } from "../../platform/units.ts";
 
 export const SPEND_BUCKETS = ["hour", "day"] as const satisfies readonly SpendBucket[];
 export const SPEND_KEYS = ["total", "role", "model", "instance"] as const satisfies readonly SpendKey[];

@@ -1,5 +1,5 @@
-import { IDEMPOTENCY_TABLE } from "../platform/idempotency.ts";
-import type { Schema } from "../platform/sqlite.ts";
+import { IDEMPOTENCY_TABLE } from "../../platform/idempotency.ts";
+import type { Schema } from "../../platform/sqlite.ts";
 
 /**
  * The tables of an Orchestrator: one tenant's registry. Only the modules of this folder write them.

@@ -6,14 +6,14 @@ import type { AuditedCall } from "../contracts/audited-call.ts";
 import type { Answer } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
 import { within } from "../platform/waiters.ts";
-import type { Archive } from "./archive.ts";
-import type { Courier } from "./courier.ts";
-import { idleDeadline } from "./family.ts";
-import { nextOutlivedJob, outliveJobs, removeJob } from "./jobs.ts";
-import { deliver, forgive, nextDue, owe, type Receivers } from "./outbox.ts";
-import * as registry from "./registry.ts";
-import type { Terms } from "./terms.ts";
-import { nextWebhookDue } from "./webhooks.ts";
+import type { Archive } from "./archive/archive.ts";
+import type { Courier } from "./delivery/webhook-delivery.ts";
+import { nextWebhookDue } from "./delivery/webhooks.ts";
+import { nextOutlivedJob, outliveJobs, removeJob } from "./registry/jobs.ts";
+import type { Terms } from "./registry/policy.ts";
+import * as registry from "./registry/registry.ts";
+import { idleDeadline } from "./registry/tree.ts";
+import { deliver, forgive, nextDue, owe, type Receivers } from "./store/outbox.ts";
 
 /** The reason in the record of an instance that nobody used for too long. */
 export const IDLE_TIMEOUT = "idle timeout";

@@ -1,9 +1,9 @@
 /**
  * Limits: of the tenant, and of instances with their subtrees. Money in nano-USD, times in minutes. Null: no limit of its own.
  */
-import type { Config } from "../config/config.ts";
-import { first, type Row } from "../platform/sqlite.ts";
-import { NANO_PER_USD } from "../platform/units.ts";
+import type { Config } from "../../config/config.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
+import { NANO_PER_USD } from "../../platform/units.ts";
 
 /** What holds where nobody has set a limit. */
 export type LimitDefaults = Pick<

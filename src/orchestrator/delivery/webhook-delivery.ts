@@ -2,10 +2,10 @@
  * Carries out webhooks: at least once, in the order of the log for each webhook, driven by the Orchestrator's alarm. What is due
  * stands in rows; a run that dies is taken up again when its lease is over, with the same ids. No run is waited for by anybody.
  */
-import { describe, type Log } from "../platform/log.ts";
-import { VERSION } from "../platform/version.ts";
-import type { StoredEvent } from "./chain.ts";
-import { headOf, logEvent } from "./events.ts";
+import { describe, type Log } from "../../platform/log.ts";
+import { VERSION } from "../../platform/version.ts";
+import { headOf, logEvent } from "../store/event-log.ts";
+import type { StoredEvent } from "../store/hash-chain.ts";
 import { signedHeaders } from "./signature.ts";
 import { nextWanted, payloadOf, retryAfter, type WebhookRow, webhookRow } from "./webhooks.ts";
 

@@ -2,11 +2,11 @@
  * The tenant's event log: append-only, with a sequence that never repeats and has no gaps, and a hash chain over it. Everything
  * that watches reads this log.
  */
-import type { InstanceEvent } from "../contracts/instance-spec.ts";
-import type { AuditLines, EventQuery, PastQuery } from "../contracts/orchestrator.ts";
-import type { EventPage, TenantEvent } from "../contracts/records.ts";
-import { first, type Row } from "../platform/sqlite.ts";
-import { GENESIS, hashOf, type Link, lineOf, type StoredEvent } from "./chain.ts";
+import type { InstanceEvent } from "../../contracts/instance-spec.ts";
+import type { AuditLines, EventQuery, PastQuery } from "../../contracts/orchestrator.ts";
+import type { EventPage, TenantEvent } from "../../contracts/records.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
+import { GENESIS, hashOf, type Link, lineOf, type StoredEvent } from "./hash-chain.ts";
 
 type EventRow = Row & StoredEvent;
 type LinkRow = Row & Link;

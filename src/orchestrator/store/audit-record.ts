@@ -1,9 +1,9 @@
 /**
  * Calls on record in the tenant's log, by what they were about.
  */
-import { type AuditedCall, CALLED, recordOf } from "../contracts/audited-call.ts";
-import { isInstanceId, isJobId, parseMessageId, parseQuestionId } from "../platform/ids.ts";
-import { logEvent } from "./events.ts";
+import { type AuditedCall, CALLED, recordOf } from "../../contracts/audited-call.ts";
+import { isInstanceId, isJobId, parseMessageId, parseQuestionId } from "../../platform/ids.ts";
+import { logEvent } from "./event-log.ts";
 
 /**
  * Puts a call on record, if there is one: changes have other causes, too. Call inside the transaction of the change. `subject`:

@@ -2,7 +2,7 @@
  * Counted figures of one instance or a whole tenant, small enough to stand in its row: how long messages took, in buckets,
  * and how they failed. Pure.
  */
-import type { InstanceEvent } from "../contracts/instance-spec.ts";
+import type { InstanceEvent } from "../../contracts/instance-spec.ts";
 
 /** Upper ends of the response-time buckets, in ms. */
 export const BUCKETS_MS = [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000] as const;

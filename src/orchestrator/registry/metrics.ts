@@ -2,10 +2,10 @@
  * Figures of a tenant: counted as things happen, never summed over rows.
  */
 
-import type { Metrics } from "../contracts/records.ts";
-import type { Row } from "../platform/sqlite.ts";
-import { NANO_PER_USD } from "../platform/units.ts";
-import { BUCKETS_MS, parseFigures, responseTimes } from "./figures.ts";
+import type { Metrics } from "../../contracts/records.ts";
+import type { Row } from "../../platform/sqlite.ts";
+import { NANO_PER_USD } from "../../platform/units.ts";
+import { BUCKETS_MS, parseFigures, responseTimes } from "../store/counters.ts";
 import { successRate } from "./status.ts";
 
 interface Totals extends Row {

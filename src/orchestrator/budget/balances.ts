@@ -2,12 +2,12 @@
  * Limits and what is left of them, as answers show it.
  */
 
-import type { Funds, Hardness } from "../contracts/records.ts";
-import { first } from "../platform/sqlite.ts";
-import { NANO_PER_USD } from "../platform/units.ts";
-import type { Purse } from "./budget.ts";
+import type { Funds, Hardness } from "../../contracts/records.ts";
+import { first } from "../../platform/sqlite.ts";
+import { NANO_PER_USD } from "../../platform/units.ts";
+import { type LimitDefaults, limitsOf, TENANT } from "../store/limits.ts";
 import { balances, type Caps, ownFresh, pursesOf, scopesOf } from "./ledger.ts";
-import { type LimitDefaults, limitsOf, TENANT } from "./limits.ts";
+import type { Purse } from "./reservation-check.ts";
 
 /** The limits of an instance or (null) the tenant as answers show them, and what is left. USD, tokens, minutes; null: none. */
 export function purseOf(

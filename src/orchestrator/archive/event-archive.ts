@@ -4,9 +4,9 @@
  * leaves an object that the next try writes again under the same key.
  */
 
-import type { Segment } from "../contracts/orchestrator.ts";
-import { first, type Row } from "../platform/sqlite.ts";
-import { linesAfter } from "./events.ts";
+import type { Segment } from "../../contracts/orchestrator.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
+import { linesAfter } from "../store/event-log.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Events become due one by one, and are moved together: at most this much later. */

@@ -2,12 +2,12 @@
  * What the Orchestrator owes to its instances and jobs: rows written with the change that caused them, delivered afterwards,
  * tried again by alarm until the object has answered. A delivery may be repeated; the object makes that harmless.
  */
-import type { AuditedCall } from "../contracts/audited-call.ts";
-import type { InstanceApi } from "../contracts/instance.ts";
-import type { JobApi } from "../contracts/job.ts";
-import { unwrap } from "../platform/errors.ts";
-import { isJobId } from "../platform/ids.ts";
-import { first } from "../platform/sqlite.ts";
+import type { AuditedCall } from "../../contracts/audited-call.ts";
+import type { InstanceApi } from "../../contracts/instance.ts";
+import type { JobApi } from "../../contracts/job.ts";
+import { unwrap } from "../../platform/errors.ts";
+import { isJobId } from "../../platform/ids.ts";
+import { first } from "../../platform/sqlite.ts";
 
 /**
  * `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`:

@@ -1,10 +1,10 @@
 /**
  * The open questions of a tenant's instances, as they report them.
  */
-import type { OpenQuestion } from "../contracts/instance-spec.ts";
-import type { QuestionQuery } from "../contracts/orchestrator.ts";
-import type { QuestionRecord } from "../contracts/records.ts";
-import type { Row } from "../platform/sqlite.ts";
+import type { OpenQuestion } from "../../contracts/instance-spec.ts";
+import type { QuestionQuery } from "../../contracts/orchestrator.ts";
+import type { QuestionRecord } from "../../contracts/records.ts";
+import type { Row } from "../../platform/sqlite.ts";
 
 /** Takes over what an instance has open now; `before` is how many it had. Call inside a transaction. */
 export function keepQuestions(

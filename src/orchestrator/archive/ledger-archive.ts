@@ -5,9 +5,9 @@
  * smaller than the events beside it, so whenever events are moved is often enough: this has no time of its own.
  */
 
-import type { LedgerLines, Segment } from "../contracts/orchestrator.ts";
-import { first, type Row } from "../platform/sqlite.ts";
-import { keyAfter, SEGMENT_CHARACTERS } from "./segments.ts";
+import type { LedgerLines, Segment } from "../../contracts/orchestrator.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
+import { keyAfter, SEGMENT_CHARACTERS } from "./event-archive.ts";
 
 /** Moves the oldest run of entries from before `cutoff`, one segment of it. Throws when the bucket does not take it: then nothing has changed. */
 export async function moveLedger(
