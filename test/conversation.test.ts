@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { requestOf } from "../src/anthropic/request.ts";
 import type { InstanceSpec } from "../src/contracts/instance-spec.ts";
-import type { Entry } from "../src/instance/transcript.ts";
+import type { Entry } from "../src/instance/store/transcript.ts";
 import { output, request, send, spawn, status, tool } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

@@ -6,7 +6,7 @@ import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runI
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { instanceOf } from "../src/contracts/stubs.ts";
-import { INSTANCE_SCHEMA } from "../src/instance/schema.ts";
+import { INSTANCE_SCHEMA } from "../src/instance/store/schema.ts";
 import { newInstanceId } from "../src/platform/ids.ts";
 import { migrate, type Schema } from "../src/platform/sqlite.ts";
 import { ranTools } from "./entry/tools.ts";

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vites
 import { MAX_TRIES } from "../src/anthropic/failure.ts";
 import { isFinal, type MessageView } from "../src/contracts/instance.ts";
 import { instanceOf } from "../src/contracts/stubs.ts";
-import { MAX_RESUMES } from "../src/instance/answers.ts";
+import { MAX_RESUMES } from "../src/instance/turn/model-answers.ts";
 import { ranTools } from "./entry/tools.ts";
 import { output, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "./support/model.ts";

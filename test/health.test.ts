@@ -9,7 +9,7 @@ import type { CallFigures, Unhealthy } from "../src/contracts/instance-spec.ts";
 import { LOCAL } from "../src/contracts/principal.ts";
 import { orchestratorOf } from "../src/contracts/stubs.ts";
 import { contextOf } from "../src/doors/context.ts";
-import { verdictOn } from "../src/instance/health.ts";
+import { verdictOn } from "../src/instance/reporting/health.ts";
 import { execute } from "../src/tools/execute.ts";
 import { output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";

@@ -4,7 +4,7 @@
  */
 import type { MessageCreateParamsStreaming, MessageParam } from "@anthropic-ai/sdk/resources/messages";
 import type { InstanceSpec } from "../contracts/instance-spec.ts";
-import type { Block, Entry } from "../instance/transcript.ts";
+import type { Block, Entry } from "../instance/store/transcript.ts";
 
 export interface RequestOptions {
   /** JSON Schema that the answer has to follow; null for free text. */

@@ -38,22 +38,22 @@ import { Waiters } from "../platform/waiters.ts";
 import { remoteTools } from "../remote-mcp/remote.ts";
 import { heldBy } from "../workspace/nodes.ts";
 import { FILE_TOOLS } from "../workspace/tools.ts";
-import { resume } from "./attempts.ts";
-import { Belongings } from "./belongings.ts";
-import { bear, isBorn } from "./birth.ts";
-import { checkupOf } from "./checkup.ts";
-import { Conversation } from "./conversation.ts";
-import { deletionRefusal, end, hasEnded } from "./ending.ts";
-import { Engine } from "./engine.ts";
-import { parseCursor } from "./live.ts";
-import { Readers } from "./readers.ts";
-import { checkHealth, confirm } from "./report.ts";
-import { Reporter } from "./reporter.ts";
-import { INSTANCE_SCHEMA } from "./schema.ts";
-import { sealedSecrets, storedSpec } from "./self.ts";
-import { spansOf } from "./spans.ts";
-import { Transcript } from "./transcript.ts";
-import { REPORT_RETRY_MS, Upkeep } from "./upkeep.ts";
+import { REPORT_RETRY_MS, Upkeep } from "./housekeeping.ts";
+import { Conversation } from "./instance-calls.ts";
+import { Belongings } from "./instance-files.ts";
+import { checkupOf } from "./lifecycle/diagnostics.ts";
+import { bear, isBorn } from "./lifecycle/first-use.ts";
+import { deletionRefusal, end, hasEnded } from "./lifecycle/termination.ts";
+import { parseCursor } from "./reporting/live-stream.ts";
+import { checkHealth, confirm } from "./reporting/report.ts";
+import { Reporter } from "./reporting/reporter.ts";
+import { spansOf } from "./reporting/spans.ts";
+import { Readers } from "./reporting/stream-readers.ts";
+import { sealedSecrets, storedSpec } from "./store/instance-row.ts";
+import { resume } from "./store/model-calls.ts";
+import { INSTANCE_SCHEMA } from "./store/schema.ts";
+import { Transcript } from "./store/transcript.ts";
+import { Engine } from "./turn/turn-runner.ts";
 
 /** What there is of an instance from its first use on. */
 interface Life {

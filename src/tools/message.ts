@@ -3,7 +3,7 @@
  */
 
 import type { MessageView, WhenBusy } from "../contracts/instance.ts";
-import { type Relation, titleOf } from "../instance/address.ts";
+import { type Relation, titleOf } from "../instance/store/sender-line.ts";
 import { unwrap } from "../platform/errors.ts";
 import { relationTo } from "./reach.ts";
 import type { ToolContext } from "./tool.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { isFinal, type MessageView, WHEN_BUSY } from "../contracts/instance.ts";
-import { assertUsable } from "../instance/structured.ts";
+import { assertUsable } from "../instance/turn/structured-output.ts";
 import { type Failure, MadroxError } from "../platform/errors.ts";
 import { assertSize, idempotencyKey, instanceId, prose, simulated } from "./fields.ts";
 import { deliver } from "./message.ts";

@@ -1,0 +1,186 @@
+/**
+ * What an instance does unasked: it sees to it that its turn goes on, tells the registry and whoever watches, brings its files
+ * to where they outlive it, and ends when nobody has used it for too long. One alarm wakes it for all of that; what the alarm is
+ * set for follows from the rows.
+ */
+
+import type { News, Watcher } from "../contracts/instance.ts";
+import type { CallOutcome } from "../contracts/orchestrator.ts";
+import type { Alarm } from "../platform/alarm.ts";
+import { describe, type Log } from "../platform/log.ts";
+import type { Waiters } from "../platform/waiters.ts";
+import type { Belongings } from "./instance-files.ts";
+import { idleDeadline, isOverdue, isResting } from "./lifecycle/idle-deadline.ts";
+import { hasEnded } from "./lifecycle/termination.ts";
+import { checkHealth, hasUnreported } from "./reporting/report.ts";
+import type { Reporter } from "./reporting/reporter.ts";
+import type { Readers } from "./reporting/stream-readers.ts";
+import { selfOf } from "./store/instance-row.ts";
+import { nextNews, tell } from "./store/watchers.ts";
+import type { Engine } from "./turn/turn-runner.ts";
+
+/**
+ * While a turn is open the alarm beats this often: it keeps the object awake, and after a crash it is what starts the
+ * turn again, so nobody waits longer than this for that.
+ */
+const HEARTBEAT_MS = 10_000;
+/** A report that the registry did not take is tried again after this time. */
+export const REPORT_RETRY_MS = 5_000;
+/** Files that could not be kept are tried again after this time. */
+const KEEP_RETRY_MS = 30_000;
+
+export interface UpkeepParts {
+  storage: DurableObjectStorage;
+  instanceId: string;
+  alarm: Alarm;
+  engine: Engine;
+  belongings: Belongings;
+  reporter: Reporter;
+  /** Whoever waits for something to become final, and whoever follows live. */
+  waiters: Waiters;
+  readers: Readers;
+  /** The news of message `n` (or `AT_REST`), and whether more can follow. */
+  newsOf: (n: number) => { news: News; last: boolean };
+  watcher: (id: string) => Watcher;
+  /** Keeps the object awake until the work is done. */
+  waitUntil: (work: Promise<unknown>) => void;
+  log: Log;
+}
+
+export class Upkeep {
+  readonly #parts: UpkeepParts;
+  /** How many tellings are under way. */
+  #telling = 0;
+
+  constructor(parts: UpkeepParts) {
+    this.#parts = parts;
+  }
+
+  /** Starts the drive if there is work, with the alarm armed before it: from then on the work survives this object. */
+  work(start: "now" | "behind the answer" = "now"): void {
+    const { storage, alarm, engine, reporter, waitUntil } = this.#parts;
+    const self = selfOf(storage.sql);
+    if (!self || isResting(self)) return;
+    alarm.notAfter(Date.now() + HEARTBEAT_MS);
+    if (engine.running) waitUntil(reporter.report());
+    // The first model call takes about as long to begin as its message to be taken in: the caller does not wait for it.
+    waitUntil(start === "now" ? engine.ensure() : nextTask().then(() => engine.ensure()));
+  }
+
+  /** What was put on record without a turn to follow goes to the registry: at once, and by the alarm if this object dies before. */
+  announce(): void {
+    const { storage, alarm, engine, reporter, waitUntil } = this.#parts;
+    if (!hasUnreported(storage.sql)) return;
+    if (!engine.running) alarm.notAfter(Date.now() + REPORT_RETRY_MS);
+    waitUntil(engine.running ? reporter.report() : this.rest());
+  }
+
+  /** Something is committed that the registry and whoever waits have to hear of. Resolves when the registry has. */
+  async committed(call?: CallOutcome): Promise<void> {
+    const { reporter, waiters, readers, waitUntil } = this.#parts;
+    readers.wake();
+    const reported = reporter.report(call);
+    waitUntil(this.#tell(reported));
+    await reported;
+    waiters.wake();
+  }
+
+  /** Tells whoever watches. What they did not take, the alarm brings again. `beside`: as in `watch.ts`. */
+  async #tell(beside?: Promise<void>): Promise<void> {
+    const { storage, alarm, engine, newsOf, watcher } = this.#parts;
+    const { sql } = storage;
+    this.#telling += 1;
+    await tell(sql, newsOf, watcher, () => Date.now(), beside).finally(() => {
+      this.#telling -= 1;
+    });
+    const due = nextNews(sql);
+    if (this.#telling > 0) return;
+    if (due !== null) alarm.notAfter(due);
+    else if (!engine.running) this.#armForRest();
+  }
+
+  /** Nothing is left to do: an idle instance is woken by nothing but its deadline. */
+  async rest(): Promise<void> {
+    const { storage } = this.#parts;
+    checkHealth(storage, Date.now());
+    await this.inform();
+    this.#armForRest();
+  }
+
+  /** Tells the registry and whoever watches. What they did not take stays in the rows. */
+  async inform(): Promise<void> {
+    await Promise.all([this.#parts.reporter.report(), this.#tell()]);
+  }
+
+  /** The drive has stopped and wants to go on at `time` (ms since the epoch); null: it is woken by what it waits for. */
+  async wakeAt(time: number | null): Promise<void> {
+    const { storage, alarm, reporter } = this.#parts;
+    // What a watcher did not take is brought again before that.
+    const due = [time, nextNews(storage.sql)].filter((at) => at !== null);
+    if (due.length > 0) alarm.set(Math.min(...due));
+    else alarm.clear();
+    await reporter.report();
+  }
+
+  /** Whoever is used for the first time without work, by a look at its output or its files, has an idle time as well. */
+  armForIdleness(): void {
+    const { storage, alarm } = this.#parts;
+    const deadline = idleDeadline(storage.sql);
+    if (deadline !== null && alarm.at === null) alarm.set(deadline);
+  }
+
+  /** The alarm has gone off. */
+  async onAlarm(): Promise<void> {
+    const { storage, alarm, engine, belongings } = this.#parts;
+    alarm.fired();
+    checkHealth(storage, Date.now());
+    if (isOverdue(storage.sql, Date.now())) engine.interrupt();
+    this.work();
+    if (engine.running) return;
+    if (await this.#expire()) return;
+    if (belongings.areBeingErased || !(await this.#keepFiles())) return;
+    await this.rest();
+  }
+
+  /** While somebody has yet to hear of something, the heartbeat's alarm stays: it is what brings it to them after a crash. */
+  #armForRest(): void {
+    const { storage, alarm, belongings } = this.#parts;
+    const { sql } = storage;
+    if (this.#telling > 0 || hasUnreported(sql) || nextNews(sql) !== null || selfOf(sql)?.open_n !== null) return;
+    const deadline = idleDeadline(sql);
+    if (deadline !== null) alarm.set(deadline);
+    else if (belongings.haveToBeKept) alarm.notAfter(Date.now());
+    else if (hasEnded(sql)) alarm.clear();
+  }
+
+  /** Ends the instance if its idle time is over and the registry agrees. Returns whether it was asked. */
+  async #expire(): Promise<boolean> {
+    const { storage, instanceId, alarm, reporter, log } = this.#parts;
+    const deadline = idleDeadline(storage.sql);
+    if (deadline === null || deadline > Date.now()) return false;
+    try {
+      await reporter.report();
+      const answer = await reporter.ask((orchestrator) => orchestrator.expire(instanceId));
+      if (!answer.expired) alarm.set(answer.again);
+    } catch (error) {
+      log.warning("expire.failed", { error: describe(error) });
+      alarm.set(Date.now() + REPORT_RETRY_MS);
+    }
+    return true;
+  }
+
+  /** Keeps what has to be kept. Returns whether nothing is left of it. */
+  async #keepFiles(): Promise<boolean> {
+    const { alarm, belongings } = this.#parts;
+    if (!belongings.haveToBeKept) return true;
+    await belongings.keep();
+    if (!belongings.haveToBeKept) return true;
+    // After a failure, or while an upload that began before the end is under way.
+    if (!belongings.areBeingErased) alarm.set(Date.now() + KEEP_RETRY_MS);
+    return false;
+  }
+}
+
+function nextTask(): Promise<void> {
+  return new Promise((task) => setTimeout(task, 0));
+}

@@ -1,0 +1,48 @@
+/**
+ * Whether an instance's model calls get through of late. Looked at with every beat of a working turn and when the work is
+ * done, never for its own sake: an idle instance makes no calls that could fail.
+ */
+
+import type { CallFigures, Unhealthy } from "../../contracts/instance-spec.ts";
+import { first } from "../../platform/sqlite.ts";
+
+/** As many of the newest model calls count. Those that were stopped from outside, or lost with their process, say nothing. */
+export const LAST_CALLS = 10;
+/** With this many failures among them an instance becomes unhealthy. */
+const UNHEALTHY_FROM = 5;
+/** And with at most this many healthy again. The gap keeps one call more or less from ringing the bell. */
+const HEALTHY_UP_TO = 2;
+
+/** Null: healthy. Pure; returns `before` itself unless the figures change the verdict. */
+export function verdictOn(before: Unhealthy | null, figures: CallFigures, now: number): Unhealthy | null {
+  if (before === null) return figures.failed >= UNHEALTHY_FROM ? { ...figures, since: now } : null;
+  return figures.failed <= HEALTHY_UP_TO ? null : before;
+}
+
+export function callFigures(sql: SqlStorage): CallFigures {
+  const row = sql
+    .exec<{ calls: number; failed: number | null }>(
+      `SELECT COUNT(*) AS calls, SUM(outcome = 'failed') AS failed FROM
+         (SELECT outcome FROM attempt WHERE outcome IN ('completed', 'failed') ORDER BY id DESC LIMIT ?)`,
+      LAST_CALLS,
+    )
+    .one();
+  return { calls: row.calls, failed: row.failed ?? 0 };
+}
+
+/** The verdict that stands; null: healthy. */
+export function healthOf(sql: SqlStorage): Unhealthy | null {
+  const stored = first<{ unhealthy: string | null }>(sql, "SELECT unhealthy FROM self")?.unhealthy;
+  return stored == null ? null : (JSON.parse(stored) as Unhealthy);
+}
+
+/** Writes a changed verdict down. Returns the event that tells of it, or null when nothing changed. */
+export function judgeHealth(sql: SqlStorage, now: number): { kind: string; data: Record<string, number> } | null {
+  const before = healthOf(sql);
+  const { calls, failed } = callFigures(sql);
+  const verdict = verdictOn(before, { calls, failed }, now);
+  if (verdict === before) return null;
+  sql.exec("UPDATE self SET unhealthy = ?", verdict === null ? null : JSON.stringify(verdict));
+  const data = { calls, failed, error_rate: calls === 0 ? 0 : Number((failed / calls).toFixed(2)) };
+  return { kind: verdict === null ? "instance.recovered" : "instance.unhealthy", data };
+}

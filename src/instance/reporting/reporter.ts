@@ -1,0 +1,89 @@
+/**
+ * An instance's line to its Orchestrator: asks it, and tells it what it does not know yet. What could not be delivered
+ * stays in rows, and goes with the next report.
+ */
+
+import type { Admission, CallOutcome, OrchestratorApi } from "../../contracts/orchestrator.ts";
+import type { CallAsk } from "../../orchestrator/budget/ledger.ts";
+import { describe, type Log } from "../../platform/log.ts";
+import { confirm, hasUnreported, reportOf } from "./report.ts";
+
+export class Reporter {
+  readonly #sql: SqlStorage;
+  readonly #instanceId: string;
+  readonly #connect: () => OrchestratorApi;
+  readonly #log: Log;
+  /** A report failed: somebody has to call `report` again. */
+  readonly #failed: () => void;
+  /** A stub that has thrown may be broken for good: the next call takes a new one. */
+  #orchestrator: OrchestratorApi | undefined;
+  #reporting: Promise<void> | undefined;
+  /** How the last model call went, until the gate knows. */
+  #outcome: CallOutcome | undefined;
+
+  constructor(parts: {
+    sql: SqlStorage;
+    instanceId: string;
+    connect: () => OrchestratorApi;
+    log: Log;
+    failed: () => void;
+  }) {
+    this.#sql = parts.sql;
+    this.#instanceId = parts.instanceId;
+    this.#connect = parts.connect;
+    this.#log = parts.log;
+    this.#failed = parts.failed;
+  }
+
+  /** Calls the Orchestrator. Rejects when it can't be reached. */
+  async ask<T>(call: (orchestrator: OrchestratorApi) => Promise<T>): Promise<T> {
+    this.#orchestrator ??= this.#connect();
+    try {
+      return await call(this.#orchestrator);
+    } catch (error) {
+      this.#orchestrator = undefined;
+      throw error;
+    }
+  }
+
+  /** Asks for leave to call the model; what the registry doesn't know yet goes along. */
+  async admit(ask: CallAsk, signal: AbortSignal): Promise<Admission> {
+    await this.#reporting;
+    // Whoever asked has gone meanwhile: leave that nobody uses would block a place.
+    signal.throwIfAborted();
+    const report = reportOf(this.#sql, this.#instanceId);
+    const admission = await this.ask((orchestrator) => orchestrator.admit(this.#instanceId, report, ask));
+    if (report) confirm(this.#sql, report.seq, null);
+    return admission;
+  }
+
+  /** Brings the registry up to date, with how a model call went. Never throws. */
+  report(outcome?: CallOutcome): Promise<void> {
+    this.#outcome = outcome ?? this.#outcome;
+    this.#reporting ??= this.#deliver().finally(() => {
+      this.#reporting = undefined;
+    });
+    return this.#reporting;
+  }
+
+  async #deliver(): Promise<void> {
+    const sql = this.#sql;
+    try {
+      while (this.#outcome || hasUnreported(sql)) {
+        const report = reportOf(sql, this.#instanceId);
+        const outcome = this.#outcome;
+        if (report) {
+          const standing = await this.ask((orchestrator) => orchestrator.report(report, outcome));
+          confirm(sql, report.seq, standing);
+        } else if (outcome) {
+          // Another report took the events along; the gate still has to hear how the call went.
+          await this.ask((orchestrator) => orchestrator.leave(this.#instanceId, outcome));
+        }
+        if (this.#outcome === outcome) this.#outcome = undefined;
+      }
+    } catch (error) {
+      this.#log.warning("report.failed", { error: describe(error) });
+      this.#failed();
+    }
+  }
+}

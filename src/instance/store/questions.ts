@@ -1,0 +1,181 @@
+/**
+ * Questions that an instance asks, and leave that it needs for a tool. Each belongs to a parked tool call, which runs again
+ * when it is answered. Open until then, or until its time is over, or the turn has ended.
+ */
+
+import type { GivenAnswer } from "../../contracts/instance.ts";
+import type { OpenQuestion } from "../../contracts/instance-spec.ts";
+import type { Asked, QuestionState } from "../../contracts/instance-tool.ts";
+import { type Answer, err, ok } from "../../platform/errors.ts";
+import { recall, remember } from "../../platform/idempotency.ts";
+import { questionIdOf } from "../../platform/ids.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
+import { recordCall } from "./audit-record.ts";
+import { emit } from "./instance-row.ts";
+import { unpark } from "./suspended-calls.ts";
+
+interface QuestionRow extends Row {
+  n: number;
+  call_id: number;
+  kind: "question" | "approval";
+  to_id: string | null;
+  text: string;
+  options: string;
+  default_answer: string | null;
+  asked_at: number;
+  expires_at: number | null;
+  state: "open" | "answered" | "expired" | "closed";
+  answer: string | null;
+  answered_by: string | null;
+}
+
+/** Approval's options: what an answer has to begin with. */
+const APPROVAL_OPTIONS = ["approve", "deny"];
+
+/** Asks, once a call; later calls get how it stands. Call inside a transaction. */
+export function ask(sql: SqlStorage, instanceId: string, callId: number, asked: Asked, now: number): QuestionState {
+  const known = first<QuestionRow>(sql, "SELECT * FROM question WHERE call_id = ?", callId);
+  if (known) return stateOf(sql, instanceId, known, now);
+  const row = sql
+    .exec<QuestionRow>(
+      `INSERT INTO question (call_id, kind, to_id, text, options, default_answer, asked_at, expires_at, state)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open') RETURNING *`,
+      callId,
+      asked.kind,
+      asked.to,
+      asked.text,
+      JSON.stringify(asked.options),
+      asked.defaultAnswer,
+      now,
+      asked.expiresAt,
+    )
+    .one();
+  emit(sql, now, "question.asked", {
+    question_id: questionIdOf(instanceId, row.n),
+    kind: row.kind,
+    to: row.to_id ?? "human",
+  });
+  return stateOf(sql, instanceId, row, now);
+}
+
+function stateOf(sql: SqlStorage, instanceId: string, row: QuestionRow, now: number): QuestionState {
+  const id = questionIdOf(instanceId, row.n);
+  if (row.state === "open" && row.expires_at !== null && row.expires_at <= now) {
+    sql.exec("UPDATE question SET state = 'expired' WHERE n = ?", row.n);
+    emit(sql, now, "question.expired", { question_id: id });
+    return { id, state: "expired", answer: row.default_answer, by: null };
+  }
+  return {
+    id,
+    state: row.state,
+    answer: row.answer ?? (row.state === "expired" ? row.default_answer : null),
+    by: row.answered_by,
+  };
+}
+
+/** A call's input as it is shown to whoever approves it, in characters at most. */
+const SHOWN_INPUT = 4_000;
+
+/** What is asked before a call that needs leave. */
+export function approvalFor(call: { name: string; input: string }): Asked {
+  const input = call.input.length > SHOWN_INPUT ? `${call.input.slice(0, SHOWN_INPUT).toWellFormed()} …` : call.input;
+  return {
+    kind: "approval",
+    to: null,
+    text: `May it run ${call.name} with ${input}?`,
+    options: APPROVAL_OPTIONS,
+    defaultAnswer: null,
+    expiresAt: null,
+  };
+}
+
+/** Whether leave for a call was asked for and given. Null: it was never asked for. */
+export function approvalOf(sql: SqlStorage, callId: number): { given: boolean; note: string } | null {
+  const row = first<QuestionRow>(sql, "SELECT * FROM question WHERE call_id = ? AND kind = 'approval'", callId);
+  if (!row || row.answer === null) return null;
+  const [, word, note] = /^\s*(approve|deny)d?\b[\s:,.-]*([\s\S]*)$/i.exec(row.answer) ?? [];
+  return { given: word?.toLowerCase() === "approve", note: note ?? "" };
+}
+
+interface Answered {
+  question_id: string;
+  answer: string;
+}
+
+/** Takes the answer to question `n`. `not_found`; `conflict` when it is no longer open; `invalid_input` for none of its options. */
+export function answer(
+  storage: DurableObjectStorage,
+  instanceId: string,
+  n: number,
+  given: GivenAnswer,
+  now: number,
+): Answer<Answered> {
+  const { sql } = storage;
+  const id = questionIdOf(instanceId, n);
+  return storage.transactionSync((): Answer<Answered> => {
+    const known = recall<Answered>(sql, given.idempotency);
+    if (known) return known;
+    const row = first<QuestionRow>(sql, "SELECT * FROM question WHERE n = ?", n);
+    if (!row)
+      return err("not_found", `There is no question ${id}. get_instance_tree and GET /questions show the open ones.`);
+    const state = stateOf(sql, instanceId, row, now);
+    if (state.state === "answered" && state.answer === given.answer)
+      return ok({ question_id: id, answer: given.answer });
+    if (state.state !== "open") {
+      return err("conflict", `The question ${id} is ${state.state} and takes no answer any more.`, {
+        question_id: id,
+        state: state.state,
+        ...(state.answer === null ? {} : { answer: state.answer }),
+      });
+    }
+    const options = JSON.parse(row.options) as string[];
+    const fits =
+      row.kind === "approval"
+        ? /^\s*(approve|deny)d?\b/i.test(given.answer)
+        : options.length === 0 || options.includes(given.answer);
+    if (!fits) {
+      return err(
+        "invalid_input",
+        row.kind === "approval"
+          ? `Answer ${id} with approve or deny; a note for the instance may follow it.`
+          : `The answer to ${id} has to be one of: ${options.join(", ")}.`,
+        { question_id: id, options },
+      );
+    }
+    sql.exec(
+      "UPDATE question SET state = 'answered', answer = ?, answered_by = ?, answered_at = ? WHERE n = ?",
+      given.answer,
+      given.by,
+      now,
+      n,
+    );
+    emit(sql, now, "question.answered", { question_id: id, by: given.by });
+    recordCall(sql, given.audit, now, id);
+    unpark(sql, instanceId, row.call_id, now);
+    return remember(sql, given.idempotency, ok({ question_id: id, answer: given.answer }), now);
+  });
+}
+
+/** The turn that asked is over: nobody waits for an answer any more. Call inside a transaction. */
+export function closeQuestions(sql: SqlStorage, instanceId: string, now: number): void {
+  const open = sql
+    .exec<{ n: number }>("UPDATE question SET state = 'closed' WHERE state = 'open' RETURNING n")
+    .toArray();
+  for (const { n } of open) emit(sql, now, "question.closed", { question_id: questionIdOf(instanceId, n) });
+}
+
+/** The open questions, for the registry. */
+export function openQuestions(sql: SqlStorage, instanceId: string): OpenQuestion[] {
+  return sql
+    .exec<QuestionRow>("SELECT * FROM question WHERE state = 'open' ORDER BY n")
+    .toArray()
+    .map((row) => ({
+      question_id: questionIdOf(instanceId, row.n),
+      kind: row.kind,
+      to: row.to_id,
+      text: row.text,
+      options: JSON.parse(row.options) as string[],
+      asked_at: row.asked_at,
+      expires_at: row.expires_at,
+    }));
+}

@@ -1,0 +1,130 @@
+/**
+ * The conversation as the model gets it: append-only, verbatim, replayed in the same shape for ever.
+ */
+import type { Row } from "../../platform/sqlite.ts";
+
+/** A content block exactly as the API gave it, or as it will be sent. */
+export interface Block {
+  type: string;
+  [field: string]: unknown;
+}
+
+export interface Entry {
+  seq: number;
+  n: number;
+  role: "user" | "assistant";
+  /** The simulator wrote it. */
+  simulated: boolean;
+  blocks: Block[];
+}
+
+/**
+ * SQLite in a Durable Object takes 2 MB a value, and a UTF-16 unit makes up to 3 bytes of UTF-8: parts of this many
+ * units stay below it.
+ */
+const PART_UNITS = 500_000;
+
+/** Cuts text into parts without splitting a surrogate pair: half of one would not survive storage. */
+export function partsOf(text: string): string[] {
+  if (text.length <= PART_UNITS) return [text];
+  const parts: string[] = [];
+  for (let start = 0; start < text.length; ) {
+    let end = Math.min(start + PART_UNITS, text.length);
+    const last = text.charCodeAt(end - 1);
+    if (end < text.length && last >= 0xd800 && last <= 0xdbff) end -= 1;
+    parts.push(text.slice(start, end));
+    start = end;
+  }
+  return parts;
+}
+
+/** The transcript of one instance. Reads through a cache that lives as long as the object does. */
+export class Transcript {
+  readonly #sql: SqlStorage;
+  #entries: Entry[] | null = null;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  /** Everything that is sent to the model, oldest first. The array is the cache itself: don't change it. */
+  entries(): readonly Entry[] {
+    this.#entries ??= read(this.#sql, "t.omitted = 0");
+    return this.#entries;
+  }
+
+  /** One row, omitted or not; undefined when there is none. */
+  entry(seq: number): Entry | undefined {
+    return read(this.#sql, "t.seq = ?", seq)[0];
+  }
+
+  /** Appends one row and returns its seq. Call inside the transaction of the change that it belongs to. */
+  append(n: number, role: Entry["role"], blocks: Block[], now: number, simulated = false): number {
+    const { seq } = this.#sql
+      .exec<{ seq: number }>(
+        "INSERT INTO transcript (n, role, simulated, created_at) VALUES (?, ?, ?, ?) RETURNING seq",
+        n,
+        role,
+        simulated ? 1 : 0,
+        now,
+      )
+      .one();
+    partsOf(JSON.stringify(blocks)).forEach((text, part) => {
+      this.#sql.exec("INSERT INTO transcript_part (seq, part, text) VALUES (?, ?, ?)", seq, part, text);
+    });
+    this.#entries?.push({ seq, n, role, simulated, blocks });
+    return seq;
+  }
+
+  /**
+   * Leaves the newest row out of what is sent, if it is message `n`'s own and the model has not answered it: then no
+   * later row depends on it. Returns whether it did.
+   */
+  omitUnanswered(n: number): boolean {
+    const last = this.entries().at(-1);
+    if (!last || last.n !== n || last.role !== "user" || last.blocks.some((block) => block.type === "tool_result"))
+      return false;
+    this.#sql.exec("UPDATE transcript SET omitted = 1 WHERE seq = ?", last.seq);
+    this.#entries?.pop();
+    return true;
+  }
+
+  /** Leaves everything so far out of what is sent. Call inside the transaction that appends what takes its place. */
+  omitAll(): void {
+    this.#sql.exec("UPDATE transcript SET omitted = 1 WHERE omitted = 0");
+    this.#entries = [];
+  }
+
+  /** Forgets the cache: after a transaction that failed it may hold what storage doesn't. */
+  forget(): void {
+    this.#entries = null;
+  }
+}
+
+interface PartRow extends Row {
+  seq: number;
+  n: number;
+  role: Entry["role"];
+  simulated: number;
+  text: string;
+}
+
+function read(sql: SqlStorage, where: string, ...values: SqlStorageValue[]): Entry[] {
+  const entries: (Omit<Entry, "blocks"> & { text: string })[] = [];
+  const rows = sql.exec<PartRow>(
+    `SELECT t.seq, t.n, t.role, t.simulated, p.text FROM transcript t JOIN transcript_part p ON p.seq = t.seq
+     WHERE ${where} ORDER BY t.seq, p.part`,
+    ...values,
+  );
+  for (const row of rows) {
+    const last = entries.at(-1);
+    if (last?.seq === row.seq) last.text += row.text;
+    else entries.push({ seq: row.seq, n: row.n, role: row.role, simulated: row.simulated === 1, text: row.text });
+  }
+  return entries.map(({ text, ...entry }) => ({ ...entry, blocks: JSON.parse(text) as Block[] }));
+}
+
+/** The text of a message's text blocks, joined. */
+export function textOf(blocks: readonly Block[]): string {
+  return blocks.map((block) => (block.type === "text" && typeof block.text === "string" ? block.text : "")).join("");
+}

@@ -1,0 +1,155 @@
+/**
+ * A turn as a state machine over rows. `nextAction` decides what comes next from what is stored, and from nothing else:
+ * after a crash the same rows give the same decision.
+ */
+import type { Failure } from "../../platform/errors.ts";
+
+/**
+ * `ready`: a model call is next. `calling`: one is under way. `tools`: tool calls of the last answer are open. `full`: the
+ * conversation no longer fits the model's context and has to be compacted first.
+ */
+export type TurnPhase = "ready" | "calling" | "tools" | "full";
+
+export interface TurnView {
+  n: number;
+  phase: TurnPhase;
+  /** Written by the drive that works on the turn. */
+  generation: string;
+  /** Model answers committed so far. */
+  step: number;
+  /** Failed model calls since the last committed step. */
+  failures: number;
+  /** ms since the epoch; nothing happens before it. */
+  notBefore: number | null;
+  waitingReason: string | null;
+  cancelReason: string | null;
+  /** A cap was reached: nothing happens until it is raised. */
+  paused: boolean;
+  /** When the turn has to be over, in ms since the epoch, or null. */
+  deadline: number | null;
+}
+
+/** `parked`: it waits for something elsewhere, and runs again then. `unknown`: it was running when its process died, and it may not be repeated. */
+export type ToolCallState = "pending" | "running" | "parked" | "done" | "unknown";
+
+export interface ToolCallView {
+  id: number;
+  name: string;
+  state: ToolCallState;
+  /** When a parked call runs again at the latest, in ms since the epoch; null: when it is told. */
+  wakeAt: number | null;
+  /** What a parked call waits for. */
+  parkReason: string | null;
+}
+
+export interface TurnRows {
+  /** The drive that asks. */
+  generation: string;
+  /** 1: no further message is started. 2: nothing is. */
+  ended: 0 | 1 | 2;
+  turn: TurnView | null;
+  /** The next queued message. */
+  nextQueued: number | null;
+  /** The open step's tool calls, in the model's order. */
+  calls: readonly ToolCallView[];
+  maxSteps: number;
+  now: number;
+}
+
+export type TurnAction =
+  | { kind: "rest" }
+  /** A turn is open, and only a higher cap makes it go on. */
+  | { kind: "pause" }
+  | { kind: "start"; n: number }
+  /** Take over a turn whose drive died: its model call is lost, its running tools are open again or unknown. */
+  | { kind: "recover" }
+  | { kind: "call_model" }
+  | { kind: "compact" }
+  | { kind: "run_tools"; ids: number[] }
+  | { kind: "append_results" }
+  | { kind: "wait"; until: number; reason: string }
+  /** Nothing but parked calls is left: they go on when they are told, or at a time. */
+  | { kind: "park"; until: number | null; reason: string }
+  | { kind: "cancel"; reason: string }
+  | { kind: "fail"; error: Failure };
+
+/** What the drive of an instance does next. Pure. */
+export function nextAction(rows: TurnRows): TurnAction {
+  const { turn } = rows;
+  if (turn === null) {
+    if (rows.ended !== 0 || rows.nextQueued === null) return { kind: "rest" };
+    return { kind: "start", n: rows.nextQueued };
+  }
+  if (turn.generation !== rows.generation) return { kind: "recover" };
+  if (rows.ended === 2) return { kind: "cancel", reason: turn.cancelReason ?? "the instance was terminated" };
+  if (turn.cancelReason !== null) return { kind: "cancel", reason: turn.cancelReason };
+  if (turn.deadline !== null && turn.deadline <= rows.now) return { kind: "fail", error: tooLong() };
+  if (turn.paused) return { kind: "pause" };
+  if (turn.notBefore !== null && turn.notBefore > rows.now) {
+    return { kind: "wait", until: turn.notBefore, reason: turn.waitingReason ?? "retry" };
+  }
+  switch (turn.phase) {
+    case "ready":
+      return turn.step >= rows.maxSteps ? { kind: "fail", error: tooManySteps(rows.maxSteps) } : { kind: "call_model" };
+    case "full":
+      return { kind: "compact" };
+    case "calling":
+      // The drive itself leaves this phase before it asks again; only a dead one left it behind, and that is `recover`.
+      return { kind: "recover" };
+    case "tools": {
+      const ready = rows.calls.filter((call) => call.state === "pending" || isDue(call, rows.now)).map(({ id }) => id);
+      if (ready.length > 0) return { kind: "run_tools", ids: ready };
+      const parked = rows.calls.filter((call) => call.state === "parked");
+      if (parked.length === 0) return { kind: "append_results" };
+      const times = [...parked.map((call) => call.wakeAt), turn.deadline].filter((time) => time !== null);
+      return {
+        kind: "park",
+        until: times.length > 0 ? Math.min(...times) : null,
+        reason: parked[0]?.parkReason ?? "something elsewhere",
+      };
+    }
+  }
+}
+
+function isDue(call: ToolCallView, now: number): boolean {
+  return call.state === "parked" && call.wakeAt !== null && call.wakeAt <= now;
+}
+
+function tooLong(): Failure {
+  return {
+    code: "limit_reached",
+    message:
+      "The turn took longer than max_turn_minutes and was stopped. Raise it with set_limits, or ask for less at once.",
+    details: { limit: "max_turn_minutes" },
+  };
+}
+
+function tooManySteps(maxSteps: number): Failure {
+  return {
+    code: "limit_reached",
+    message: `The turn took ${maxSteps} model calls without coming to an end and was stopped. Send a narrower task, or ask the instance to sum up.`,
+    details: { max_steps: maxSteps },
+  };
+}
+
+/** The allowed changes of a message's state; a test walks them. */
+export const MESSAGE_TRANSITIONS = {
+  queued: ["running", "cancelled"],
+  running: ["waiting", "completed", "failed", "cancelled", "refused"],
+  waiting: ["running", "failed", "cancelled"],
+  completed: [],
+  failed: [],
+  cancelled: [],
+  refused: [],
+} as const;
+
+/** The allowed changes of an instance's state; a test walks them. */
+export const INSTANCE_TRANSITIONS = {
+  initializing: ["idle", "busy", "terminated"],
+  idle: ["busy", "terminated"],
+  busy: ["idle", "waiting", "error", "paused", "terminated"],
+  waiting: ["busy", "idle", "error", "paused", "terminated"],
+  paused: ["busy", "idle", "terminated"],
+  error: ["busy", "terminated"],
+  terminated: [],
+} as const;

@@ -1,0 +1,167 @@
+/**
+ * A turn from its start to its end. Each function is one step, in one transaction, and leaves rows from which
+ * `nextAction` goes on.
+ */
+import type { Reply } from "../../anthropic/reply.ts";
+import type { MessageState } from "../../contracts/instance.ts";
+import type { Failure } from "../../platform/errors.ts";
+import { messageIdOf } from "../../platform/ids.ts";
+import { first } from "../../platform/sqlite.ts";
+import { emit } from "../store/instance-row.ts";
+import { join } from "../store/joined-messages.ts";
+import { announce, closeAttempt, takeUnshown } from "../store/model-calls.ts";
+import { show } from "../store/output.ts";
+import { closeQuestions } from "../store/questions.ts";
+import { addressed } from "../store/sender-line.ts";
+import { callsOf, writeResults } from "../store/tool-calls.ts";
+import { fenced, openTurn, type TurnRow, type TurnStore, transaction } from "../store/turn-store.ts";
+import { ring, ringAtRest } from "../store/watchers.ts";
+
+/** Starts the turn on message `n`: its text goes into the transcript. */
+export function start(store: TurnStore, n: number, now: number): void {
+  const { sql } = store.storage;
+  transaction(store, () => {
+    const message = first<{ content: string; sender_title: string | null }>(
+      sql,
+      "SELECT content, sender_title FROM message WHERE n = ? AND state = 'queued'",
+      n,
+    );
+    if (!message) return;
+    const text = addressed(message.content, message.sender_title);
+    const seq = store.transcript.append(n, "user", [{ type: "text", text }], now);
+    sql.exec("UPDATE message SET state = 'running', content = NULL, started_at = ? WHERE n = ?", now, n);
+    sql.exec(
+      "INSERT INTO turn (n, phase, generation, last_step_at) VALUES (?, 'ready', ?, ?)",
+      n,
+      store.generation,
+      now,
+    );
+    sql.exec("UPDATE self SET open_n = ?, queued = queued - 1, last_activity = ?", n, now);
+    show(sql, { n, type: "user", seq }, now);
+    emit(sql, now, "message.started", { message_id: messageIdOf(store.spec.instance_id, n) });
+    join(store, n, "notes", now);
+  });
+}
+
+/**
+ * Takes over a turn whose drive died. Its model call is lost (its tokens stay counted as far as they were reported), a
+ * tool that was running is open again where it may be repeated, and otherwise of unknown outcome.
+ */
+export function recover(store: TurnStore, repeatable: (tool: string) => boolean, now: number): void {
+  const { sql } = store.storage;
+  transaction(store, () => {
+    const turn = openTurn(sql);
+    if (!turn) return;
+    for (const { id } of sql
+      .exec<{ id: number }>("SELECT id FROM attempt WHERE n = ? AND outcome = 'live'", turn.n)
+      .toArray()) {
+      announce(store, closeAttempt(store, id, turn.n, "lost", null, now), now);
+    }
+    for (const call of turn.phase === "tools" ? callsOf(sql, turn) : []) {
+      if (call.state !== "running") continue;
+      sql.exec("UPDATE tool_call SET state = ? WHERE id = ?", repeatable(call.name) ? "pending" : "unknown", call.id);
+    }
+    // A parked turn that its object left for a while has not crashed.
+    const parked = turn.phase === "tools" && callsOf(sql, turn).some((call) => call.state === "parked");
+    sql.exec(
+      "UPDATE turn SET generation = ?, phase = CASE phase WHEN 'calling' THEN 'ready' ELSE phase END, crashes = crashes + ?, failures = failures + ? WHERE n = ?",
+      store.generation,
+      parked ? 0 : 1,
+      turn.phase === "calling" ? 1 : 0,
+      turn.n,
+    );
+    emit(sql, now, "turn.recovered", { message_id: messageIdOf(store.spec.instance_id, turn.n), phase: turn.phase });
+  });
+}
+
+/** A model call failed for good, and the message with it. */
+export function giveUp(
+  store: TurnStore,
+  attempt: number,
+  turn: TurnRow,
+  reply: Reply | null,
+  error: Failure,
+  now: number,
+): void {
+  fenced(store, () => {
+    announce(store, closeAttempt(store, attempt, turn.n, "failed", reply, now, error), now);
+    finish(store, turn.n, "failed", error, now);
+  });
+}
+
+/** The conversation does not fit: the turn goes on once it is compacted. */
+export function fillUp(
+  store: TurnStore,
+  attempt: number,
+  turn: TurnRow,
+  reply: Reply | null,
+  error: Failure,
+  now: number,
+): void {
+  fenced(store, () => {
+    announce(store, closeAttempt(store, attempt, turn.n, "failed", reply, now, error), now);
+    store.storage.sql.exec("UPDATE turn SET phase = 'full' WHERE n = ?", turn.n);
+  });
+}
+
+/** Ends the open turn without an answer. The conversation stays valid: open tool calls get a result that says so. */
+export function abandon(store: TurnStore, state: "failed" | "cancelled", error: Failure, now: number): void {
+  fenced(store, () => {
+    const turn = openTurn(store.storage.sql);
+    if (!turn) return;
+    if (turn.phase === "tools") writeResults(store, turn, now);
+    if (state === "cancelled") {
+      // The text stays in the conversation, unanswered: without this the next answer would answer it too.
+      const note = "[This was stopped before it was answered. Do not go on with it unless you are asked to.]";
+      store.transcript.append(turn.n, "user", [{ type: "text", text: note }], now);
+    }
+    finish(store, turn.n, state, error, now);
+  });
+}
+
+/** The final state of the open turn's message, with everything that depends on it. Call inside a transaction. */
+export function finish(
+  store: TurnStore,
+  n: number,
+  state: Extract<MessageState, "completed" | "failed" | "cancelled" | "refused">,
+  error: Failure | null,
+  now: number,
+): void {
+  const { sql } = store.storage;
+  // What the model never answered would be answered together with the next message, or fail it in the same way.
+  if (state === "failed" || state === "refused") store.transcript.omitUnanswered(n);
+  if (error) show(sql, { n, type: "notice", text: `${state}: ${error.message}`, ...takeUnshown(sql, n) }, now);
+  const { started_at } = sql.exec<{ started_at: number | null }>("SELECT started_at FROM message WHERE n = ?", n).one();
+  const joined = sql.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ? ORDER BY n", n).toArray();
+  sql.exec(
+    "UPDATE message SET state = ?, finished_at = ?, error = ? WHERE n = ? OR joined_n = ?",
+    state,
+    now,
+    error ? JSON.stringify(error) : null,
+    n,
+    n,
+  );
+  sql.exec("UPDATE turn SET not_before = NULL, waiting_reason = NULL, paused = NULL WHERE n = ?", n);
+  const completed = state === "completed";
+  const count = 1 + joined.length;
+  const failed = state === "failed" || state === "refused";
+  sql.exec(
+    `UPDATE self SET open_n = NULL, ended = CASE ended WHEN 0 THEN 0 ELSE 2 END, completed_count = completed_count + ?,
+       error_count = error_count + ?, response_ms_total = response_ms_total + ?, error_message = ?, last_activity = ?`,
+    completed ? count : 0,
+    failed ? count : 0,
+    completed ? count * (now - (started_at ?? now)) : 0,
+    failed ? (error?.message ?? null) : null,
+    now,
+  );
+  closeQuestions(sql, store.spec.instance_id, now);
+  ringAtRest(sql, now);
+  for (const message of [{ n }, ...joined]) {
+    ring(sql, message.n, now);
+    emit(sql, now, `message.${state}`, {
+      message_id: messageIdOf(store.spec.instance_id, message.n),
+      duration_ms: now - (started_at ?? now),
+      ...(error ? { error: error.code } : {}),
+    });
+  }
+}
