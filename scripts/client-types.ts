@@ -20,8 +20,8 @@ interface Tool {
 
 // By computed names: the catalogue's types are of the Worker's world, this script's of Node's.
 const from = (file: string): Promise<unknown> => import(new URL(file, import.meta.url).href);
-const { CATALOGUE } = (await from("../src/tools/catalogue.ts")) as { CATALOGUE: readonly Tool[] };
-const { jsonSchemaOf } = (await from("../src/tools/tool.ts")) as {
+const { CATALOGUE } = (await from("../src/tools/runtime/catalogue.ts")) as { CATALOGUE: readonly Tool[] };
+const { jsonSchemaOf } = (await from("../src/tools/runtime/tool.ts")) as {
   jsonSchemaOf(schema: unknown): Record<string, unknown>;
 };
 

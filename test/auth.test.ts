@@ -12,7 +12,7 @@ import { stripped } from "../src/doors/headers.ts";
 import { MADROX } from "../src/doors/mcp-offer.ts";
 import { newInstanceId, questionIdOf } from "../src/platform/ids.ts";
 import { VERSION } from "../src/platform/version.ts";
-import { CATALOGUE } from "../src/tools/catalogue.ts";
+import { CATALOGUE } from "../src/tools/runtime/catalogue.ts";
 import type { Json } from "./support/door.ts";
 import { type Keyed, keyed, newAddress, newKey } from "./support/keyed.ts";
 import { installModel, scriptModel } from "./support/model.ts";

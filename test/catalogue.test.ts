@@ -8,8 +8,8 @@ import { version } from "../package.json";
 import { VERSION } from "../src/platform/version.ts";
 import { HOUSE_RULES } from "../src/roles/house-rules.ts";
 import { ROLE_IDS, ROLES, type Role } from "../src/roles/index.ts";
-import { CATALOGUE, toolByName } from "../src/tools/catalogue.ts";
-import { jsonSchemaOf } from "../src/tools/tool.ts";
+import { CATALOGUE, toolByName } from "../src/tools/runtime/catalogue.ts";
+import { jsonSchemaOf } from "../src/tools/runtime/tool.ts";
 import { type Json, output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

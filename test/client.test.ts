@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Madrox, MadroxError, type MadroxEvent, type MadroxOptions } from "../src/client/index.ts";
 import { SERVER_ERRORS } from "../src/client/tools.ts";
 import { ERROR_STATUS } from "../src/platform/errors.ts";
-import { CATALOGUE } from "../src/tools/catalogue.ts";
+import { CATALOGUE } from "../src/tools/runtime/catalogue.ts";
 import { ORIGIN, request, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

@@ -8,8 +8,8 @@ import { RETIRED } from "../src/anthropic/models.ts";
 import { ERROR_STATUS, type ErrorCode } from "../src/platform/errors.ts";
 import { newInstanceId } from "../src/platform/ids.ts";
 import { VERSION } from "../src/platform/version.ts";
-import { CATALOGUE } from "../src/tools/catalogue.ts";
-import { jsonSchemaOf } from "../src/tools/tool.ts";
+import { CATALOGUE } from "../src/tools/runtime/catalogue.ts";
+import { jsonSchemaOf } from "../src/tools/runtime/tool.ts";
 import { type Json, output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

@@ -13,7 +13,7 @@ import { contextOf } from "../src/doors/context.ts";
 import { GATE_CEILING, Gate, type GateState, gateAfter, OPEN_GATE } from "../src/orchestrator/model-call-gate.ts";
 import { Orchestrator } from "../src/orchestrator/orchestrator.ts";
 import { parseMessageId } from "../src/platform/ids.ts";
-import { execute } from "../src/tools/execute.ts";
+import { execute } from "../src/tools/runtime/dispatch.ts";
 import { TEST_TOOLS } from "./entry/tools.ts";
 import { type Json, until } from "./support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "./support/model.ts";

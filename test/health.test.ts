@@ -10,7 +10,7 @@ import { LOCAL } from "../src/contracts/principal.ts";
 import { orchestratorOf } from "../src/contracts/stubs.ts";
 import { contextOf } from "../src/doors/context.ts";
 import { verdictOn } from "../src/instance/reporting/health.ts";
-import { execute } from "../src/tools/execute.ts";
+import { execute } from "../src/tools/runtime/dispatch.ts";
 import { output, request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

@@ -16,8 +16,8 @@ import { ALIASES } from "../src/anthropic/models.ts";
 import { ERROR_STATUS } from "../src/platform/errors.ts";
 import { newInstanceId } from "../src/platform/ids.ts";
 import { VERSION } from "../src/platform/version.ts";
-import { CATALOGUE } from "../src/tools/catalogue.ts";
-import { jsonSchemaOf } from "../src/tools/tool.ts";
+import { CATALOGUE } from "../src/tools/runtime/catalogue.ts";
+import { jsonSchemaOf } from "../src/tools/runtime/tool.ts";
 import { ORIGIN, type Output, output, request, status, tool, until } from "./support/door.ts";
 import { installModel, type ScriptCall, scriptModel } from "./support/model.ts";
 

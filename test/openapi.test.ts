@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { OpenApi } from "../src/doors/openapi/document.ts";
 import { EXAMPLE_INSTANCE, EXAMPLE_MESSAGE, EXAMPLES } from "../src/doors/openapi/examples.ts";
 import { ERROR_STATUS } from "../src/platform/errors.ts";
-import { CATALOGUE } from "../src/tools/catalogue.ts";
+import { CATALOGUE } from "../src/tools/runtime/catalogue.ts";
 import { request, spawn } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 

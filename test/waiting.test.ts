@@ -10,9 +10,9 @@ import { LOCAL } from "../src/contracts/principal.ts";
 import { contextOf } from "../src/doors/context.ts";
 import { ok } from "../src/platform/errors.ts";
 import { messageIdOf, newInstanceId } from "../src/platform/ids.ts";
-import { execute } from "../src/tools/execute.ts";
+import { execute } from "../src/tools/runtime/dispatch.ts";
+import { isEnough, MAX_WAIT_SECONDS, type Waited } from "../src/tools/runtime/waiting.ts";
 import { cutToJson } from "../src/tools/wait.ts";
-import { isEnough, MAX_WAIT_SECONDS, type Waited } from "../src/tools/waiting.ts";
 import { type Json, ORIGIN, output, send, spawn, tool, until } from "./support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "./support/model.ts";
 

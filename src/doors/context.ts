@@ -9,7 +9,7 @@ import { instanceOf, jobOf, orchestratorOf } from "../contracts/stubs.ts";
 import { ulid } from "../platform/ids.ts";
 import { createLog } from "../platform/log.ts";
 import { parseTraceparent } from "../platform/trace.ts";
-import type { ToolContext } from "../tools/tool.ts";
+import type { ToolContext } from "../tools/runtime/tool.ts";
 
 export type CallContext = Omit<ToolContext, "idempotency">;
 

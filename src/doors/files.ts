@@ -7,7 +7,7 @@ import type { FileInfo, WorkspaceApi, Written } from "../contracts/workspace.ts"
 import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { errorBody, MadroxError } from "../platform/errors.ts";
 import { isInstanceId } from "../platform/ids.ts";
-import { recorded } from "../tools/audit.ts";
+import { recorded } from "../tools/runtime/audit.ts";
 import type { CallContext } from "./context.ts";
 import type { RestEnv } from "./env.ts";
 

@@ -5,8 +5,8 @@ import { Hono } from "hono";
 import { JOB_STATES, type JobState } from "../contracts/job.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
-import { recorded } from "../tools/audit.ts";
-import { execute } from "../tools/execute.ts";
+import { recorded } from "../tools/runtime/audit.ts";
+import { execute } from "../tools/runtime/dispatch.ts";
 import type { RestEnv } from "./env.ts";
 import { bodyOf, json, limited, wholeNumber } from "./json.ts";
 

@@ -1,7 +1,7 @@
 /** JSON in and out over REST: the answers of tools with the status that their error code stands for. */
 import { bodyLimit } from "hono/body-limit";
 import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError } from "../platform/errors.ts";
-import type { ToolAnswer } from "../tools/tool.ts";
+import type { ToolAnswer } from "../tools/runtime/tool.ts";
 import { MAX_BODY_BYTES } from "./mcp.ts";
 
 /** An answer as a response: 200, or `status`, or what its error code stands for. */

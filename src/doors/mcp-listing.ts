@@ -2,8 +2,8 @@
  * The answer to `tools/list`. It stands in the context of every conversation that uses the server, so it has what a model
  * needs to call a tool well, and nothing of what the dispatcher checks and explains anyway.
  */
-import { CATALOGUE } from "../tools/catalogue.ts";
-import { type Annotations, jsonSchemaOf, type Tool } from "../tools/tool.ts";
+import { CATALOGUE } from "../tools/runtime/catalogue.ts";
+import { type Annotations, jsonSchemaOf, type Tool } from "../tools/runtime/tool.ts";
 import { appMeta } from "./mcp-app.ts";
 
 type Schema = Record<string, unknown>;

@@ -3,9 +3,9 @@
  * prompts, and tasks for clients that can follow them.
  */
 import type { ServerContext } from "@modelcontextprotocol/server";
-import { execute, executeOrBegin } from "../tools/execute.ts";
-import { cancelTask, taskView } from "../tools/task.ts";
-import { isTask } from "../tools/tool.ts";
+import { execute, executeOrBegin } from "../tools/runtime/dispatch.ts";
+import { cancelTask, taskView } from "../tools/runtime/task.ts";
+import { isTask } from "../tools/runtime/tool.ts";
 import type { Offer } from "./mcp.ts";
 import { toolList } from "./mcp-listing.ts";
 import { PROMPTS, servePrompts } from "./mcp-prompts.ts";

@@ -12,8 +12,8 @@ import {
 import * as z from "zod";
 import { TASK_LIFETIME_MS } from "../orchestrator/registry/tasks.ts";
 import type { ErrorBody } from "../platform/errors.ts";
-import type { TaskView } from "../tools/task.ts";
-import type { StartedTask, ToolAnswer } from "../tools/tool.ts";
+import type { TaskView } from "../tools/runtime/task.ts";
+import type { StartedTask, ToolAnswer } from "../tools/runtime/tool.ts";
 import type { CallContext } from "./context.ts";
 
 export const TASKS = "io.modelcontextprotocol/tasks";

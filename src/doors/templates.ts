@@ -4,7 +4,7 @@ import { MAX_TEMPLATE_BYTES, summaryOf, TeamTemplate } from "../contracts/team-t
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { invalidInput } from "../platform/invalid-input.ts";
 import { TEAMS, teamByName } from "../roles/teams/index.ts";
-import { recorded } from "../tools/audit.ts";
+import { recorded } from "../tools/runtime/audit.ts";
 import { teamRequestOf } from "../tools/spawn-team.ts";
 import type { RestEnv } from "./env.ts";
 import { bodyOf, json, limited } from "./json.ts";

@@ -6,7 +6,7 @@ import * as z from "zod";
 import { DEFAULT_EVENTS, EVENT_FILTER } from "../orchestrator/delivery/webhooks.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { invalidInput } from "../platform/invalid-input.ts";
-import { recorded } from "../tools/audit.ts";
+import { recorded } from "../tools/runtime/audit.ts";
 import type { RestEnv } from "./env.ts";
 import { bodyOf, json, limited } from "./json.ts";
 

@@ -2,8 +2,8 @@ import * as z from "zod";
 import { originOf } from "../contracts/request-origin.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { parseQuestionId } from "../platform/ids.ts";
-import { idempotencyKey, prose } from "./fields.ts";
-import { answer, defineTool } from "./tool.ts";
+import { idempotencyKey, prose } from "./runtime/fields.ts";
+import { answer, defineTool } from "./runtime/tool.ts";
 
 export const answerQuestion = defineTool({
   name: "answer_question",

@@ -1,11 +1,11 @@
 import * as z from "zod";
 import { failureOf, MadroxError, unwrap } from "../platform/errors.ts";
-import { recordRefusal } from "./audit.ts";
-import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
-import { deliver } from "./message.ts";
+import { recordRefusal } from "./runtime/audit.ts";
+import { assertSize, idempotencyKey, instanceId, prose } from "./runtime/fields.ts";
+import { deliver } from "./runtime/message.ts";
+import { ADDS, answer, defineTool } from "./runtime/tool.ts";
+import { awaitAll, MAX_WAIT_SECONDS, patienceMs } from "./runtime/waiting.ts";
 import { sendAnswer } from "./send-to-instance.ts";
-import { ADDS, answer, defineTool } from "./tool.ts";
-import { awaitAll, MAX_WAIT_SECONDS, patienceMs } from "./waiting.ts";
 
 /** Deliveries under way at once. */
 const AT_ONCE = 64;

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { unwrap } from "../platform/errors.ts";
-import { idempotencyKey, jobId, prose } from "./fields.ts";
-import { answer, defineTool, ENDS } from "./tool.ts";
+import { idempotencyKey, jobId, prose } from "./runtime/fields.ts";
+import { answer, defineTool, ENDS } from "./runtime/tool.ts";
 
 export const cancelJob = defineTool({
   name: "cancel_job",

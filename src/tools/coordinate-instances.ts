@@ -3,8 +3,8 @@ import { COORDINATION_TYPES, type CoordinationType } from "../contracts/job.ts";
 import type { JobReceipt } from "../contracts/records.ts";
 import { originOf } from "../contracts/request-origin.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
-import { assertSize, idempotencyKey, instanceId, prose } from "./fields.ts";
-import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
+import { assertSize, idempotencyKey, instanceId, prose } from "./runtime/fields.ts";
+import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
 
 const MAX_PARTICIPANTS = 256;
 /** The task goes to every participant. In bytes. */

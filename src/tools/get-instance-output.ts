@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { MadroxError, unwrap } from "../platform/errors.ts";
-import { instanceId, simulated } from "./fields.ts";
-import { answer, defineTool, READS } from "./tool.ts";
+import { instanceId, simulated } from "./runtime/fields.ts";
+import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 export const getInstanceOutput = defineTool({
   name: "get_instance_output",

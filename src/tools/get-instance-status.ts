@@ -5,8 +5,8 @@ import { MadroxError, unwrap } from "../platform/errors.ts";
 import { isInstanceId } from "../platform/ids.ts";
 import { NANO_PER_USD } from "../platform/units.ts";
 import { ROLE_IDS } from "../roles/index.ts";
-import { instanceId } from "./fields.ts";
-import { answer, defineTool, READS } from "./tool.ts";
+import { instanceId } from "./runtime/fields.ts";
+import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 export const getInstanceStatus = defineTool({
   name: "get_instance_status",

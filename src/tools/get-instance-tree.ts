@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { TreeNode } from "../contracts/records.ts";
 import { unwrap } from "../platform/errors.ts";
-import { instanceId } from "./fields.ts";
-import { answer, defineTool, READS } from "./tool.ts";
+import { instanceId } from "./runtime/fields.ts";
+import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 /** Instances in one answer, unless asked for more, and at most. */
 const USUAL_NODES = 500;

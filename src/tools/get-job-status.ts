@@ -2,8 +2,8 @@ import * as z from "zod";
 import { isFinalJob, type JobStatus } from "../contracts/job.ts";
 import type { JobRecord } from "../contracts/records.ts";
 import { unwrap } from "../platform/errors.ts";
-import { jobId, simulated } from "./fields.ts";
-import { answer, defineTool, READS } from "./tool.ts";
+import { jobId, simulated } from "./runtime/fields.ts";
+import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 export const getJobStatus = defineTool({
   name: "get_job_status",

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { originOf } from "../contracts/request-origin.ts";
 import { unwrap } from "../platform/errors.ts";
-import { idempotencyKey, instanceId, text } from "./fields.ts";
-import { answer, defineTool } from "./tool.ts";
+import { idempotencyKey, instanceId, text } from "./runtime/fields.ts";
+import { answer, defineTool } from "./runtime/tool.ts";
 
 export const interruptInstance = defineTool({
   name: "interrupt_instance",

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { workspaceOf } from "../contracts/workspace-rpc.ts";
-import { instanceId, text } from "./fields.ts";
-import { answer, defineTool, READS } from "./tool.ts";
+import { instanceId, text } from "./runtime/fields.ts";
+import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 export const listInstanceFiles = defineTool({
   name: "list_instance_files",

@@ -2,8 +2,8 @@ import * as z from "zod";
 import { MAX_PIECE_BYTES } from "../contracts/workspace.ts";
 import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { contentOfBytes } from "../workspace/content.ts";
-import { instanceId, text } from "./fields.ts";
-import { answer, defineTool, READS } from "./tool.ts";
+import { instanceId, text } from "./runtime/fields.ts";
+import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 /** About 60,000 tokens of text. */
 const DEFAULT_LENGTH = 262_144;

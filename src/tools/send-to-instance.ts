@@ -2,10 +2,10 @@ import * as z from "zod";
 import { isFinal, type MessageView, WHEN_BUSY } from "../contracts/instance.ts";
 import { assertUsable } from "../instance/turn/structured-output.ts";
 import { type Failure, MadroxError } from "../platform/errors.ts";
-import { assertSize, idempotencyKey, instanceId, prose, simulated } from "./fields.ts";
-import { deliver } from "./message.ts";
-import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
-import { awaitMessage, MAX_WAIT_SECONDS, patienceMs } from "./waiting.ts";
+import { assertSize, idempotencyKey, instanceId, prose, simulated } from "./runtime/fields.ts";
+import { deliver } from "./runtime/message.ts";
+import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
+import { awaitMessage, MAX_WAIT_SECONDS, patienceMs } from "./runtime/waiting.ts";
 
 const messageResponse = z.looseObject({
   message_id: z.string(),

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { originOf } from "../contracts/request-origin.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
-import { idempotencyKey, instanceId, spendingLimits, timeoutMinutes, turnMinutes } from "./fields.ts";
-import { answer, defineTool } from "./tool.ts";
+import { idempotencyKey, instanceId, spendingLimits, timeoutMinutes, turnMinutes } from "./runtime/fields.ts";
+import { answer, defineTool } from "./runtime/tool.ts";
 
 export const setLimits = defineTool({
   name: "set_limits",

@@ -3,8 +3,8 @@ import { originOf } from "../contracts/request-origin.ts";
 import type { FileInfo, WorkspaceApi } from "../contracts/workspace.ts";
 import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { MadroxError } from "../platform/errors.ts";
-import { idempotencyKey, instanceId, text } from "./fields.ts";
-import { answer, defineTool, ENDS } from "./tool.ts";
+import { idempotencyKey, instanceId, text } from "./runtime/fields.ts";
+import { answer, defineTool, ENDS } from "./runtime/tool.ts";
 
 export const shareFile = defineTool({
   name: "share_file",

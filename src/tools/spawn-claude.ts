@@ -25,9 +25,17 @@ import {
   text,
   timeoutMinutes,
   turnMinutes,
-} from "./fields.ts";
-import { assertMayGive, environmentVars, mcpServers, remoteServers, secretsIn, web, webTools } from "./given.ts";
-import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
+} from "./runtime/fields.ts";
+import {
+  assertMayGive,
+  environmentVars,
+  mcpServers,
+  remoteServers,
+  secretsIn,
+  web,
+  webTools,
+} from "./runtime/granted.ts";
+import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
 
 /** The three places in which a caller may set a limit, in the order in which they count. */
 export function limitsIn(input: {

@@ -17,9 +17,9 @@ import {
   text,
   timeoutMinutes,
   turnMinutes,
-} from "./fields.ts";
+} from "./runtime/fields.ts";
+import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
 import { DEFAULT_MAX_TOKENS, limitsIn, spawnRequestOf } from "./spawn-claude.ts";
-import { ADDS, answer, defineTool, type ToolContext } from "./tool.ts";
 
 const Overrides = z
   .strictObject({

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { originOf } from "../contracts/request-origin.ts";
 import { unwrap } from "../platform/errors.ts";
-import { idempotencyKey, instanceId } from "./fields.ts";
-import { answer, defineTool, ENDS } from "./tool.ts";
+import { idempotencyKey, instanceId } from "./runtime/fields.ts";
+import { answer, defineTool, ENDS } from "./runtime/tool.ts";
 
 export const terminateInstance = defineTool({
   name: "terminate_instance",

@@ -2,8 +2,8 @@ import * as z from "zod";
 import type { JobStatus } from "../contracts/job.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { isJobId, ulid } from "../platform/ids.ts";
-import { answer, defineTool, READS } from "./tool.ts";
-import { awaitAll, isEnough, MAX_WAIT_SECONDS, patienceMs, type Until, type Waited } from "./waiting.ts";
+import { answer, defineTool, READS } from "./runtime/tool.ts";
+import { awaitAll, isEnough, MAX_WAIT_SECONDS, patienceMs, type Until, type Waited } from "./runtime/waiting.ts";
 
 /** Ids in one call, at most. */
 const MAX_IDS = 500;

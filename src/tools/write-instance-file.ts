@@ -2,8 +2,8 @@ import * as z from "zod";
 import { originOf } from "../contracts/request-origin.ts";
 import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { bytesOfContent } from "../workspace/content.ts";
-import { idempotencyKey, instanceId, text } from "./fields.ts";
-import { answer, defineTool, ENDS } from "./tool.ts";
+import { idempotencyKey, instanceId, text } from "./runtime/fields.ts";
+import { answer, defineTool, ENDS } from "./runtime/tool.ts";
 
 export const writeInstanceFile = defineTool({
   name: "write_instance_file",

@@ -5,8 +5,8 @@
 import { type Access, type Method, ROUTES, type RoutePath } from "../../auth/rules.ts";
 import { ERROR_STATUS, type ErrorCode } from "../../platform/errors.ts";
 import { VERSION } from "../../platform/version.ts";
-import { CATALOGUE, toolByName } from "../../tools/catalogue.ts";
-import { jsonSchemaOf, type Tool } from "../../tools/tool.ts";
+import { CATALOGUE, toolByName } from "../../tools/runtime/catalogue.ts";
+import { jsonSchemaOf, type Tool } from "../../tools/runtime/tool.ts";
 import { type Example, exampleOf } from "./examples.ts";
 import { OPERATIONS, type Operation } from "./operations.ts";
 

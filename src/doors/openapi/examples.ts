@@ -3,7 +3,7 @@
  * answer to what the server says.
  */
 import type { ErrorBody } from "../../platform/errors.ts";
-import type { ToolAnswer } from "../../tools/tool.ts";
+import type { ToolAnswer } from "../../tools/runtime/tool.ts";
 
 export interface Example {
   tool: string;

@@ -6,9 +6,9 @@
 import type { InstanceTool, ToolContext as OwnContext } from "../../contracts/instance-tool.ts";
 import { instanceOf, jobOf, orchestratorOf } from "../../contracts/stubs.ts";
 import { createLog } from "../../platform/log.ts";
-import { execute } from "../execute.ts";
-import { ParkSignal } from "../parking.ts";
-import { jsonSchemaOf, type Tool, type ToolContext } from "../tool.ts";
+import { execute } from "../runtime/dispatch.ts";
+import { ParkSignal } from "../runtime/parking.ts";
+import { jsonSchemaOf, type Tool, type ToolContext } from "../runtime/tool.ts";
 
 /** How long an instance waits unless it says otherwise, and at most, in seconds: waiting costs it nothing. */
 const DEFAULT_WAIT_SECONDS = 3_600;

@@ -5,7 +5,7 @@
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import { HAND_TOOLS } from "../../sandbox/tools.ts";
 import { FILE_TOOLS } from "../../workspace/tools.ts";
-import { CATALOGUE } from "../catalogue.ts";
+import { CATALOGUE } from "../runtime/catalogue.ts";
 import { ask } from "./ask.ts";
 import { fromCatalogue } from "./from-catalogue.ts";
 import { reportToParent } from "./report-to-parent.ts";

@@ -3,7 +3,7 @@ import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import { instanceOf } from "../../contracts/stubs.ts";
 import { titleOf } from "../../instance/store/sender-line.ts";
 import { unwrap } from "../../platform/errors.ts";
-import { assertSize, prose } from "../fields.ts";
+import { assertSize, prose } from "../runtime/fields.ts";
 import { ownTool } from "./own-tool.ts";
 
 export const reportToParent: InstanceTool = ownTool({

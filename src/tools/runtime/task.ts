@@ -2,17 +2,17 @@
  * Tasks: long work that a caller follows by id instead of waiting. A task is a view of durable rows; it has no state of its
  * own but what it waits for.
  */
-import { auditOf } from "../contracts/audited-call.ts";
-import { isFinal, type MessageView } from "../contracts/instance.ts";
-import { isFinalJob, type JobStatus } from "../contracts/job.ts";
-import type { JobRecord } from "../contracts/records.ts";
-import { assertScope } from "../contracts/scopes.ts";
-import { type ErrorBody, errorBody, failureOf, unwrap } from "../platform/errors.ts";
-import { isJobId, parseMessageId } from "../platform/ids.ts";
-import { jobAnswer } from "./get-job-status.ts";
-import { sendAnswer } from "./send-to-instance.ts";
+import { auditOf } from "../../contracts/audited-call.ts";
+import { isFinal, type MessageView } from "../../contracts/instance.ts";
+import { isFinalJob, type JobStatus } from "../../contracts/job.ts";
+import type { JobRecord } from "../../contracts/records.ts";
+import { assertScope } from "../../contracts/scopes.ts";
+import { type ErrorBody, errorBody, failureOf, unwrap } from "../../platform/errors.ts";
+import { isJobId, parseMessageId } from "../../platform/ids.ts";
+import { jobAnswer } from "../get-job-status.ts";
+import { sendAnswer } from "../send-to-instance.ts";
+import { waitAnswer } from "../wait.ts";
 import type { ToolAnswer, ToolContext } from "./tool.ts";
-import { waitAnswer } from "./wait.ts";
 import { awaitAll, isEnough } from "./waiting.ts";
 
 export interface TaskView {

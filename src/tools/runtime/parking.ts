@@ -2,7 +2,7 @@
  * Waiting by an instance: it holds no call, it parks. A tool that would wait throws the signal, the engine keeps what it waits
  * for in rows, and the tool runs again when that has happened.
  */
-import type { Park } from "../contracts/instance-tool.ts";
+import type { Park } from "../../contracts/instance-tool.ts";
 
 /** How a tool call stands that an instance makes, and that may park. */
 export interface Parking {

@@ -2,9 +2,9 @@
  * Calls that change something go on record: what was changed has its record where it was changed (see audit.ts); a call that was
  * refused, and so has changed nothing, gets its record here before it is answered.
  */
-import { type AuditedCall, auditOf } from "../contracts/audited-call.ts";
-import { failureOf } from "../platform/errors.ts";
-import { describe } from "../platform/log.ts";
+import { type AuditedCall, auditOf } from "../../contracts/audited-call.ts";
+import { failureOf } from "../../platform/errors.ts";
+import { describe } from "../../platform/log.ts";
 import type { ToolContext } from "./tool.ts";
 
 type Caller = Pick<ToolContext, "principal" | "orchestrator" | "log">;

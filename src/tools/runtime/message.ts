@@ -2,9 +2,9 @@
  * Handing a message to its instance, in the caller's name. From then on it is safe.
  */
 
-import type { MessageView, WhenBusy } from "../contracts/instance.ts";
-import { type Relation, titleOf } from "../instance/store/sender-line.ts";
-import { unwrap } from "../platform/errors.ts";
+import type { MessageView, WhenBusy } from "../../contracts/instance.ts";
+import { type Relation, titleOf } from "../../instance/store/sender-line.ts";
+import { unwrap } from "../../platform/errors.ts";
 import { relationTo } from "./reach.ts";
 import type { ToolContext } from "./tool.ts";
 

@@ -2,8 +2,8 @@
  * Input fields that several tools share.
  */
 import * as z from "zod";
-import { MadroxError } from "../platform/errors.ts";
-import { isInstanceId, isJobId } from "../platform/ids.ts";
+import { MadroxError } from "../../platform/errors.ts";
+import { isInstanceId, isJobId } from "../../platform/ids.ts";
 
 /** A message's size, in bytes of UTF-8, at most: about 250,000 tokens, a quarter of a model's context. */
 const MAX_MESSAGE_BYTES = 1_048_576;

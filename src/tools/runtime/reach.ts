@@ -3,10 +3,10 @@
  * Every tool says which ids of its input have to be where. One that says nothing is not for instances.
  */
 
-import type { Kin, Kinship, OrchestratorApi } from "../contracts/orchestrator.ts";
-import type { Relation } from "../instance/store/sender-line.ts";
-import { MadroxError, unwrap } from "../platform/errors.ts";
-import { isInstanceId, parseMessageId, parseQuestionId } from "../platform/ids.ts";
+import type { Kin, Kinship, OrchestratorApi } from "../../contracts/orchestrator.ts";
+import type { Relation } from "../../instance/store/sender-line.ts";
+import { MadroxError, unwrap } from "../../platform/errors.ts";
+import { isInstanceId, parseMessageId, parseQuestionId } from "../../platform/ids.ts";
 
 /** Ids (of instances, or of what lives in one) that a call touches, by how near they have to be. */
 export interface Reach {

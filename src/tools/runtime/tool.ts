@@ -2,15 +2,15 @@
  * The shape of a tool in the catalogue. A tool's name, description and schemas stand in its own file and nowhere else.
  */
 import * as z from "zod";
-import type { Config } from "../config/config.ts";
-import type { InstanceApi } from "../contracts/instance.ts";
-import type { InstanceTool } from "../contracts/instance-tool.ts";
-import type { JobApi } from "../contracts/job.ts";
-import type { Kin, OrchestratorApi } from "../contracts/orchestrator.ts";
-import type { Principal } from "../contracts/principal.ts";
-import type { Origin } from "../contracts/request-origin.ts";
-import type { Scope } from "../contracts/scopes.ts";
-import type { Log } from "../platform/log.ts";
+import type { Config } from "../../config/config.ts";
+import type { InstanceApi } from "../../contracts/instance.ts";
+import type { InstanceTool } from "../../contracts/instance-tool.ts";
+import type { JobApi } from "../../contracts/job.ts";
+import type { Kin, OrchestratorApi } from "../../contracts/orchestrator.ts";
+import type { Principal } from "../../contracts/principal.ts";
+import type { Origin } from "../../contracts/request-origin.ts";
+import type { Scope } from "../../contracts/scopes.ts";
+import type { Log } from "../../platform/log.ts";
 import type { Parking } from "./parking.ts";
 import type { Reach } from "./reach.ts";
 

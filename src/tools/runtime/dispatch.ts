@@ -2,13 +2,13 @@
  * The one dispatcher: every door runs tools through it, so that every door gives the same answer.
  */
 import type * as z from "zod";
-import { auditOf } from "../contracts/audited-call.ts";
-import type { Kin } from "../contracts/orchestrator.ts";
-import type { Idempotency, Origin } from "../contracts/request-origin.ts";
-import { assertScope } from "../contracts/scopes.ts";
-import { type ErrorBody, errorBody, failureOf, MadroxError } from "../platform/errors.ts";
-import { invalidInput } from "../platform/invalid-input.ts";
-import { describe } from "../platform/log.ts";
+import { auditOf } from "../../contracts/audited-call.ts";
+import type { Kin } from "../../contracts/orchestrator.ts";
+import type { Idempotency, Origin } from "../../contracts/request-origin.ts";
+import { assertScope } from "../../contracts/scopes.ts";
+import { type ErrorBody, errorBody, failureOf, MadroxError } from "../../platform/errors.ts";
+import { invalidInput } from "../../platform/invalid-input.ts";
+import { describe } from "../../platform/log.ts";
 import { recordRefusal, subjectOf } from "./audit.ts";
 import { CATALOGUE, toolByName } from "./catalogue.ts";
 import { ParkSignal } from "./parking.ts";

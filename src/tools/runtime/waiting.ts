@@ -2,11 +2,11 @@
  * Waiting from outside: bounded, by reading durable rows, consuming nothing. The work goes on whether anyone waits or not.
  */
 
-import { isFinal, type MessageView } from "../contracts/instance.ts";
-import { isFinalJob, type JobStatus } from "../contracts/job.ts";
-import { type Answer, err, unwrap } from "../platform/errors.ts";
-import { isInstanceId, isJobId, parseMessageId } from "../platform/ids.ts";
-import { describe } from "../platform/log.ts";
+import { isFinal, type MessageView } from "../../contracts/instance.ts";
+import { isFinalJob, type JobStatus } from "../../contracts/job.ts";
+import { type Answer, err, unwrap } from "../../platform/errors.ts";
+import { isInstanceId, isJobId, parseMessageId } from "../../platform/ids.ts";
+import { describe } from "../../platform/log.ts";
 import { type Parking, ParkSignal } from "./parking.ts";
 import { homeOf } from "./reach.ts";
 import type { ToolContext } from "./tool.ts";
