@@ -1,4 +1,4 @@
-import { createApp } from "./app.ts";
+import { createApp } from "./http/app.ts";
 import { Instance as InstanceObject } from "./instance/instance.ts";
 import { INSTANCE_TOOLS } from "./tools/own/index.ts";
 

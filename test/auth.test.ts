@@ -4,12 +4,12 @@
  */
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { createRoutes } from "../src/app.ts";
 import { type Access, type Method, ROUTES, type Rules, rulesOf } from "../src/auth/rules.ts";
 import { configOf } from "../src/config/config.ts";
 import { allows, SCOPES, type Scope } from "../src/contracts/scopes.ts";
-import { stripped } from "../src/doors/headers.ts";
-import { MADROX } from "../src/doors/mcp-offer.ts";
+import { createRoutes } from "../src/http/app.ts";
+import { MADROX } from "../src/http/mcp/offer.ts";
+import { stripped } from "../src/http/security-headers.ts";
 import { newInstanceId, questionIdOf } from "../src/platform/ids.ts";
 import { VERSION } from "../src/platform/version.ts";
 import { CATALOGUE } from "../src/tools/runtime/catalogue.ts";

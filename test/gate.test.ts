@@ -9,7 +9,7 @@ import type { CallOutcome } from "../src/contracts/orchestrator.ts";
 import { LOCAL } from "../src/contracts/principal.ts";
 import type { TenantEvent } from "../src/contracts/records.ts";
 import { instanceOf } from "../src/contracts/stubs.ts";
-import { contextOf } from "../src/doors/context.ts";
+import { contextOf } from "../src/http/context.ts";
 import { GATE_CEILING, Gate, type GateState, gateAfter, OPEN_GATE } from "../src/orchestrator/model-call-gate.ts";
 import { Orchestrator } from "../src/orchestrator/orchestrator.ts";
 import { parseMessageId } from "../src/platform/ids.ts";

@@ -6,7 +6,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { LOCAL } from "../src/contracts/principal.ts";
-import { type CallContext, contextOf } from "../src/doors/context.ts";
+import { type CallContext, contextOf } from "../src/http/context.ts";
 import { execute } from "../src/tools/runtime/dispatch.ts";
 import recorded from "./guards/recorded.json";
 import { request, until } from "./support/door.ts";

@@ -8,7 +8,7 @@ import { configOf } from "../src/config/config.ts";
 import type { CallFigures, Unhealthy } from "../src/contracts/instance-spec.ts";
 import { LOCAL } from "../src/contracts/principal.ts";
 import { orchestratorOf } from "../src/contracts/stubs.ts";
-import { contextOf } from "../src/doors/context.ts";
+import { contextOf } from "../src/http/context.ts";
 import { verdictOn } from "../src/instance/reporting/health.ts";
 import { execute } from "../src/tools/runtime/dispatch.ts";
 import { output, request, send, spawn, status, tool, until } from "./support/door.ts";

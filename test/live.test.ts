@@ -6,7 +6,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { TenantEvent } from "../src/contracts/records.ts";
-import { eventStream } from "../src/doors/events.ts";
+import { eventStream } from "../src/http/rest/events.ts";
 import type { Instance } from "../src/instance/instance.ts";
 import { type Cursor, cursorText, type LiveAnswer, parseCursor, START } from "../src/instance/reporting/live-stream.ts";
 import { Readers } from "../src/instance/reporting/stream-readers.ts";

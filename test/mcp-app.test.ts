@@ -12,7 +12,7 @@ import { Client as LegacyClient } from "@modelcontextprotocol/sdk/client/index.j
 import { StreamableHTTPClientTransport as LegacyTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import type { Transport as LegacyTransportShape } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createApp } from "../src/app.ts";
+import { createApp } from "../src/http/app.ts";
 import { ORIGIN } from "./support/door.ts";
 
 const EXTENSION = "io.modelcontextprotocol/ui";

@@ -2,8 +2,8 @@
  * The OpenAPI document against the server that it describes.
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { OpenApi } from "../src/doors/openapi/document.ts";
-import { EXAMPLE_INSTANCE, EXAMPLE_MESSAGE, EXAMPLES } from "../src/doors/openapi/examples.ts";
+import type { OpenApi } from "../src/http/openapi/document.ts";
+import { EXAMPLE_INSTANCE, EXAMPLE_MESSAGE, EXAMPLES } from "../src/http/openapi/examples.ts";
 import { ERROR_STATUS } from "../src/platform/errors.ts";
 import { CATALOGUE } from "../src/tools/runtime/catalogue.ts";
 import { request, spawn } from "./support/door.ts";

@@ -7,7 +7,7 @@ import { Client, type Transport as ClientTransport, StreamableHTTPClientTranspor
 import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { InstanceApi, MessageView } from "../src/contracts/instance.ts";
 import { LOCAL } from "../src/contracts/principal.ts";
-import { contextOf } from "../src/doors/context.ts";
+import { contextOf } from "../src/http/context.ts";
 import { ok } from "../src/platform/errors.ts";
 import { messageIdOf, newInstanceId } from "../src/platform/ids.ts";
 import { execute } from "../src/tools/runtime/dispatch.ts";

@@ -2,8 +2,9 @@
  * A Worker for tests alone: the product with a few tools of every kind in the hands of its instances, so that the engine
  * can be tried under `wrangler dev` without anything that real tools bring along. Never part of the product's build.
  */
-import { createApp } from "../../src/app.ts";
+
 import type { InstanceTool } from "../../src/contracts/instance-tool.ts";
+import { createApp } from "../../src/http/app.ts";
 import { INSTANCE_TOOLS } from "../../src/tools/own/index.ts";
 import { Instance as ProductInstance } from "../../src/worker.ts";
 import { TEST_TOOLS } from "./tools.ts";

@@ -4,7 +4,7 @@
 
 import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { createApp } from "../../src/app.ts";
+import { createApp } from "../../src/http/app.ts";
 import { INSTANCE_TOOLS } from "../../src/tools/own/index.ts";
 import { TEST_TOOLS } from "../entry/tools.ts";
 import type { Json } from "./door.ts";

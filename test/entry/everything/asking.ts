@@ -10,7 +10,7 @@ import {
   inputRequired,
   type ServerContext,
 } from "@modelcontextprotocol/server";
-import type { Prompt } from "../../../src/doors/mcp-prompts.ts";
+import type { Prompt } from "../../../src/http/mcp/prompts.ts";
 import { NO_INPUT, type RawTool, textResult } from "./tool.ts";
 
 interface State {

@@ -2,8 +2,8 @@
  * Every kind of content, in answers of tools, in resources and in prompts.
  */
 import type { CallToolResult } from "@modelcontextprotocol/server";
-import type { Prompt } from "../../../src/doors/mcp-prompts.ts";
-import type { Resources } from "../../../src/doors/mcp-resources.ts";
+import type { Prompt } from "../../../src/http/mcp/prompts.ts";
+import type { Resources } from "../../../src/http/mcp/resources.ts";
 import { NO_INPUT, type RawTool, textResult } from "./tool.ts";
 
 /** One red pixel. */

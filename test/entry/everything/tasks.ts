@@ -3,7 +3,7 @@
  */
 
 import { inputRequired } from "@modelcontextprotocol/server";
-import { assertFollowsTasks, followsTasks, type Tasks, taskResult } from "../../../src/doors/mcp-tasks.ts";
+import { assertFollowsTasks, followsTasks, type Tasks, taskResult } from "../../../src/http/mcp/tasks.ts";
 import { askName, given } from "./asking.ts";
 import { NO_INPUT, type RawTool, textResult } from "./tool.ts";
 

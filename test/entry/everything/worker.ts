@@ -2,11 +2,11 @@
  * A Worker for the conformance scenarios alone: the product's front door and MCP door, with the tools, resources and prompts
  * that the referee asks for by name, and that a product has no use for. Never part of the product's build.
  */
-import { createApp } from "../../../src/app.ts";
-import type { Offer } from "../../../src/doors/mcp.ts";
-import { servePrompts } from "../../../src/doors/mcp-prompts.ts";
-import { serveResources } from "../../../src/doors/mcp-resources.ts";
-import { serveTasks, TASKS } from "../../../src/doors/mcp-tasks.ts";
+import { createApp } from "../../../src/http/app.ts";
+import type { Offer } from "../../../src/http/mcp/mcp.ts";
+import { servePrompts } from "../../../src/http/mcp/prompts.ts";
+import { serveResources } from "../../../src/http/mcp/resources.ts";
+import { serveTasks, TASKS } from "../../../src/http/mcp/tasks.ts";
 import { INSTANCE_TOOLS } from "../../../src/tools/own/index.ts";
 import { ASKING_PROMPTS, ASKING_TOOLS, requestState } from "./asking.ts";
 import { CONTENT_PROMPTS, CONTENT_RESOURCES, CONTENT_TOOLS } from "./content.ts";

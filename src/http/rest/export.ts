@@ -2,8 +2,8 @@
  * A log as JSON lines, streamed from R2 and from the Orchestrator as if it were one.
  */
 
-import type { Segment } from "../contracts/orchestrator.ts";
-import { MadroxError } from "../platform/errors.ts";
+import type { Segment } from "../../contracts/orchestrator.ts";
+import { MadroxError } from "../../platform/errors.ts";
 
 /** Lines that are still in the Orchestrator, and the number of the last one; null: there are none. */
 export interface Lines {

@@ -3,14 +3,14 @@
  * prompts, and tasks for clients that can follow them.
  */
 import type { ServerContext } from "@modelcontextprotocol/server";
-import { execute, executeOrBegin } from "../tools/runtime/dispatch.ts";
-import { cancelTask, taskView } from "../tools/runtime/task.ts";
-import { isTask } from "../tools/runtime/tool.ts";
+import { execute, executeOrBegin } from "../../tools/runtime/dispatch.ts";
+import { cancelTask, taskView } from "../../tools/runtime/task.ts";
+import { isTask } from "../../tools/runtime/tool.ts";
+import { toolList } from "./listing.ts";
 import type { Offer } from "./mcp.ts";
-import { toolList } from "./mcp-listing.ts";
-import { PROMPTS, servePrompts } from "./mcp-prompts.ts";
-import { RESOURCES, serveResources } from "./mcp-resources.ts";
-import { followsTasks, serveTasks, TASKS, taskResult, toolResult } from "./mcp-tasks.ts";
+import { PROMPTS, servePrompts } from "./prompts.ts";
+import { RESOURCES, serveResources } from "./resources.ts";
+import { followsTasks, serveTasks, TASKS, taskResult, toolResult } from "./tasks.ts";
 
 /** In the context of every conversation that uses the server: under 2 KB. */
 const INSTRUCTIONS = `Madrox runs many Claude instances for you. The pattern is: spawn_claude with a name and a role, send_to_instance with a message, read the answer.

@@ -3,8 +3,8 @@
  * styles and fonts come from /dashboard/assets without this Worker. The page brings no data: it asks the other doors.
  */
 import { Hono } from "hono";
-import { MadroxError } from "../platform/errors.ts";
-import type { RestEnv } from "./env.ts";
+import { MadroxError } from "../../platform/errors.ts";
+import type { RestEnv } from "../hono-env.ts";
 
 /** Nothing but what was built into the page: no inline script or style, nothing from elsewhere. */
 const CONTENT_SECURITY_POLICY = [

@@ -10,11 +10,11 @@ import {
   type ServerContext,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import { TASK_LIFETIME_MS } from "../orchestrator/registry/tasks.ts";
-import type { ErrorBody } from "../platform/errors.ts";
-import type { TaskView } from "../tools/runtime/task.ts";
-import type { StartedTask, ToolAnswer } from "../tools/runtime/tool.ts";
-import type { CallContext } from "./context.ts";
+import { TASK_LIFETIME_MS } from "../../orchestrator/registry/tasks.ts";
+import type { ErrorBody } from "../../platform/errors.ts";
+import type { TaskView } from "../../tools/runtime/task.ts";
+import type { StartedTask, ToolAnswer } from "../../tools/runtime/tool.ts";
+import type { CallContext } from "../context.ts";
 
 export const TASKS = "io.modelcontextprotocol/tasks";
 

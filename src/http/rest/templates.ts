@@ -1,13 +1,13 @@
 /** Team templates over REST: those that everyone has, and those that a tenant adds. */
 import { Hono } from "hono";
-import { MAX_TEMPLATE_BYTES, summaryOf, TeamTemplate } from "../contracts/team-template.ts";
-import { MadroxError, unwrap } from "../platform/errors.ts";
-import { invalidInput } from "../platform/invalid-input.ts";
-import { TEAMS, teamByName } from "../roles/teams/index.ts";
-import { recorded } from "../tools/runtime/audit.ts";
-import { teamRequestOf } from "../tools/spawn-team.ts";
-import type { RestEnv } from "./env.ts";
-import { bodyOf, json, limited } from "./json.ts";
+import { MAX_TEMPLATE_BYTES, summaryOf, TeamTemplate } from "../../contracts/team-template.ts";
+import { MadroxError, unwrap } from "../../platform/errors.ts";
+import { invalidInput } from "../../platform/invalid-input.ts";
+import { TEAMS, teamByName } from "../../roles/teams/index.ts";
+import { recorded } from "../../tools/runtime/audit.ts";
+import { teamRequestOf } from "../../tools/spawn-team.ts";
+import type { RestEnv } from "../hono-env.ts";
+import { bodyOf, json, limited } from "../json.ts";
 
 export function createTemplates(): Hono<RestEnv> {
   const app = new Hono<RestEnv>();

@@ -2,7 +2,7 @@
 import { bodyLimit } from "hono/body-limit";
 import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf, MadroxError } from "../platform/errors.ts";
 import type { ToolAnswer } from "../tools/runtime/tool.ts";
-import { MAX_BODY_BYTES } from "./mcp.ts";
+import { MAX_BODY_BYTES } from "./mcp/mcp.ts";
 
 /** An answer as a response: 200, or `status`, or what its error code stands for. */
 export function json(answer: ToolAnswer | ErrorBody, status = 200): Response {

@@ -4,27 +4,27 @@
  */
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
-import { accessOf } from "./auth/access.ts";
-import { authenticate, bringsKey } from "./auth/authenticate.ts";
-import { challenge } from "./auth/oauth.ts";
-import { type Access, type Method, methodsAt, ROUTES, type Rules } from "./auth/rules.ts";
-import { configOf } from "./config/config.ts";
-import type { InstanceTool } from "./contracts/instance-tool.ts";
-import type { Principal } from "./contracts/principal.ts";
-import { assertScope, SCOPES } from "./contracts/scopes.ts";
-import { createDashboard } from "./doors/dashboard.ts";
-import type { RestEnv } from "./doors/env.ts";
-import { assertOrigin, assertPeer, isAllowedOrigin, peerProblem } from "./doors/guard.ts";
-import { secured, stripped, withSocketKey } from "./doors/headers.ts";
-import { errorResponse } from "./doors/json.ts";
-import { type Offer, serveMcp } from "./doors/mcp.ts";
-import { MADROX } from "./doors/mcp-offer.ts";
-import { createOAuth } from "./doors/oauth.ts";
-import { createDescription } from "./doors/openapi/routes.ts";
-import { createRest } from "./doors/rest.ts";
-import { MadroxError } from "./platform/errors.ts";
-import { createLog, describe } from "./platform/log.ts";
-import { INSTANCE_TOOLS } from "./tools/own/index.ts";
+import { accessOf } from "../auth/access.ts";
+import { authenticate, bringsKey } from "../auth/authenticate.ts";
+import { challenge } from "../auth/oauth.ts";
+import { type Access, type Method, methodsAt, ROUTES, type Rules } from "../auth/rules.ts";
+import { configOf } from "../config/config.ts";
+import type { InstanceTool } from "../contracts/instance-tool.ts";
+import type { Principal } from "../contracts/principal.ts";
+import { assertScope, SCOPES } from "../contracts/scopes.ts";
+import { MadroxError } from "../platform/errors.ts";
+import { createLog, describe } from "../platform/log.ts";
+import { INSTANCE_TOOLS } from "../tools/own/index.ts";
+import type { RestEnv } from "./hono-env.ts";
+import { errorResponse } from "./json.ts";
+import { type Offer, serveMcp } from "./mcp/mcp.ts";
+import { MADROX } from "./mcp/offer.ts";
+import { createOAuth } from "./oauth/routes.ts";
+import { createDescription } from "./openapi/routes.ts";
+import { assertOrigin, assertPeer, isAllowedOrigin, peerProblem } from "./origin-check.ts";
+import { createDashboard } from "./rest/dashboard.ts";
+import { createRest } from "./rest/rest.ts";
+import { secured, stripped, withSocketKey } from "./security-headers.ts";
 
 export function createApp(
   instanceTools: readonly InstanceTool[] = INSTANCE_TOOLS,

@@ -2,9 +2,9 @@
  * The answer to `tools/list`. It stands in the context of every conversation that uses the server, so it has what a model
  * needs to call a tool well, and nothing of what the dispatcher checks and explains anyway.
  */
-import { CATALOGUE } from "../tools/runtime/catalogue.ts";
-import { type Annotations, jsonSchemaOf, type Tool } from "../tools/runtime/tool.ts";
-import { appMeta } from "./mcp-app.ts";
+import { CATALOGUE } from "../../tools/runtime/catalogue.ts";
+import { type Annotations, jsonSchemaOf, type Tool } from "../../tools/runtime/tool.ts";
+import { appMeta } from "./app.ts";
 
 type Schema = Record<string, unknown>;
 

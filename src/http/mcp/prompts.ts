@@ -9,8 +9,8 @@ import {
   type Server,
   type ServerContext,
 } from "@modelcontextprotocol/server";
-import { ROLE_IDS } from "../roles/index.ts";
-import { TEAMS } from "../roles/teams/index.ts";
+import { ROLE_IDS } from "../../roles/index.ts";
+import { TEAMS } from "../../roles/teams/index.ts";
 
 export interface Prompt {
   name: string;

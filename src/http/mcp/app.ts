@@ -10,7 +10,7 @@ import {
   ResourceNotFoundError,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import { ulid } from "../platform/ids.ts";
+import { ulid } from "../../platform/ids.ts";
 
 export const APPS = EXTENSION_ID;
 

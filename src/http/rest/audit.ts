@@ -2,7 +2,7 @@
  * What was done and what was paid, whole: the event log, hash-chained (orchestrator/chain.ts), and the ledger, as JSON lines.
  */
 import { Hono } from "hono";
-import type { RestEnv } from "./env.ts";
+import type { RestEnv } from "../hono-env.ts";
 import { afterOf, linesResponse } from "./export.ts";
 
 export function createAudit(): Hono<RestEnv> {

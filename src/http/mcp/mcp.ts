@@ -4,13 +4,13 @@
  */
 import { type Implementation, Server, type ServerOptions } from "@modelcontextprotocol/server";
 import { createMcpHandler } from "agents/mcp/server";
-import type { Config } from "../config/config.ts";
-import type { InstanceTool } from "../contracts/instance-tool.ts";
-import type { Principal } from "../contracts/principal.ts";
-import { createLog, describe } from "../platform/log.ts";
-import { VERSION } from "../platform/version.ts";
-import { type CallContext, type CallOptions, contextOf } from "./context.ts";
-import { APPS, followsApps, withSession } from "./mcp-app.ts";
+import type { Config } from "../../config/config.ts";
+import type { InstanceTool } from "../../contracts/instance-tool.ts";
+import type { Principal } from "../../contracts/principal.ts";
+import { createLog, describe } from "../../platform/log.ts";
+import { VERSION } from "../../platform/version.ts";
+import { type CallContext, type CallOptions, contextOf } from "../context.ts";
+import { APPS, followsApps, withSession } from "./app.ts";
 
 function serverInfo(origin: string): Implementation {
   const icons = [{ src: `${origin}/favicon.svg`, mimeType: "image/svg+xml", sizes: ["any"] }];

@@ -9,16 +9,16 @@ import {
   type Server,
   UriTemplate,
 } from "@modelcontextprotocol/server";
-import { type FileInfo, MAX_PIECE_BYTES } from "../contracts/workspace.ts";
-import { workspaceOf } from "../contracts/workspace-rpc.ts";
-import { type ErrorBody, type ErrorCode, failureOf, MadroxError } from "../platform/errors.ts";
-import { isInstanceId } from "../platform/ids.ts";
-import { execute } from "../tools/runtime/dispatch.ts";
-import type { ToolAnswer } from "../tools/runtime/tool.ts";
-import { contentOfBytes } from "../workspace/content.ts";
-import type { CallContext } from "./context.ts";
+import { type FileInfo, MAX_PIECE_BYTES } from "../../contracts/workspace.ts";
+import { workspaceOf } from "../../contracts/workspace-rpc.ts";
+import { type ErrorBody, type ErrorCode, failureOf, MadroxError } from "../../platform/errors.ts";
+import { isInstanceId } from "../../platform/ids.ts";
+import { execute } from "../../tools/runtime/dispatch.ts";
+import type { ToolAnswer } from "../../tools/runtime/tool.ts";
+import { contentOfBytes } from "../../workspace/content.ts";
+import type { CallContext } from "../context.ts";
+import { APP_RESOURCE, APP_URI, readApp } from "./app.ts";
 import type { Visit } from "./mcp.ts";
-import { APP_RESOURCE, APP_URI, readApp } from "./mcp-app.ts";
 
 /** Bytes of a file that is read as a resource: it goes into a conversation whole, there is no asking for a part. */
 const MAX_RESOURCE_BYTES = 1024 * 1024;

@@ -11,9 +11,9 @@ import {
 } from "@cloudflare/workers-oauth-provider";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import type { AccessConfig } from "../auth/access.ts";
-import { type ConsentQuestion, consentPage, refusalPage } from "../auth/consent-page.ts";
-import { findKey } from "../auth/keys.ts";
+import type { AccessConfig } from "../../auth/access.ts";
+import { type ConsentQuestion, consentPage, refusalPage } from "../../auth/consent-page.ts";
+import { findKey } from "../../auth/keys.ts";
 import {
   asPublic,
   authorizationServer,
@@ -23,13 +23,13 @@ import {
   TOKEN_SHAPE,
   USUAL_SCOPES,
   withinKey,
-} from "../auth/oauth.ts";
-import { type GrantProps, grantNamedBy, recordEnd, recordStep, stepOf, userIdOf } from "../auth/oauth-record.ts";
-import { countFailure, countOpenCall } from "../auth/rates.ts";
-import { isScope, type Scope } from "../contracts/scopes.ts";
-import { MadroxError } from "../platform/errors.ts";
-import { createLog } from "../platform/log.ts";
-import type { RestEnv } from "./env.ts";
+} from "../../auth/oauth.ts";
+import { type GrantProps, grantNamedBy, recordEnd, recordStep, stepOf, userIdOf } from "../../auth/oauth-record.ts";
+import { countFailure, countOpenCall } from "../../auth/rates.ts";
+import { isScope, type Scope } from "../../contracts/scopes.ts";
+import { MadroxError } from "../../platform/errors.ts";
+import { createLog } from "../../platform/log.ts";
+import type { RestEnv } from "../hono-env.ts";
 
 type Visit = Context<RestEnv>;
 

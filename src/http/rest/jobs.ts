@@ -2,13 +2,13 @@
  * The routes of coordinated tasks, over the same tools as everywhere.
  */
 import { Hono } from "hono";
-import { JOB_STATES, type JobState } from "../contracts/job.ts";
-import { MadroxError, unwrap } from "../platform/errors.ts";
-import { isJobId } from "../platform/ids.ts";
-import { recorded } from "../tools/runtime/audit.ts";
-import { execute } from "../tools/runtime/dispatch.ts";
-import type { RestEnv } from "./env.ts";
-import { bodyOf, json, limited, wholeNumber } from "./json.ts";
+import { JOB_STATES, type JobState } from "../../contracts/job.ts";
+import { MadroxError, unwrap } from "../../platform/errors.ts";
+import { isJobId } from "../../platform/ids.ts";
+import { recorded } from "../../tools/runtime/audit.ts";
+import { execute } from "../../tools/runtime/dispatch.ts";
+import type { RestEnv } from "../hono-env.ts";
+import { bodyOf, json, limited, wholeNumber } from "../json.ts";
 
 const MAX_PAGE = 500;
 

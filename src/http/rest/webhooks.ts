@@ -3,12 +3,12 @@
  */
 import { Hono } from "hono";
 import * as z from "zod";
-import { DEFAULT_EVENTS, EVENT_FILTER } from "../orchestrator/delivery/webhooks.ts";
-import { MadroxError, unwrap } from "../platform/errors.ts";
-import { invalidInput } from "../platform/invalid-input.ts";
-import { recorded } from "../tools/runtime/audit.ts";
-import type { RestEnv } from "./env.ts";
-import { bodyOf, json, limited } from "./json.ts";
+import { DEFAULT_EVENTS, EVENT_FILTER } from "../../orchestrator/delivery/webhooks.ts";
+import { MadroxError, unwrap } from "../../platform/errors.ts";
+import { invalidInput } from "../../platform/invalid-input.ts";
+import { recorded } from "../../tools/runtime/audit.ts";
+import type { RestEnv } from "../hono-env.ts";
+import { bodyOf, json, limited } from "../json.ts";
 
 const WebhookBody = z.strictObject({
   url: z.string(),

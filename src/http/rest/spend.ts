@@ -3,9 +3,9 @@
  */
 import { Hono } from "hono";
 import * as z from "zod";
-import { SPEND_BUCKETS, SPEND_KEYS } from "../orchestrator/budget/spend.ts";
-import { MadroxError, unwrap } from "../platform/errors.ts";
-import type { RestEnv } from "./env.ts";
+import { SPEND_BUCKETS, SPEND_KEYS } from "../../orchestrator/budget/spend.ts";
+import { MadroxError, unwrap } from "../../platform/errors.ts";
+import type { RestEnv } from "../hono-env.ts";
 
 const time = z.iso
   .datetime({ offset: true, error: "must be an ISO 8601 time like 2026-11-22T12:00:00Z" })

@@ -3,13 +3,13 @@
  * must never run one as a page of this server: each is a download, in a sandbox without an origin.
  */
 import { Hono } from "hono";
-import type { FileInfo, WorkspaceApi, Written } from "../contracts/workspace.ts";
-import { workspaceOf } from "../contracts/workspace-rpc.ts";
-import { errorBody, MadroxError } from "../platform/errors.ts";
-import { isInstanceId } from "../platform/ids.ts";
-import { recorded } from "../tools/runtime/audit.ts";
-import type { CallContext } from "./context.ts";
-import type { RestEnv } from "./env.ts";
+import type { FileInfo, WorkspaceApi, Written } from "../../contracts/workspace.ts";
+import { workspaceOf } from "../../contracts/workspace-rpc.ts";
+import { errorBody, MadroxError } from "../../platform/errors.ts";
+import { isInstanceId } from "../../platform/ids.ts";
+import { recorded } from "../../tools/runtime/audit.ts";
+import type { CallContext } from "../context.ts";
+import type { RestEnv } from "../hono-env.ts";
 
 /** How often a part is looked for again in a file that changes between two looks. */
 const MAX_TRIES = 5;

@@ -1,6 +1,6 @@
 /** What describes the server: for programs, for people, and the picture that clients show of it. */
 import { Hono } from "hono";
-import type { RestEnv } from "../env.ts";
+import type { RestEnv } from "../hono-env.ts";
 import { docsPage } from "./docs-page.ts";
 import { openApi } from "./document.ts";
 

@@ -2,9 +2,9 @@
  * The live socket: a tenant's event log as it grows, over WebSocket. What is said on it: orchestrator/viewers.ts.
  */
 import { Hono } from "hono";
-import { viewerSocket } from "../contracts/stubs.ts";
-import { MadroxError } from "../platform/errors.ts";
-import type { RestEnv } from "./env.ts";
+import { viewerSocket } from "../../contracts/stubs.ts";
+import { MadroxError } from "../../platform/errors.ts";
+import type { RestEnv } from "../hono-env.ts";
 
 export function createLive(): Hono<RestEnv> {
   const app = new Hono<RestEnv>();
