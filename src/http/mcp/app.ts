@@ -1,6 +1,6 @@
 /**
  * The MCP App (extension `io.modelcontextprotocol/ui`): hosts that show apps put a live view of the fleet beside the answers of
- * some tools. Its page is built from src/app into one file among the assets. Clients that do not declare the extension, and
+ * some tools. Its page is built from src/web/mcp-app into one file among the assets. Clients that do not declare the extension, and
  * deployments without the page, see nothing of it.
  */
 import { EXTENSION_ID, getUiCapability, RESOURCE_MIME_TYPE } from "@modelcontextprotocol/ext-apps/server";
