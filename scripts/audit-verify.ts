@@ -7,7 +7,8 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import type { ReadableStream as NodeStream } from "node:stream/web";
-import { ChainVerifier, GENESIS, type Link } from "../src/orchestrator/store/hash-chain.ts";
+import type { ChainLink } from "../src/contracts/orchestrator.ts";
+import { ChainVerifier, GENESIS } from "../src/orchestrator/store/hash-chain.ts";
 
 const USAGE = "Usage: npm run audit:verify -- <file or server url> [--head <seq>:<hash>]";
 /** Problems that are shown: one cut makes one, a file that is something else makes many. */
@@ -21,7 +22,7 @@ const headers: Record<string, string> = key ? { authorization: `Bearer ${key}` }
 
 const isUrl = /^https?:\/\//.test(source);
 const base = source.replace(/\/+(audit)?$/, "");
-const head = given ?? (isUrl ? ((await (await get(`${base}/audit/head`)).json()) as Link) : null);
+const head = given ?? (isUrl ? ((await (await get(`${base}/audit/head`)).json()) as ChainLink) : null);
 const verifier = new ChainVerifier();
 try {
   for await (const line of createInterface({ input: await open(source), crlfDelay: Number.POSITIVE_INFINITY })) {
@@ -67,7 +68,7 @@ async function get(url: string): Promise<Response> {
   return response;
 }
 
-function headOf(text: string): Link {
+function headOf(text: string): ChainLink {
   const [, seq, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? [];
   if (seq === undefined || hash === undefined) stop(`${USAGE}\nA head is <seq>:<hash>, as GET /audit/head names them.`);
   return { seq: Number(seq), hash };

@@ -1,10 +1,10 @@
 import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { auditOf } from "../src/contracts/audited-call.ts";
-import type { OrchestratorApi } from "../src/contracts/orchestrator.ts";
+import type { ChainLink, OrchestratorApi } from "../src/contracts/orchestrator.ts";
 import { instanceOf, orchestratorOf } from "../src/contracts/stubs.ts";
 import { chainOlder } from "../src/orchestrator/store/event-log.ts";
-import { ChainVerifier, GENESIS, hashOf, type Link, lineOf } from "../src/orchestrator/store/hash-chain.ts";
+import { ChainVerifier, GENESIS, hashOf, lineOf } from "../src/orchestrator/store/hash-chain.ts";
 import { unwrap } from "../src/platform/errors.ts";
 import { request, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
@@ -36,12 +36,12 @@ async function exported(after = 0): Promise<string[]> {
 
 const parsed = (lines: readonly string[]) => lines.map((line) => JSON.parse(line) as Line);
 
-async function head(): Promise<Link> {
-  return (await (await request("/audit/head")).json()) as Link;
+async function head(): Promise<ChainLink> {
+  return (await (await request("/audit/head")).json()) as ChainLink;
 }
 
 /** What the verifier says of these lines. */
-function problemsOf(lines: readonly string[], end: Link | null = null): string[] {
+function problemsOf(lines: readonly string[], end: ChainLink | null = null): string[] {
   const verifier = new ChainVerifier();
   for (const line of lines) verifier.add(line);
   if (end) verifier.endsAt(end);

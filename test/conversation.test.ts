@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { requestOf } from "../src/anthropic/request.ts";
 import type { InstanceSpec } from "../src/contracts/instance-spec.ts";
-import type { Entry } from "../src/instance/store/transcript.ts";
+import type { TranscriptEntry } from "../src/contracts/transcript.ts";
 import { output, request, send, spawn, status, tool } from "./support/door.ts";
 import { installModel, scriptModel } from "./support/model.ts";
 
@@ -75,7 +75,7 @@ describe("a conversation", () => {
 
 describe("a conversation that began on the simulator", () => {
   const spec = { model: "claude-sonnet-5-5", max_tokens: 100, system: "", tools: [] } as unknown as InstanceSpec;
-  const said = (simulated: boolean, text: string): Entry => ({
+  const said = (simulated: boolean, text: string): TranscriptEntry => ({
     seq: 0,
     n: 1,
     role: "assistant",
@@ -85,7 +85,13 @@ describe("a conversation that began on the simulator", () => {
       { type: "text", text },
     ],
   });
-  const asked: Entry = { seq: 0, n: 1, role: "user", simulated: false, blocks: [{ type: "text", text: "Well?" }] };
+  const asked: TranscriptEntry = {
+    seq: 0,
+    n: 1,
+    role: "user",
+    simulated: false,
+    blocks: [{ type: "text", text: "Well?" }],
+  };
 
   it.each([
     ["Claude", false, 1],

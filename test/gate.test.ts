@@ -5,7 +5,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import type { CallOutcome } from "../src/contracts/orchestrator.ts";
+import type { CallOutcome } from "../src/contracts/model-call.ts";
 import { LOCAL } from "../src/contracts/principal.ts";
 import type { TenantEvent } from "../src/contracts/records.ts";
 import { instanceOf } from "../src/contracts/stubs.ts";

@@ -18,7 +18,7 @@ import {
 import { NO_USAGE, ReplyBuilder } from "../src/anthropic/reply.ts";
 import { isFinal, MESSAGE_STATES } from "../src/contracts/instance.ts";
 import { INSTANCE_STATES } from "../src/contracts/instance-spec.ts";
-import { type InstanceTool, runTool, type ToolContext } from "../src/contracts/instance-tool.ts";
+import type { InstanceTool, ToolContext } from "../src/contracts/instance-tool.ts";
 import { partsOf } from "../src/instance/store/transcript.ts";
 import {
   INSTANCE_TRANSITIONS,
@@ -29,6 +29,7 @@ import {
   type TurnRows,
   type TurnView,
 } from "../src/instance/turn/next-action.ts";
+import { runTool } from "../src/instance/turn/run-tool.ts";
 import { toolContext } from "./support/context.ts";
 import { output, send, spawn, status, tool, until } from "./support/door.ts";
 import { installModel, type Script, scriptModel } from "./support/model.ts";

@@ -8,7 +8,7 @@ import {
   Messages,
   type RawMessageStreamEvent,
 } from "@anthropic-ai/sdk/resources/messages";
-import type { Config } from "../config/config.ts";
+import type { Config } from "../contracts/config.ts";
 import { CutOffError, StalledError } from "./failure.ts";
 import { type Reply, ReplyBuilder } from "./reply.ts";
 import { createSimulator, type Simulator } from "./simulator/simulator.ts";

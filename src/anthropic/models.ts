@@ -10,9 +10,7 @@
  *   4.5, Opus 4.5 and 4.6 (release articles). For the 5.5 family and Fable 5.1 and 5.2 no official number was seen, so
  *   the larger of the likely ones stands here: whoever plans on caching is then never disappointed.
  */
-
-/** `output_config.effort`: how much the model spends on an answer. */
-export type Effort = "low" | "medium" | "high" | "xhigh" | "max";
+import type { Effort } from "../contracts/model-call.ts";
 
 /** A value of `thinking.type`. */
 export type ThinkingType = "adaptive" | "between_tools" | "disabled" | "enabled";

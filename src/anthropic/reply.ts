@@ -2,7 +2,7 @@
  * A model's answer, put together from the stream's events. Blocks are kept verbatim: they are sent again as they came.
  */
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages";
-import type { Block } from "../instance/store/transcript.ts";
+import type { Block } from "../contracts/transcript.ts";
 
 /** Tokens of one model call by kind, as prices know them. */
 export interface Usage {

@@ -4,7 +4,7 @@
  */
 import type { MessageCreateParamsStreaming, MessageParam } from "@anthropic-ai/sdk/resources/messages";
 import type { InstanceSpec } from "../contracts/instance-spec.ts";
-import type { Block, Entry } from "../instance/store/transcript.ts";
+import type { Block, TranscriptEntry } from "../contracts/transcript.ts";
 
 export interface RequestOptions {
   /** JSON Schema that the answer has to follow; null for free text. */
@@ -15,7 +15,7 @@ export interface RequestOptions {
 
 export function requestOf(
   spec: InstanceSpec,
-  entries: readonly Entry[],
+  entries: readonly TranscriptEntry[],
   options: RequestOptions,
 ): MessageCreateParamsStreaming {
   const outputConfig = {
@@ -41,7 +41,7 @@ export function requestOf(
  * Thinking is signed by whoever wrote it. When a key was added to a server that ran on the simulator, or taken away, what the
  * other one thought can't be shown to this one; what it said can.
  */
-function withoutThinking(entry: Entry): Entry {
+function withoutThinking(entry: TranscriptEntry): TranscriptEntry {
   if (entry.role !== "assistant") return entry;
   return { ...entry, blocks: entry.blocks.filter(({ type }) => type !== "thinking" && type !== "redacted_thinking") };
 }
@@ -50,8 +50,8 @@ function withoutThinking(entry: Entry): Entry {
  * Neighbours of the same role become one message: a message whose turn failed stands before the next one, and an answer
  * that was paused before its continuation.
  */
-export function messagesOf(entries: readonly Entry[]): MessageParam[] {
-  const messages: { role: Entry["role"]; content: Block[] }[] = [];
+export function messagesOf(entries: readonly TranscriptEntry[]): MessageParam[] {
+  const messages: { role: TranscriptEntry["role"]; content: Block[] }[] = [];
   for (const { role, blocks } of entries) {
     if (blocks.length === 0) continue;
     const last = messages.at(-1);

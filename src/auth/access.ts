@@ -3,7 +3,7 @@
  * what is already at work.
  */
 import * as z from "zod";
-import { list, misconfigured, orNull } from "../config/config.ts";
+import { list, misconfigured, orNull } from "../platform/variable-values.ts";
 import type { AccessVariable } from "../platform/variables.ts";
 import { type AccessKey, readKeys } from "./keys.ts";
 

@@ -4,6 +4,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import * as z from "zod";
 import { SCOPES, type Scope } from "../contracts/scopes.ts";
+import { TenantName } from "../platform/tenant-name.ts";
 
 export interface AccessKey {
   /** First 8 hex digits of the hash: names the key in logs and tokens. */
@@ -16,12 +17,6 @@ export interface AccessKey {
 
 /** Characters of the shortest key that is taken: what is shorter can be guessed. */
 const SHORTEST_KEY = 24;
-
-/** A tenant's name is part of object names and storage prefixes. */
-export const TenantName = z
-  .string()
-  .regex(/^[A-Za-z0-9_-]{1,64}$/, "a tenant's name is 1 to 64 letters, digits, _ or -");
-
 const Key = z
   .string(`a key is text, or {"key": ..., "scopes": [...]}`)
   .regex(/^[\x21-\x7e]*$/, "a key is made of visible ASCII characters, without spaces")

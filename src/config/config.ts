@@ -3,60 +3,11 @@
  */
 import * as z from "zod";
 import { resolveModel } from "../anthropic/models.ts";
-import { TenantName } from "../auth/keys.ts";
-import { MadroxError } from "../platform/errors.ts";
-import { LOG_LEVELS, type LogLevel } from "../platform/log.ts";
-import type { Collector } from "../platform/otlp.ts";
+import type { Config } from "../contracts/config.ts";
+import { LOG_LEVELS } from "../platform/log.ts";
+import { TenantName } from "../platform/tenant-name.ts";
+import { list, misconfigured, orNull } from "../platform/variable-values.ts";
 import type { ConfigVariable } from "../platform/variables.ts";
-import type { WorkspaceLimits } from "../workspace/quota.ts";
-
-/** Durations carry their unit in the name. Where a number comes from is said in the README's configuration table. */
-export interface Config {
-  /** Null: the simulator answers. */
-  anthropicApiKey: string | null;
-  /** Keys that tenants bring themselves, by tenant. */
-  tenantApiKeys: ReadonlyMap<string, string>;
-  anthropicBaseUrl: string | null;
-  aiGatewayToken: string | null;
-  /** Name or id of the model of an instance whose spawn names none. */
-  defaultModel: string;
-  /** Instances of a tenant that are not terminated. */
-  maxInstances: number;
-  /** Fresh tokens of each instance alone, unless it has an explicit limit of its own. */
-  maxTokensPerInstance: number;
-  /** Of a tenant, in USD. */
-  maxTotalCost: number;
-  /** After so long without work an instance ends. */
-  instanceTimeoutMinutes: number;
-  /** How long a terminated instance's conversation is kept. */
-  retentionDays: number;
-  /** How far below a top-level instance its descendants may go. */
-  maxDepth: number;
-  /** Active children of one instance; null: only `maxInstances` bounds them. */
-  maxChildren: number | null;
-  /** Model calls in one turn. */
-  maxSteps: number;
-  /** Silence of the Messages API, pings included, after which a call counts as stalled. */
-  modelIdleTimeoutMs: number;
-  /** Pause between two pieces of a simulated answer, so that it can be watched as it comes. */
-  simulatorChunkDelayMs: number;
-  workspacePrefix: string;
-  /** Of one workspace: bytes in all, files and folders, bytes of one file. */
-  workspace: WorkspaceLimits;
-  /** Whether a child has a workspace of its own unless its spawn says otherwise. */
-  enableIsolation: boolean;
-  /** Of secrets at rest; null: each tenant has a key of its own. */
-  encryptionKey: string | null;
-  /** Whether remote MCP servers may be at private addresses. */
-  allowPrivateMcp: boolean;
-  logLevel: LogLevel;
-  /** How long events stay in the Orchestrator before they are moved to R2. */
-  eventRetentionDays: number;
-  /** Where the traces of turns go; null: nowhere. */
-  collector: Collector | null;
-  /** Whether webhooks may go to private and local addresses, and over plain http. */
-  allowPrivateWebhooks: boolean;
-}
 
 const count = (fallback: number, minimum: number) =>
   z
@@ -99,14 +50,6 @@ function modelProblem(name: string): string {
   const found = resolveModel(name);
   return found.ok ? "" : `is no model that can be used: ${found.message}`;
 }
-
-/** Comma-separated. */
-export const list = z
-  .string()
-  .optional()
-  .transform((text) => (text ?? "").split(",").flatMap((part) => part.trim() || []));
-
-export const orNull = (text: string | undefined) => (text === undefined || text.trim() === "" ? null : text.trim());
 
 const Vars = z.object({
   ANTHROPIC_API_KEY: z.string().optional().transform(orNull),
@@ -195,11 +138,6 @@ function parsedOrNull(text: string): unknown {
 }
 
 const parsed = new WeakMap<object, Config>();
-
-export function misconfigured(error: z.ZodError): MadroxError {
-  const problems = error.issues.map((issue) => `${issue.path.join(".")} ${issue.message}`);
-  return new MadroxError("misconfigured", `The server's configuration is wrong: ${problems.join("; ")}.`, { problems });
-}
 
 /** The configuration of this deployment. Throws `misconfigured`, naming the variable and what it may be. */
 export function configOf(env: Env): Config {

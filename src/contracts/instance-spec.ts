@@ -1,8 +1,8 @@
 /**
  * What the Orchestrator and an instance tell each other. Plain data: it crosses Workers RPC and is stored as JSON.
  */
-import type { Effort } from "../anthropic/models.ts";
-import type { RoleId } from "../roles/index.ts";
+import type { Effort } from "./model-call.ts";
+import type { RoleId } from "./role.ts";
 
 /** A tool as the model sees it. Frozen at spawn: a changed tool list would invalidate the conversation's prefix. */
 export type ToolDefinition = OwnToolDefinition | ServerToolDefinition;

@@ -1,9 +1,10 @@
 /**
  * A tool that an instance can use. The engine takes its tools as a list and knows nothing else of them.
  */
-import type { Config } from "../config/config.ts";
 import type { Secrets } from "../platform/secrets.ts";
+import type { Config } from "./config.ts";
 import type { OwnToolDefinition } from "./instance-spec.ts";
+import { TOOL_PRESETS, type ToolPreset } from "./tool-presets.ts";
 import type { WorkspaceApi } from "./workspace.ts";
 
 export interface ToolContext {
@@ -70,10 +71,6 @@ export interface Park {
   nudge: boolean;
 }
 
-/** Sets of tools that a spawn may name: each has all of the one before it, and what it adds. `none` has nothing. */
-export const TOOL_PRESETS = ["none", "read_only", "standard", "full"] as const;
-export type ToolPreset = (typeof TOOL_PRESETS)[number];
-
 export interface ToolResult {
   content: string;
   isError?: boolean;
@@ -101,50 +98,4 @@ export function presetTools(tools: readonly InstanceTool[], preset: ToolPreset):
 /** The definition without its code, as it is frozen into a spec. */
 export function definitionOf(tool: InstanceTool): OwnToolDefinition {
   return { name: tool.name, description: tool.description, input_schema: tool.input_schema };
-}
-
-const DEFAULT_TIMEOUT_MS = 120_000;
-
-/**
- * Longest result that is given to the model, in characters: a larger one would fill its context with one call.
- * About 100,000 tokens at most.
- */
-const MAX_RESULT_CHARACTERS = 200_000;
-
-/** Runs one call. Never throws: whatever goes wrong is an error result that says so. */
-export async function runTool(
-  tool: InstanceTool | undefined,
-  name: string,
-  input: Record<string, unknown>,
-  context: ToolContext,
-): Promise<{ content: string; isError: boolean } | { park: Park }> {
-  if (!tool) return { content: `There is no tool named ${name}.`, isError: true };
-  const limit = tool.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const controller = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const stopped = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`The tool took longer than ${limit / 1000} s and was stopped.`)), limit);
-    const cancel = () => reject(new Error("The tool was stopped."));
-    if (context.signal.aborted) cancel();
-    else context.signal.addEventListener("abort", cancel, { once: true });
-  });
-  try {
-    const signal = AbortSignal.any([context.signal, controller.signal]);
-    const result = await Promise.race([tool.run(input, { ...context, signal }), stopped]);
-    if ("park" in result) return result;
-    return { content: bounded(result.content), isError: result.isError ?? false };
-  } catch (error) {
-    return { content: bounded(error instanceof Error ? error.message : String(error)), isError: true };
-  } finally {
-    clearTimeout(timer);
-    controller.abort();
-    stopped.catch(() => undefined);
-  }
-}
-
-function bounded(text: string): string {
-  const whole = text.toWellFormed();
-  if (whole.length <= MAX_RESULT_CHARACTERS) return whole;
-  const cut = whole.slice(0, MAX_RESULT_CHARACTERS).toWellFormed();
-  return `${cut}\n[${whole.length - MAX_RESULT_CHARACTERS} more characters were cut off: ask for less at a time.]`;
 }

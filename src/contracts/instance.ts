@@ -2,7 +2,7 @@
  * What an instance can be asked, by the tools and by its Orchestrator.
  */
 
-import type { Answer, Failure } from "../platform/errors.ts";
+import type { Failure, Result } from "../platform/errors.ts";
 import type { AuditedCall } from "./audited-call.ts";
 import type { CallFigures, Unhealthy } from "./instance-spec.ts";
 import type { Funds } from "./records.ts";
@@ -172,27 +172,27 @@ export interface InstanceApi extends WorkspaceHost, Watcher {
   /** Ends the instance. Queued messages are cancelled; `force` stops the running turn too. Repeatable. */
   stop(request: { force: boolean }): Promise<void>;
   /** Accepts a message durably. `not_found`, `conflict` (terminated; a key of another request). */
-  send(request: SendRequest): Promise<Answer<MessageView>>;
+  send(request: SendRequest): Promise<Result<MessageView>>;
   /** Where message `n` stands, as soon as that is final, at the latest after `waitMs`. `not_found`. */
-  message(n: number, waitMs: number): Promise<Answer<MessageView>>;
+  message(n: number, waitMs: number): Promise<Result<MessageView>>;
   /** Where message `n` stands now; `watcher` (an instance or a job) is told once it is final or paused by a cap. `not_found`. */
-  watch(n: number, watcher: string): Promise<Answer<MessageView>>;
+  watch(n: number, watcher: string): Promise<Result<MessageView>>;
   /** Whether the instance is at rest; if not, `watcher` is told once it is. */
-  watchRest(watcher: string): Promise<Answer<Rest>>;
+  watchRest(watcher: string): Promise<Result<Rest>>;
   /** Deletes the conversation of an instance that has ended. Its kept files stay; `conflict` while they are on their way. */
-  forget(): Promise<Answer<null>>;
+  forget(): Promise<Result<null>>;
   /** Whether the instance is at rest, as soon as it is, at the latest after `waitMs`. */
-  rest(waitMs: number): Promise<Answer<Rest>>;
+  rest(waitMs: number): Promise<Result<Rest>>;
   /** Stops the running turn and waits until it has stopped. Returns the messages that this cancelled. */
-  interrupt(reason: string, origin?: Origin): Promise<Answer<string[]>>;
+  interrupt(reason: string, origin?: Origin): Promise<Result<string[]>>;
   /** Cancels message `n`: takes it out of the queue, or stops its turn. One that has ended stays as it is. */
-  cancel(n: number, reason: string, audit?: AuditedCall): Promise<Answer<MessageView>>;
+  cancel(n: number, reason: string, audit?: AuditedCall): Promise<Result<MessageView>>;
   /** What comes after a cursor (see live.ts), as soon as there is anything, at the latest after `waitMs`. */
-  follow(cursor: string, waitMs: number): Promise<Answer<Followed & { resting: boolean }>>;
+  follow(cursor: string, waitMs: number): Promise<Result<Followed & { resting: boolean }>>;
   /** Answers question `n` of the instance. `not_found`, `conflict` when it is no longer open, `invalid_input` for none of its options. */
-  answer(n: number, given: GivenAnswer): Promise<Answer<{ question_id: string; answer: string }>>;
-  output(query: OutputQuery): Promise<Answer<OutputPage>>;
-  checkup(): Promise<Answer<Checkup>>;
+  answer(n: number, given: GivenAnswer): Promise<Result<{ question_id: string; answer: string }>>;
+  output(query: OutputQuery): Promise<Result<OutputPage>>;
+  checkup(): Promise<Result<Checkup>>;
   /** Deletes everything of an instance that has ended, for good; else `conflict`. Repeatable: then there is less left. */
-  erase(): Promise<Answer<Erased>>;
+  erase(): Promise<Result<Erased>>;
 }

@@ -2,9 +2,10 @@
  * A coordinated task ("job"): what it is, how it stands, and what its object can be asked.
  */
 
-import type { Answer, Failure } from "../platform/errors.ts";
+import type { Failure, Result } from "../platform/errors.ts";
 import type { AuditedCall } from "./audited-call.ts";
 import type { Watcher } from "./instance.ts";
+import type { InstanceEvent } from "./instance-spec.ts";
 
 /**
  * `sequential`: one after another, each with what came before. `parallel`: all at once. `consensus`: proposals, then
@@ -165,11 +166,24 @@ export interface JobApi extends Watcher {
   /** Takes over the spec and goes on with whatever is next. */
   wake(): Promise<void>;
   /** How it stands, as soon as it is final, at the latest after `waitMs`. `not_found`. */
-  status(waitMs: number): Promise<Answer<JobStatus>>;
+  status(waitMs: number): Promise<Result<JobStatus>>;
   /** How it stands now; `watcher` (an instance) is told once it is final. `not_found`. */
-  watch(watcher: string): Promise<Answer<JobStatus>>;
+  watch(watcher: string): Promise<Result<JobStatus>>;
   /** Stops it and the messages under way. One that has ended stays as it is. `not_found`. */
-  cancel(reason: string, audit?: AuditedCall): Promise<Answer<JobStatus>>;
+  cancel(reason: string, audit?: AuditedCall): Promise<Result<JobStatus>>;
   /** Deletes everything of a job that is over, for good; else `conflict`. Repeatable: then there is less left. */
-  erase(): Promise<Answer<ErasedJob>>;
+  erase(): Promise<Result<ErasedJob>>;
+}
+
+/** What a job pushes to the registry. `seq` ascends with every report; one that arrives late is dropped. */
+export interface JobReport {
+  job_id: string;
+  seq: number;
+  state: JobState;
+  started_at: number;
+  finished_at: number | null;
+  steps_done: number;
+  steps_total: number;
+  error: Failure | null;
+  events: InstanceEvent[];
 }

@@ -1,20 +1,14 @@
 /**
  * What an Orchestrator can be asked, by the tools and by the instances of its tenant.
  */
-
-import type { Effort } from "../anthropic/models.ts";
-import type { JobReport } from "../jobs/job-state.ts";
-import type { CallAsk } from "../orchestrator/budget/ledger.ts";
-import type { SpendQuery } from "../orchestrator/budget/spend.ts";
-import type { Link } from "../orchestrator/store/hash-chain.ts";
-import type { LimitChange } from "../orchestrator/store/limits.ts";
-import type { Answer, Failure } from "../platform/errors.ts";
+import type { Result } from "../platform/errors.ts";
+import type { Idempotency } from "../platform/idempotency-key.ts";
 import type { Secrets } from "../platform/secrets.ts";
-import type { RoleId } from "../roles/index.ts";
 import type { AuditedCall } from "./audited-call.ts";
 import type { Erased } from "./instance.ts";
 import type { InstanceSpec, RemoteServer, Report, ToolDefinition } from "./instance-spec.ts";
-import type { CoordinationType, ErasedJob, JobOptions, JobSpec } from "./job.ts";
+import type { CoordinationType, ErasedJob, JobOptions, JobReport, JobSpec } from "./job.ts";
+import type { Admission, CallOutcome, Effort, ReservationRequest } from "./model-call.ts";
 import type {
   EventPage,
   Funds,
@@ -25,11 +19,13 @@ import type {
   Metrics,
   QuestionRecord,
   SpendAnswer,
+  SpendQuery,
   StatusRecord,
   TreeAnswer,
   WebhookRecord,
 } from "./records.ts";
-import type { Idempotency, Origin } from "./request-origin.ts";
+import type { Origin } from "./request-origin.ts";
+import type { RoleId } from "./role.ts";
 import type { TeamTemplate } from "./team-template.ts";
 
 export interface SpawnRequest extends Origin {
@@ -103,24 +99,12 @@ export interface TerminateReceipt {
   terminated: string[];
 }
 
-/**
- * Leave for a model call that answers with at most `maxTokens`; or when to ask again (ms since the epoch), and why; or that
- * only a higher cap helps.
- */
-export type Admission =
-  | { granted: true; maxTokens: number }
-  | { granted: false; until: number; reason: string }
-  | { granted: false; until: null; error: Failure };
-
 /** What binds an instance now, as the registry sees it. Times in ms. */
 export interface Standing {
   funds: Funds;
   idleTimeoutMs: number;
   maxTurnMs: number | null;
 }
-
-/** How a model call went, for the gate: `pushed_back` is the API asking for less, and when it may be asked again. */
-export type CallOutcome = { kind: "ok" } | { kind: "failed" } | { kind: "pushed_back"; until: number };
 
 export interface EventQuery {
   after: number;
@@ -139,7 +123,7 @@ export interface PastQuery {
 /** Lines of the audit export, each with its line break, and the link that they end with; null: there are none. */
 export interface AuditLines {
   lines: string;
-  last: Link | null;
+  last: ChainLink | null;
 }
 
 /** A run of events, or of entries of the ledger (by their ids), in R2. */
@@ -240,13 +224,13 @@ export interface LimitsAnswer {
 }
 
 export interface OrchestratorApi {
-  spawn(request: SpawnRequest): Promise<Answer<SpawnReceipt>>;
+  spawn(request: SpawnRequest): Promise<Result<SpawnReceipt>>;
   /** Spawns a whole team in one transaction, or nothing of it. */
-  spawnTeam(request: TeamRequest): Promise<Answer<TeamReceipt>>;
+  spawnTeam(request: TeamRequest): Promise<Result<TeamReceipt>>;
   /** The templates that were stored for this tenant, by name. */
   templates(): Promise<TeamTemplate[]>;
   /** `conflict` for another one of that name, `too_large`, `limit_reached`. */
-  storeTemplate(template: TeamTemplate, audit?: AuditedCall): Promise<Answer<{ created: boolean }>>;
+  storeTemplate(template: TeamTemplate, audit?: AuditedCall): Promise<Result<{ created: boolean }>>;
   /** Returns whether there was one. Teams that were made of it stay. */
   deleteTemplate(name: string, audit?: AuditedCall): Promise<boolean>;
   /** What an instance copies on its first use; null when this tenant has no such instance. */
@@ -255,11 +239,11 @@ export interface OrchestratorApi {
   tenantKey(): Promise<string>;
   status(instanceId: string): Promise<StatusRecord | null>;
   list(query: ListQuery): Promise<InstancePage>;
-  terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>>;
+  terminate(request: TerminateRequest): Promise<Result<TerminateReceipt>>;
   /** Deletes a terminated instance for good: conversation, files, record. `not_found`, `conflict` while it is not terminated. */
-  erase(instanceId: string, audit?: AuditedCall): Promise<Answer<Erased>>;
+  erase(instanceId: string, audit?: AuditedCall): Promise<Result<Erased>>;
   /** Before a model call: leave to make it, now or at a time. `report` is what the registry does not know yet. */
-  admit(instanceId: string, report: Report | null, ask: CallAsk): Promise<Admission>;
+  admit(instanceId: string, report: Report | null, ask: ReservationRequest): Promise<Admission>;
   /** Gives back the leave that an instance asked for and does not need. */
   withdraw(instanceId: string): Promise<void>;
   /** How an instance's call went, when no report takes it along. */
@@ -270,36 +254,36 @@ export interface OrchestratorApi {
   /** The instance's idle time is over: it is terminated, unless somebody below it is at work; then the time to ask again. */
   expire(instanceId: string): Promise<{ expired: true } | { expired: false; again: number }>;
   /** Changes limits of an instance or (null) the tenant, and lets go on what was paused by them. */
-  setLimits(instanceId: string | null, change: LimitChange, origin?: Origin): Promise<Answer<LimitsAnswer>>;
+  setLimits(instanceId: string | null, change: LimitChange, origin?: Origin): Promise<Result<LimitsAnswer>>;
   /** Commits a coordinated task; from then on it runs. Refusals as in jobs.ts. */
-  coordinate(request: CoordinateRequest): Promise<Answer<JobReceipt>>;
+  coordinate(request: CoordinateRequest): Promise<Result<JobReceipt>>;
   /** What a job copies on its first use; null when this tenant has no such job. */
   jobBirth(jobId: string): Promise<JobSpec | null>;
   job(jobId: string): Promise<JobRecord | null>;
   jobs(query: JobQuery): Promise<JobPage>;
   /** Deletes a job that is over for good: steps, result, record. `not_found`, `conflict`. */
-  eraseJob(jobId: string, audit?: AuditedCall): Promise<Answer<ErasedJob>>;
+  eraseJob(jobId: string, audit?: AuditedCall): Promise<Result<ErasedJob>>;
   /** Whenever a job has something to tell. */
   reportJob(report: JobReport): Promise<void>;
   metrics(): Promise<Metrics>;
   /** What other instances are to an instance. `not_found`. */
-  kin(instanceId: string, others: readonly string[]): Promise<Answer<Kin>>;
-  tree(query: TreeQuery): Promise<Answer<TreeAnswer>>;
+  kin(instanceId: string, others: readonly string[]): Promise<Result<Kin>>;
+  tree(query: TreeQuery): Promise<Result<TreeAnswer>>;
   /** The active children of an instance; with a key, the same ones again. `not_found`. */
-  children(instanceId: string, idempotency?: Idempotency): Promise<Answer<string[]>>;
+  children(instanceId: string, idempotency?: Idempotency): Promise<Result<string[]>>;
   questions(query: QuestionQuery): Promise<QuestionRecord[]>;
   /** What was spent when. `invalid_input` for a window that is too long. */
-  spend(query: SpendQuery): Promise<Answer<SpendAnswer>>;
+  spend(query: SpendQuery): Promise<Result<SpendAnswer>>;
   /** Events before a sequence, newest first: the log read backwards. */
   eventsBefore(query: PastQuery): Promise<EventPage>;
   /** Notes that an instance waits for others; `conflict` when that would close a circle. `seq`: its newest event. */
-  waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Answer<null>>;
+  waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Result<null>>;
   /** Events after `after`, oldest first, as soon as there are any, at the latest after `waitMs`. */
   events(query: EventQuery): Promise<EventPage>;
   /** Puts a call on record that changed nothing in this tenant's objects: refused, or a login. `subject`: the id that it was about. */
   record(call: AuditedCall, subject: string | null, outcome: string): Promise<void>;
   /** The newest link of the event log's hash chain. */
-  auditHead(): Promise<Link>;
+  auditHead(): Promise<ChainLink>;
   /** What comes after a sequence in the audit export, up to another: a segment in R2, or lines. */
   audit(after: number, upTo: number): Promise<Segment | AuditLines>;
   /** The id of the ledger's newest entry. */
@@ -307,7 +291,7 @@ export interface OrchestratorApi {
   /** What comes after an id in the ledger, up to another: a segment in R2, or entries as lines. */
   ledger(after: number, upTo: number): Promise<Segment | LedgerLines>;
   /** Registers a webhook; its secret is in this answer and in no other. `invalid_input`, `limit_reached`. */
-  addWebhook(request: WebhookRequest, audit?: AuditedCall): Promise<Answer<{ webhook: WebhookRecord; secret: string }>>;
+  addWebhook(request: WebhookRequest, audit?: AuditedCall): Promise<Result<{ webhook: WebhookRecord; secret: string }>>;
   webhooks(): Promise<WebhookRecord[]>;
   /** Returns whether there was one. */
   removeWebhook(webhookId: string, audit?: AuditedCall): Promise<boolean>;
@@ -315,4 +299,20 @@ export interface OrchestratorApi {
   saveTask(task: StoredTask): Promise<void>;
   taskOf(taskId: string): Promise<StoredTask | null>;
   cancelTask(taskId: string): Promise<void>;
+}
+
+/** The newest link of a chain: the sequence and the hash of its last line; 0 and `GENESIS` before the first. */
+export interface ChainLink {
+  seq: number;
+  hash: string;
+}
+
+/** What a caller may set. Undefined: leave it as it is. */
+export interface LimitChange {
+  /** USD */
+  max_cost?: number | undefined;
+  max_total_tokens?: number | undefined;
+  timeout_minutes?: number | undefined;
+  max_turn_minutes?: number | undefined;
+  max_instances?: number | undefined;
 }

@@ -232,3 +232,12 @@ export interface WebhookRecord {
   last_tried_at: string | null;
   next_try_at: string | null;
 }
+
+export interface SpendQuery {
+  bucket: SpendBucket;
+  by: SpendKey;
+  /** ms since the epoch; the bucket that holds it is the first one. Null: a day of hours, or a month of days, up to `to`. */
+  from: number | null;
+  /** ms since the epoch; the bucket that holds it is the last one. Null: now. */
+  to: number | null;
+}

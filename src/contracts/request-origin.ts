@@ -1,13 +1,9 @@
 /**
  * Where a change comes from: what it takes along of the call that asks for it, to the object that makes it.
  */
-import type { AuditedCall } from "./audited-call.ts";
 
-/** A caller's key with a hash of the whole request. */
-export interface Idempotency {
-  key: string;
-  body_hash: string;
-}
+import type { Idempotency } from "../platform/idempotency-key.ts";
+import type { AuditedCall } from "./audited-call.ts";
 
 /** What a change takes along of the call that asks for it. A repeated call, by its key, changes nothing and leaves no record. */
 export interface Origin {

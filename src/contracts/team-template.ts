@@ -2,9 +2,9 @@
  * Team templates: who works together, on what terms, and who leads. Data only; `spawn_team` makes instances of it.
  */
 import * as z from "zod";
-import { TOOL_PRESETS } from "./instance-tool.ts";
 import { COORDINATION_TYPES, type CoordinationType } from "./job.ts";
 import { ROLE_IDS } from "./role.ts";
+import { TOOL_PRESETS } from "./tool-presets.ts";
 
 const words = (max: number) =>
   z

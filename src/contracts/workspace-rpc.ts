@@ -1,7 +1,7 @@
 /**
  * A workspace that lives in another object: each call is one RPC, and its failure comes back as the same `MadroxError`.
  */
-import { type Answer, failureOf, MadroxError, ok, unwrap } from "../platform/errors.ts";
+import { failureOf, MadroxError, ok, type Result, unwrap } from "../platform/errors.ts";
 import type { WorkspaceApi } from "./workspace.ts";
 
 export type FileCall = keyof WorkspaceApi;
@@ -10,7 +10,7 @@ export type FileResult<Call extends FileCall> = Awaited<ReturnType<WorkspaceApi[
 
 /** What an object that has a workspace can be asked. */
 export interface WorkspaceHost {
-  files<Call extends FileCall>(call: Call, args: FileArguments<Call>): Promise<Answer<FileResult<Call>>>;
+  files<Call extends FileCall>(call: Call, args: FileArguments<Call>): Promise<Result<FileResult<Call>>>;
 }
 
 /** What changes something, and is refused once the instance has ended. */
@@ -23,7 +23,7 @@ export function changesFiles(call: FileCall): boolean {
 /** The workspace behind a host, as if it were here. */
 export function workspaceOf(host: WorkspaceHost): WorkspaceApi {
   const ask = async <Call extends FileCall>(call: Call, ...args: FileArguments<Call>): Promise<FileResult<Call>> =>
-    unwrap((await host.files(call, args)) as Answer<FileResult<Call>>);
+    unwrap((await host.files(call, args)) as Result<FileResult<Call>>);
   return {
     stat: (...args) => ask("stat", ...args),
     read: (...args) => ask("read", ...args),
@@ -47,7 +47,7 @@ export async function serveFiles<Call extends FileCall>(
   workspace: WorkspaceApi,
   call: Call,
   args: FileArguments<Call>,
-): Promise<Answer<FileResult<Call>>> {
+): Promise<Result<FileResult<Call>>> {
   try {
     const run = workspace[call] as (...given: FileArguments<Call>) => Promise<FileResult<Call>>;
     return ok(await run.apply(workspace, args));
@@ -58,7 +58,7 @@ export async function serveFiles<Call extends FileCall>(
 }
 
 /** What an instance answers that was terminated before it was ever used: it has no files, which is no error. */
-export function noFiles<Call extends FileCall>(call: Call, instanceId: string): Answer<FileResult<Call>> {
+export function noFiles<Call extends FileCall>(call: Call, instanceId: string): Result<FileResult<Call>> {
   const empty: { [Known in FileCall]?: FileResult<Known> } = {
     list: { entries: [], next: null },
     search: { matches: [], files: 0, next: null },

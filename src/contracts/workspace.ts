@@ -151,3 +151,10 @@ export interface WorkspaceApi {
 
 /** One `read`: what an answer can carry as base64 in JSON. */
 export const MAX_PIECE_BYTES = 4 * 1024 * 1024;
+
+export interface WorkspaceLimits {
+  bytes: number;
+  /** Files and folders. */
+  files: number;
+  fileBytes: number;
+}

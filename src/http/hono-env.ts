@@ -2,7 +2,7 @@
  * What a request carries from its admission to the door that answers it.
  */
 import type { AccessConfig } from "../auth/access.ts";
-import type { Config } from "../config/config.ts";
+import type { Config } from "../contracts/config.ts";
 import type { Principal } from "../contracts/principal.ts";
 import type { CallContext } from "./context.ts";
 

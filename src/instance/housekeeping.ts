@@ -5,7 +5,7 @@
  */
 
 import type { News, Watcher } from "../contracts/instance.ts";
-import type { CallOutcome } from "../contracts/orchestrator.ts";
+import type { CallOutcome } from "../contracts/model-call.ts";
 import type { Alarm } from "../platform/alarm.ts";
 import { describe, type Log } from "../platform/log.ts";
 import type { Waiters } from "../platform/waiters.ts";

@@ -15,7 +15,7 @@ import {
   type SendRequest,
 } from "../contracts/instance.ts";
 import type { Origin } from "../contracts/request-origin.ts";
-import { type Answer, err, ok, unwrap } from "../platform/errors.ts";
+import { err, ok, type Result, unwrap } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import { type Waiters, within } from "../platform/waiters.ts";
@@ -65,7 +65,7 @@ export class Conversation {
     return this.#parts.storage.sql;
   }
 
-  send(request: SendRequest): Answer<MessageView> {
+  send(request: SendRequest): Result<MessageView> {
     const { storage, instanceId, engine, upkeep, readers } = this.#parts;
     const accepted = accept(storage, instanceId, request, Date.now());
     if (!accepted.ok) return accepted;
@@ -85,7 +85,7 @@ export class Conversation {
     if (hear(storage, instanceId, news.id, Date.now())) upkeep.work();
   }
 
-  answer(n: number, given: GivenAnswer): Answer<{ question_id: string; answer: string }> {
+  answer(n: number, given: GivenAnswer): Result<{ question_id: string; answer: string }> {
     const { storage, instanceId, engine, upkeep, readers } = this.#parts;
     const answered = answer(storage, instanceId, n, given, Date.now());
     if (answered.ok) {
@@ -96,13 +96,13 @@ export class Conversation {
     return answered;
   }
 
-  async interrupt(reason: string, { idempotency, audit }: Origin = {}): Promise<Answer<string[]>> {
+  async interrupt(reason: string, { idempotency, audit }: Origin = {}): Promise<Result<string[]>> {
     const { storage, instanceId, engine, upkeep, waiters } = this.#parts;
     const sql = this.#sql;
     // A message that was accepted a moment ago may not have begun: beginning it now makes it one that can be stopped.
     upkeep.work();
     const open = selfOf(sql)?.open_n ?? null;
-    const stopped = storage.transactionSync((): Answer<string[]> => {
+    const stopped = storage.transactionSync((): Result<string[]> => {
       const known = recall<string[]>(sql, idempotency);
       if (known) return known;
       const messages = open !== null && cancelOpenTurn(sql, reason) ? messagesOfTurn(sql, open) : [];
@@ -118,7 +118,7 @@ export class Conversation {
     return stopped;
   }
 
-  async cancel(n: number, reason: string, audit?: AuditedCall): Promise<Answer<MessageView>> {
+  async cancel(n: number, reason: string, audit?: AuditedCall): Promise<Result<MessageView>> {
     const { storage, instanceId, upkeep, waitUntil } = this.#parts;
     const open = selfOf(this.#sql)?.open_n ?? null;
     if (cancelQueued(storage, instanceId, n, reason, Date.now(), audit)) {
@@ -131,7 +131,7 @@ export class Conversation {
   }
 
   /** Message `n` as it stands now. */
-  view(n: number): Answer<MessageView> {
+  view(n: number): Result<MessageView> {
     const { transcript, instanceId, engine } = this.#parts;
     const view = viewOf(this.#sql, transcript, instanceId, n);
     const self = selfOf(this.#sql);
@@ -150,7 +150,7 @@ export class Conversation {
   }
 
   /** Message `n` as soon as it is final or paused, at the latest after `waitMs`. */
-  async message(n: number, waitMs: number): Promise<Answer<MessageView>> {
+  async message(n: number, waitMs: number): Promise<Result<MessageView>> {
     const deadline = Date.now() + waitMs;
     for (;;) {
       const view = this.view(n);
@@ -162,13 +162,13 @@ export class Conversation {
   }
 
   /** The view with the money as it stands after it: a report that is on its way is waited for a moment. */
-  async #reported(n: number, view: Answer<MessageView>): Promise<Answer<MessageView>> {
+  async #reported(n: number, view: Result<MessageView>): Promise<Result<MessageView>> {
     if (!view.ok || !hasUnreported(this.#sql)) return view;
     await within(this.#parts.reporter.report(), REPORT_PATIENCE_MS);
     return this.view(n);
   }
 
-  watch(n: number, watcher: string): Answer<MessageView> {
+  watch(n: number, watcher: string): Result<MessageView> {
     const view = this.view(n);
     if (view.ok && !isFinal(view.value.state)) watch(this.#sql, n, watcher);
     return view;

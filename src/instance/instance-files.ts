@@ -2,9 +2,8 @@
  * The files of an instance: its own, or those of the instance that it shares them with; kept where they outlive it when it has
  * ended, and deleted with it.
  */
-
-import type { Config } from "../config/config.ts";
 import type { AuditedCall } from "../contracts/audited-call.ts";
+import type { Config } from "../contracts/config.ts";
 import { instanceOf } from "../contracts/stubs.ts";
 import type { WorkspaceApi } from "../contracts/workspace.ts";
 import { workspaceOf } from "../contracts/workspace-rpc.ts";

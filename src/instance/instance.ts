@@ -1,7 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import { createClaude } from "../anthropic/client.ts";
-import { type Config, configFor } from "../config/config.ts";
+import { configFor } from "../config/config.ts";
 import type { AuditedCall } from "../contracts/audited-call.ts";
+import type { Config } from "../contracts/config.ts";
 import type {
   Checkup,
   Erased,
@@ -29,7 +30,7 @@ import {
   serveFiles,
 } from "../contracts/workspace-rpc.ts";
 import { Alarm } from "../platform/alarm.ts";
-import { type Answer, err, ok } from "../platform/errors.ts";
+import { err, ok, type Result } from "../platform/errors.ts";
 import { createLog, describe, type Log } from "../platform/log.ts";
 import { exportSpans } from "../platform/otlp.ts";
 import { keyNameOf, NO_SECRETS, open, type Secrets } from "../platform/secrets.ts";
@@ -81,7 +82,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #readers = new Readers(() => this.#life?.engine.live ?? null);
   readonly #belongings: Belongings;
   #life: Life | undefined;
-  #birth: Promise<Answer<Life>> | undefined;
+  #birth: Promise<Result<Life>> | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -139,7 +140,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.ctx.waitUntil(upkeep.committed());
   }
 
-  async send(request: SendRequest): Promise<Answer<MessageView>> {
+  async send(request: SendRequest): Promise<Result<MessageView>> {
     const born = await this.#born();
     return born.ok ? born.value.conversation.send(request) : born;
   }
@@ -149,42 +150,42 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (born.ok) born.value.conversation.hear(news);
   }
 
-  async answer(n: number, given: GivenAnswer): Promise<Answer<{ question_id: string; answer: string }>> {
+  async answer(n: number, given: GivenAnswer): Promise<Result<{ question_id: string; answer: string }>> {
     const born = await this.#born();
     return born.ok ? born.value.conversation.answer(n, given) : born;
   }
 
-  async interrupt(reason: string, origin?: Origin): Promise<Answer<string[]>> {
+  async interrupt(reason: string, origin?: Origin): Promise<Result<string[]>> {
     const born = await this.#born();
     return born.ok ? born.value.conversation.interrupt(reason, origin) : born;
   }
 
-  async cancel(n: number, reason: string, audit?: AuditedCall): Promise<Answer<MessageView>> {
+  async cancel(n: number, reason: string, audit?: AuditedCall): Promise<Result<MessageView>> {
     const born = await this.#born();
     return born.ok ? born.value.conversation.cancel(n, reason, audit) : born;
   }
 
-  async message(n: number, waitMs: number): Promise<Answer<MessageView>> {
+  async message(n: number, waitMs: number): Promise<Result<MessageView>> {
     const born = await this.#born();
     return born.ok ? born.value.conversation.message(n, waitMs) : born;
   }
 
-  async watch(n: number, watcher: string): Promise<Answer<MessageView>> {
+  async watch(n: number, watcher: string): Promise<Result<MessageView>> {
     const born = await this.#born();
     return born.ok ? born.value.conversation.watch(n, watcher) : born;
   }
 
-  async watchRest(watcher: string): Promise<Answer<Rest>> {
+  async watchRest(watcher: string): Promise<Result<Rest>> {
     const born = await this.#born();
     return born.ok ? ok(await born.value.conversation.watchRest(watcher)) : unlessUnused(born, AT_REST);
   }
 
-  async rest(waitMs: number): Promise<Answer<Rest>> {
+  async rest(waitMs: number): Promise<Result<Rest>> {
     const born = await this.#born();
     return born.ok ? ok(await born.value.conversation.rest(waitMs)) : unlessUnused(born, AT_REST);
   }
 
-  async follow(cursor: string, waitMs: number): Promise<Answer<Followed & { resting: boolean }>> {
+  async follow(cursor: string, waitMs: number): Promise<Result<Followed & { resting: boolean }>> {
     const from = parseCursor(cursor);
     if (!from)
       return err(
@@ -196,12 +197,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return ok(await born.value.conversation.follow(from, waitMs));
   }
 
-  async output(query: OutputQuery): Promise<Answer<OutputPage>> {
+  async output(query: OutputQuery): Promise<Result<OutputPage>> {
     const born = await this.#born();
     return born.ok ? ok(born.value.conversation.output(query)) : unlessUnused(born, { rows: [], next: null });
   }
 
-  async files<Call extends FileCall>(call: Call, args: FileArguments<Call>): Promise<Answer<FileResult<Call>>> {
+  async files<Call extends FileCall>(call: Call, args: FileArguments<Call>): Promise<Result<FileResult<Call>>> {
     const born = await this.#born();
     if (!born.ok) return born.error.code === "conflict" ? noFiles(call, this.#id) : born;
     const { sql } = this.ctx.storage;
@@ -211,7 +212,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return served;
   }
 
-  async erase(): Promise<Answer<Erased>> {
+  async erase(): Promise<Result<Erased>> {
     const born = await this.#born();
     // Never used: there can't be anything but what an earlier, interrupted call left.
     if (!born.ok && born.error.code !== "conflict") return born;
@@ -228,7 +229,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return ok(erased);
   }
 
-  async forget(): Promise<Answer<null>> {
+  async forget(): Promise<Result<null>> {
     const born = await this.#born();
     if (!born.ok) return unlessUnused(born, null);
     const { sql } = this.ctx.storage;
@@ -252,7 +253,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.#transcript.forget();
   }
 
-  async checkup(): Promise<Answer<Checkup>> {
+  async checkup(): Promise<Result<Checkup>> {
     const { storage } = this.ctx;
     // Looking at an object that was never used does not begin its life.
     if (this.#isBorn()) await this.#born();
@@ -271,7 +272,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   /** The instance with its spec: from storage, or on the very first use from the registry. `conflict`: it ended unused. */
-  async #born(): Promise<Answer<Life>> {
+  async #born(): Promise<Result<Life>> {
     if (this.#life) return ok(this.#life);
     this.#birth ??= this.#bear().finally(() => {
       this.#birth = undefined;
@@ -279,7 +280,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return this.#birth;
   }
 
-  async #bear(): Promise<Answer<Life>> {
+  async #bear(): Promise<Result<Life>> {
     const { storage } = this.ctx;
     await this.#alarm.load();
     if (isBorn(storage.sql)) {
@@ -376,6 +377,6 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 }
 
 /** Terminated before it was ever used: there is nothing to read, and that is no error. */
-function unlessUnused<T>(failed: Answer<never>, nothing: T): Answer<T> {
+function unlessUnused<T>(failed: Result<never>, nothing: T): Result<T> {
   return !failed.ok && failed.error.code === "conflict" ? ok(nothing) : failed;
 }

@@ -7,7 +7,7 @@ import type { MessageView } from "../contracts/instance.ts";
 import type { JobSpec } from "../contracts/job.ts";
 import { instanceOf, orchestratorOf, watcherOf } from "../contracts/stubs.ts";
 import type { Alarm } from "../platform/alarm.ts";
-import type { Answer, Failure } from "../platform/errors.ts";
+import type { Failure, Result } from "../platform/errors.ts";
 import { parseMessageId } from "../platform/ids.ts";
 import { describe, type Log } from "../platform/log.ts";
 import { confirm, jobRow, reportAt, reportOf } from "./job-state.ts";
@@ -130,7 +130,7 @@ export class Dispatch {
     }
   }
 
-  #sendOne(step: steps.StepRow, { message, schema }: Question): Promise<Answer<MessageView>> {
+  #sendOne(step: steps.StepRow, { message, schema }: Question): Promise<Result<MessageView>> {
     const key = `${this.#parts.jobId}:${step.key}:${step.tries}`;
     return instanceOf(this.#parts.env, this.#parts.tenant, step.instance_id).send({
       message,

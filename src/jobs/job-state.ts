@@ -3,7 +3,7 @@
  */
 
 import type { InstanceEvent } from "../contracts/instance-spec.ts";
-import type { JobSpec, JobState } from "../contracts/job.ts";
+import type { JobReport, JobSpec, JobState } from "../contracts/job.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
 import { tellAll } from "./outbox.ts";
@@ -56,19 +56,6 @@ export function end(sql: SqlStorage, state: JobState, error: Failure | null, now
 /** Writes an event down. Ids, counts and codes, never content. */
 export function note(sql: SqlStorage, at: number, kind: string, data: InstanceEvent["data"]): void {
   sql.exec("INSERT INTO event (at, kind, data) VALUES (?, ?, ?)", at, kind, JSON.stringify(data));
-}
-
-/** What a job pushes to the registry. `seq` ascends with every report; one that arrives late is dropped. */
-export interface JobReport {
-  job_id: string;
-  seq: number;
-  state: JobState;
-  started_at: number;
-  finished_at: number | null;
-  steps_done: number;
-  steps_total: number;
-  error: Failure | null;
-  events: InstanceEvent[];
 }
 
 /** Events in one report, at most. */

@@ -6,7 +6,7 @@ import { type ErasedJob, isFinalJob, type JobApi, type JobSpec, type JobStatus }
 import { nameOf, orchestratorOf } from "../contracts/stubs.ts";
 import { Alarm } from "../platform/alarm.ts";
 import { Batch } from "../platform/batch.ts";
-import { type Answer, err, ok } from "../platform/errors.ts";
+import { err, ok, type Result } from "../platform/errors.ts";
 import { createLog, describe, type Log } from "../platform/log.ts";
 import { migrate, type Row } from "../platform/sqlite.ts";
 import { Waiters, within } from "../platform/waiters.ts";
@@ -33,7 +33,7 @@ export class Job extends DurableObject<Env> implements JobApi {
   readonly #alarm: Alarm;
   readonly #waiters = new Waiters();
   #spec: JobSpec | undefined;
-  #birth: Promise<Answer<JobSpec>> | undefined;
+  #birth: Promise<Result<JobSpec>> | undefined;
   readonly #dispatch: Dispatch;
   /**
    * News of messages whose sending has not been answered yet. If they are lost with this object, the sending is repeated, and
@@ -67,7 +67,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     if ((await this.#born()).ok) this.#advance();
   }
 
-  async status(waitMs: number): Promise<Answer<JobStatus>> {
+  async status(waitMs: number): Promise<Result<JobStatus>> {
     const born = await this.#born();
     if (!born.ok) return born;
     const { sql } = this.ctx.storage;
@@ -79,7 +79,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     }
   }
 
-  async watch(watcher: string): Promise<Answer<JobStatus>> {
+  async watch(watcher: string): Promise<Result<JobStatus>> {
     const born = await this.#born();
     if (!born.ok) return born;
     const { sql } = this.ctx.storage;
@@ -87,7 +87,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     return ok(statusOf(sql, born.value));
   }
 
-  async cancel(reason: string, audit?: AuditedCall): Promise<Answer<JobStatus>> {
+  async cancel(reason: string, audit?: AuditedCall): Promise<Result<JobStatus>> {
     const born = await this.#born();
     if (!born.ok) return born;
     const { storage } = this.ctx;
@@ -105,7 +105,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     return ok(statusOf(storage.sql, born.value));
   }
 
-  async erase(): Promise<Answer<ErasedJob>> {
+  async erase(): Promise<Result<ErasedJob>> {
     const born = await this.#born();
     // An earlier call was not heard of.
     if (!born.ok) return born.error.code === "not_found" ? ok({ steps: 0, answers: 0 }) : born;
@@ -199,7 +199,7 @@ export class Job extends DurableObject<Env> implements JobApi {
   }
 
   /** The spec: from storage, or on the very first use from the registry. */
-  async #born(): Promise<Answer<JobSpec>> {
+  async #born(): Promise<Result<JobSpec>> {
     if (this.#spec) return ok(this.#spec);
     this.#birth ??= this.#bear().finally(() => {
       this.#birth = undefined;
@@ -207,7 +207,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     return this.#birth;
   }
 
-  async #bear(): Promise<Answer<JobSpec>> {
+  async #bear(): Promise<Result<JobSpec>> {
     const { storage } = this.ctx;
     await this.#alarm.load();
     if (!hasTables(storage.sql)) {

@@ -3,7 +3,7 @@
  * outlived its time, and moves old rows away. One alarm wakes it for all of that; its time follows from the rows.
  */
 import type { AuditedCall } from "../contracts/audited-call.ts";
-import type { Answer } from "../platform/errors.ts";
+import type { Result } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
 import { within } from "../platform/waiters.ts";
 import type { Archive } from "./archive/archive.ts";
@@ -98,9 +98,9 @@ export class Upkeep {
    */
   async erase<Deleted>(
     id: string,
-    object: { erase(): Promise<Answer<Deleted>> },
+    object: { erase(): Promise<Result<Deleted>> },
     audit: AuditedCall | undefined,
-  ): Promise<Answer<Deleted>> {
+  ): Promise<Result<Deleted>> {
     const { sql } = this.#parts.storage;
     owe(sql, id, "erase", Date.now() + ERASE_RETRY_MS, audit);
     await this.arm();

@@ -3,8 +3,7 @@
  * 529); then the number is halved from what was in flight, and grows again by one for each round of successes. While the
  * API has asked for a pause, nobody calls it.
  */
-
-import type { CallOutcome } from "../contracts/orchestrator.ts";
+import type { CallOutcome } from "../contracts/model-call.ts";
 import { first } from "../platform/sqlite.ts";
 
 /** Model calls at once while the API has not pushed back. */

@@ -1,19 +1,21 @@
 import { DurableObject } from "cloudflare:workers";
-import { type Config, configOf } from "../config/config.ts";
+import { configOf } from "../config/config.ts";
 import type { AuditedCall } from "../contracts/audited-call.ts";
+import type { Config } from "../contracts/config.ts";
 import type { Erased } from "../contracts/instance.ts";
 import type { Report } from "../contracts/instance-spec.ts";
-import type { ErasedJob, JobSpec } from "../contracts/job.ts";
+import type { ErasedJob, JobReport, JobSpec } from "../contracts/job.ts";
+import type { Admission, CallOutcome, ReservationRequest } from "../contracts/model-call.ts";
 import type {
-  Admission,
   AuditLines,
   Birth,
-  CallOutcome,
+  ChainLink,
   CoordinateRequest,
   EventQuery,
   JobQuery,
   Kin,
   LedgerLines,
+  LimitChange,
   LimitsAnswer,
   ListQuery,
   OrchestratorApi,
@@ -40,17 +42,18 @@ import type {
   Metrics,
   QuestionRecord,
   SpendAnswer,
+  SpendQuery,
   StatusRecord,
   TreeAnswer,
   WebhookRecord,
 } from "../contracts/records.ts";
 import { unknownInstance } from "../contracts/refusals.ts";
-import type { Idempotency, Origin } from "../contracts/request-origin.ts";
+import type { Origin } from "../contracts/request-origin.ts";
 import { instanceOf, jobOf } from "../contracts/stubs.ts";
 import type { TeamTemplate } from "../contracts/team-template.ts";
-import type { JobReport } from "../jobs/job-state.ts";
-import { type Answer, failureOf, ok } from "../platform/errors.ts";
+import { failureOf, ok, type Result } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
+import type { Idempotency } from "../platform/idempotency-key.ts";
 import { createLog, type Log } from "../platform/log.ts";
 import { migrate } from "../platform/sqlite.ts";
 import { NANO_PER_USD } from "../platform/units.ts";
@@ -58,8 +61,8 @@ import { Waiters } from "../platform/waiters.ts";
 import { Archive } from "./archive/archive.ts";
 import { segmentAfter } from "./archive/event-archive.ts";
 import { ledgerEnd, ledgerLines, ledgerSegmentAfter } from "./archive/ledger-archive.ts";
-import { type CallAsk, releaseAll, reserve } from "./budget/ledger.ts";
-import { type SpendQuery, spendOf } from "./budget/spend.ts";
+import { releaseAll, reserve } from "./budget/ledger.ts";
+import { spendOf } from "./budget/spend.ts";
 import { EventLines } from "./delivery/event-logger.ts";
 import { Viewers } from "./delivery/event-sockets.ts";
 import { Courier } from "./delivery/webhook-delivery.ts";
@@ -77,8 +80,6 @@ import { deleteTemplate, spawnTeam, storedTemplates, storeTemplate } from "./reg
 import { childrenOf, idleDeadline, kinOf, treeOf, waitFor } from "./registry/tree.ts";
 import { recordCall } from "./store/audit-record.ts";
 import { chainOlder, eventsAfter, eventsBefore, headOf, linesAfter } from "./store/event-log.ts";
-import type { Link } from "./store/hash-chain.ts";
-import type { LimitChange } from "./store/limits.ts";
 import { ORCHESTRATOR_SCHEMA } from "./store/schema.ts";
 import { sealed, tenantKey } from "./tenant-key.ts";
 
@@ -155,7 +156,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#viewers.heard(socket, message);
   }
 
-  async spawn(request: SpawnRequest): Promise<Answer<SpawnReceipt>> {
+  async spawn(request: SpawnRequest): Promise<Result<SpawnReceipt>> {
     const secrets = await sealed(this.ctx.storage.sql, request.secrets, this.#config, this.#tenant);
     const answer = registry.spawn(
       this.ctx.storage,
@@ -168,7 +169,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return answer;
   }
 
-  async spawnTeam(request: TeamRequest): Promise<Answer<TeamReceipt>> {
+  async spawnTeam(request: TeamRequest): Promise<Result<TeamReceipt>> {
     const answer = spawnTeam(this.ctx.storage, request, this.#terms.spawning, this.#terms.caps, Date.now());
     if (answer.ok) await this.#spawned([answer.value.supervisor, ...answer.value.members]);
     return answer;
@@ -185,7 +186,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return storedTemplates(this.ctx.storage.sql);
   }
 
-  async storeTemplate(template: TeamTemplate, audit?: AuditedCall): Promise<Answer<{ created: boolean }>> {
+  async storeTemplate(template: TeamTemplate, audit?: AuditedCall): Promise<Result<{ created: boolean }>> {
     const answer = storeTemplate(this.ctx.storage, template, Date.now(), audit);
     this.#tellWatchers();
     return answer;
@@ -219,7 +220,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return registry.list(this.ctx.storage.sql, query, this.#prefix, Date.now());
   }
 
-  async terminate(request: TerminateRequest): Promise<Answer<TerminateReceipt>> {
+  async terminate(request: TerminateRequest): Promise<Result<TerminateReceipt>> {
     const answer = registry.terminate(this.ctx.storage, request, this.#config.retentionDays, Date.now());
     if (answer.ok) this.#tellWatchers();
     if (answer.ok && answer.value.terminated.length > 0) {
@@ -230,13 +231,13 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return answer;
   }
 
-  async erase(instanceId: string, audit?: AuditedCall): Promise<Answer<Erased>> {
+  async erase(instanceId: string, audit?: AuditedCall): Promise<Result<Erased>> {
     const refusal = registry.eraseRefusal(this.ctx.storage.sql, instanceId);
     if (refusal) return refusal;
     return this.#upkeep.erase(instanceId, instanceOf(this.env, this.#tenant, instanceId), audit);
   }
 
-  async admit(instanceId: string, report: Report | null, ask: CallAsk): Promise<Admission> {
+  async admit(instanceId: string, report: Report | null, ask: ReservationRequest): Promise<Admission> {
     if (report) this.#take(report);
     const { sql } = this.ctx.storage;
     let held = false;
@@ -290,7 +291,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return { expired: true };
   }
 
-  async setLimits(instanceId: string | null, change: LimitChange, origin: Origin = {}): Promise<Answer<LimitsAnswer>> {
+  async setLimits(instanceId: string | null, change: LimitChange, origin: Origin = {}): Promise<Result<LimitsAnswer>> {
     const answer = this.#terms.change(instanceId, change, origin, Date.now());
     if (answer.ok) {
       this.#tellWatchers(...(instanceId === null ? [] : [instanceId]));
@@ -299,7 +300,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return answer;
   }
 
-  async coordinate(request: CoordinateRequest): Promise<Answer<JobReceipt>> {
+  async coordinate(request: CoordinateRequest): Promise<Result<JobReceipt>> {
     const answer = coordinate(this.ctx.storage, request, Date.now());
     if (answer.ok) {
       await this.#upkeep.arm();
@@ -309,7 +310,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return answer;
   }
 
-  async eraseJob(jobId: string, audit?: AuditedCall): Promise<Answer<ErasedJob>> {
+  async eraseJob(jobId: string, audit?: AuditedCall): Promise<Result<ErasedJob>> {
     const refusal = eraseJobRefusal(this.ctx.storage.sql, jobId);
     if (refusal) return refusal;
     return this.#upkeep.erase(jobId, jobOf(this.env, this.#tenant, jobId), audit);
@@ -337,17 +338,17 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return metricsOf(this.ctx.storage.sql, this.#gate.view);
   }
 
-  async kin(instanceId: string, others: readonly string[]): Promise<Answer<Kin>> {
+  async kin(instanceId: string, others: readonly string[]): Promise<Result<Kin>> {
     return kinOf(this.ctx.storage.sql, instanceId, others);
   }
 
-  async tree(query: TreeQuery): Promise<Answer<TreeAnswer>> {
+  async tree(query: TreeQuery): Promise<Result<TreeAnswer>> {
     return treeOf(this.ctx.storage.sql, query, this.#terms.caps);
   }
 
-  async children(instanceId: string, idempotency?: Idempotency): Promise<Answer<string[]>> {
+  async children(instanceId: string, idempotency?: Idempotency): Promise<Result<string[]>> {
     const { sql } = this.ctx.storage;
-    return this.ctx.storage.transactionSync((): Answer<string[]> => {
+    return this.ctx.storage.transactionSync((): Result<string[]> => {
       const known = recall<string[]>(sql, idempotency);
       if (known) return known;
       if (!registry.rowOf(sql, instanceId)) return unknownInstance(instanceId);
@@ -359,7 +360,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return questionsOf(this.ctx.storage.sql, query);
   }
 
-  async spend(query: SpendQuery): Promise<Answer<SpendAnswer>> {
+  async spend(query: SpendQuery): Promise<Result<SpendAnswer>> {
     const { sql } = this.ctx.storage;
     try {
       const spent = registry.tenantSpent(sql) / NANO_PER_USD;
@@ -373,7 +374,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return eventsBefore(this.ctx.storage.sql, query);
   }
 
-  async waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Answer<null>> {
+  async waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Result<null>> {
     return waitFor(this.ctx.storage, waiter, targets, seq);
   }
 
@@ -404,7 +405,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#tellWatchers();
   }
 
-  async auditHead(): Promise<Link> {
+  async auditHead(): Promise<ChainLink> {
     return headOf(this.ctx.storage.sql);
   }
 
@@ -425,7 +426,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async addWebhook(
     request: WebhookRequest,
     audit?: AuditedCall,
-  ): Promise<Answer<{ webhook: WebhookRecord; secret: string }>> {
+  ): Promise<Result<{ webhook: WebhookRecord; secret: string }>> {
     const { allowPrivateWebhooks } = this.#config;
     const added = addWebhook(this.ctx.storage, request, allowPrivateWebhooks, Date.now(), audit);
     this.#courier.reload();

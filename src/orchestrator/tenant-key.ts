@@ -1,7 +1,7 @@
 /**
  * The tenant's own key, for deployments without ENCRYPTION_KEY.
  */
-import type { Config } from "../config/config.ts";
+import type { Config } from "../contracts/config.ts";
 import { hasSecrets, newKey, type Secrets, seal } from "../platform/secrets.ts";
 import { first } from "../platform/sqlite.ts";
 

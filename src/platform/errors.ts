@@ -38,7 +38,7 @@ export interface Failure {
 }
 
 /** The result of a call between objects. */
-export type Answer<T> = { ok: true; value: T } | { ok: false; error: Failure };
+export type Result<T> = { ok: true; value: T } | { ok: false; error: Failure };
 
 /** A failure as an exception. Thrown by whatever finds it, turned into a `Failure` at the border. */
 export class MadroxError extends Error {
@@ -53,16 +53,16 @@ export class MadroxError extends Error {
   }
 }
 
-export function ok<T>(value: T): Answer<T> {
+export function ok<T>(value: T): Result<T> {
   return { ok: true, value };
 }
 
-export function err<T = never>(code: ErrorCode, message: string, details?: Details): Answer<T> {
+export function err<T = never>(code: ErrorCode, message: string, details?: Details): Result<T> {
   return { ok: false, error: details ? { code, message, details } : { code, message } };
 }
 
 /** The value of an answer. Throws its failure as a `MadroxError`. */
-export function unwrap<T>(answer: Answer<T>): T {
+export function unwrap<T>(answer: Result<T>): T {
   if (answer.ok) return answer.value;
   throw new MadroxError(answer.error.code, answer.error.message, answer.error.details);
 }

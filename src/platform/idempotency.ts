@@ -3,9 +3,8 @@
  * The row is written in the transaction of the effect, so a crash leaves both or neither. Failures are not kept:
  * they had no effect, and the same call may succeed later.
  */
-
-import type { Idempotency } from "../contracts/request-origin.ts";
-import { type Answer, err, ok } from "./errors.ts";
+import { err, ok, type Result } from "./errors.ts";
+import type { Idempotency } from "./idempotency-key.ts";
 import { first } from "./sqlite.ts";
 
 /** The table, for an object's first schema step. */
@@ -22,7 +21,7 @@ export const IDEMPOTENCY_TABLE = `
 const KEY_LIFETIME_MS = 24 * 60 * 60 * 1000;
 
 /** The answer that this key had before, a `conflict` when it belonged to another request, or null. */
-export function recall<T>(sql: SqlStorage, idempotency: Idempotency | undefined): Answer<T> | null {
+export function recall<T>(sql: SqlStorage, idempotency: Idempotency | undefined): Result<T> | null {
   if (!idempotency) return null;
   const row = first<{ body_hash: string; answer: string }>(
     sql,
@@ -38,9 +37,9 @@ export function recall<T>(sql: SqlStorage, idempotency: Idempotency | undefined)
 export function remember<T>(
   sql: SqlStorage,
   idempotency: Idempotency | undefined,
-  answer: Answer<T>,
+  answer: Result<T>,
   now: number,
-): Answer<T> {
+): Result<T> {
   if (!idempotency || !answer.ok) return answer;
   sql.exec("DELETE FROM idempotency WHERE created_at < ?", now - KEY_LIFETIME_MS);
   sql.exec(
@@ -53,7 +52,7 @@ export function remember<T>(
   return answer;
 }
 
-export function otherRequest(key: string): Answer<never> {
+export function otherRequest(key: string): Result<never> {
   return err(
     "conflict",
     `The idempotency key "${key}" was used with another request. Use a new key for a new request, or repeat the first one unchanged.`,

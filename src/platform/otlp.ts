@@ -2,7 +2,7 @@
  * OTLP over HTTP as JSON: hands the spans of one turn to a collector. Small enough not to need OpenTelemetry's SDK, which would
  * want to time the work itself.
  */
-import type { Span } from "../instance/reporting/spans.ts";
+import type { Span } from "./trace.ts";
 import { VERSION } from "./version.ts";
 
 /** Where spans go. `url` is the whole address of the collector's traces. */

@@ -43,3 +43,17 @@ export function inSpan<T>(name: string, attributes: () => Attributes, work: () =
     return work();
   });
 }
+
+/** Times in ms since the epoch. `error`: a stable code, or null when it went well. */
+export interface Span {
+  traceId: string;
+  spanId: string;
+  parentId: string | null;
+  name: string;
+  /** `client`: a call to somebody else. */
+  kind: "internal" | "client";
+  start: number;
+  end: number;
+  attributes: Attributes;
+  error: string | null;
+}

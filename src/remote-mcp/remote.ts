@@ -6,13 +6,13 @@
 // Not loaded on use: it shares zod with everything else, and the bundler then runs that too late.
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import * as z from "zod";
-import type { Config } from "../config/config.ts";
+import type { Config } from "../contracts/config.ts";
 import type { InstanceSpec, OwnToolDefinition, RemoteServer, RemoteTool } from "../contracts/instance-spec.ts";
 import type { InstanceTool, ToolContext, ToolResult } from "../contracts/instance-tool.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { createLog, describe } from "../platform/log.ts";
+import { redacted, secretValues } from "../platform/redaction.ts";
 import { VERSION } from "../platform/version.ts";
-import { redacted, secretValues } from "../sandbox/redaction.ts";
 import { addressProblem } from "./public-address.ts";
 import { inputSchema, toolDescription, toolName } from "./remote-schema.ts";
 

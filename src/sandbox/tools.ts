@@ -4,8 +4,8 @@
 import * as z from "zod";
 import type { InstanceTool, ToolContext, ToolResult } from "../contracts/instance-tool.ts";
 import { inputOf, schemaOf } from "../contracts/tool-input.ts";
+import { redacted, secretValues } from "../platform/redaction.ts";
 import type { Outcome } from "./outcome.ts";
-import { redacted, secretValues } from "./redaction.ts";
 import { Files } from "./shell/files.ts";
 import { ROOT } from "./shell/paths.ts";
 

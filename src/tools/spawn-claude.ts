@@ -1,15 +1,9 @@
 import * as z from "zod";
 import { ALIASES, resolveModel } from "../anthropic/models.ts";
-import {
-  definitionOf,
-  type InstanceTool,
-  presetTools,
-  TOOL_PRESETS,
-  type ToolPreset,
-} from "../contracts/instance-tool.ts";
-import type { SpawnRequest } from "../contracts/orchestrator.ts";
+import { definitionOf, type InstanceTool, presetTools } from "../contracts/instance-tool.ts";
+import type { LimitChange, SpawnRequest } from "../contracts/orchestrator.ts";
 import { originOf } from "../contracts/request-origin.ts";
-import type { LimitChange } from "../orchestrator/store/limits.ts";
+import { TOOL_PRESETS, type ToolPreset } from "../contracts/tool-presets.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import type { ListedServer } from "../remote-mcp/remote.ts";
 import { isWebTool, WEB_TOOLS } from "../remote-mcp/web-tools.ts";

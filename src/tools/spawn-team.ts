@@ -1,9 +1,8 @@
 import * as z from "zod";
 import { ALIASES } from "../anthropic/models.ts";
-import type { TeamRequest } from "../contracts/orchestrator.ts";
+import type { LimitChange, TeamRequest } from "../contracts/orchestrator.ts";
 import { originOf } from "../contracts/request-origin.ts";
 import { hasUniqueNames, summaryOf, TeamMember, type TeamTemplate } from "../contracts/team-template.ts";
-import type { LimitChange } from "../orchestrator/store/limits.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { TEAMS, teamByName } from "../roles/teams/index.ts";
 import {

@@ -4,14 +4,22 @@
  */
 import type { AuditedCall } from "../contracts/audited-call.ts";
 import type { Origin } from "../contracts/request-origin.ts";
-import type { ChangeOptions, Deleted, Edit, Edited, FileInfo, Written } from "../contracts/workspace.ts";
+import type {
+  ChangeOptions,
+  Deleted,
+  Edit,
+  Edited,
+  FileInfo,
+  WorkspaceLimits,
+  Written,
+} from "../contracts/workspace.ts";
 import { MadroxError, ok, unwrap } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { replace } from "./edit.ts";
 import { decoded, MAX_EDIT_BYTES } from "./lines.ts";
 import { childrenOf, forget, type Node, piecesOf } from "./nodes.ts";
 import { filePath } from "./path.ts";
-import { type Growth, quotaRefusal, type WorkspaceLimits } from "./quota.ts";
+import { type Growth, quotaRefusal } from "./quota.ts";
 import { absolute, type FileStore, INCOMING, infoOf, otherKind } from "./store.ts";
 import { inChunks } from "./streams.ts";
 

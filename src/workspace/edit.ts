@@ -3,7 +3,7 @@
  */
 
 import type { Edit } from "../contracts/workspace.ts";
-import { type Answer, err, ok } from "../platform/errors.ts";
+import { err, ok, type Result } from "../platform/errors.ts";
 
 /** Lines that are compared for a helpful refusal, and characters of each: what that may cost. */
 const COMPARED_LINES = 20_000;
@@ -18,7 +18,7 @@ export interface Replaced {
 }
 
 /** `conflict` when the old text is not there, or more than once without `all`; `invalid_input` for an edit of nothing. */
-export function replace(text: string, edit: Edit, path: string): Answer<Replaced> {
+export function replace(text: string, edit: Edit, path: string): Result<Replaced> {
   if (edit.old === "") return err("invalid_input", "old_text is empty: say what to replace, or use write_file.");
   if (edit.old === edit.new)
     return err("invalid_input", "old_text and new_text are the same: there is nothing to change.");

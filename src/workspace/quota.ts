@@ -2,15 +2,8 @@
  * How much a workspace may hold. Decided before anything is written, so that a refusal has changed nothing.
  */
 
-import type { Usage } from "../contracts/workspace.ts";
+import type { Usage, WorkspaceLimits } from "../contracts/workspace.ts";
 import type { Failure } from "../platform/errors.ts";
-
-export interface WorkspaceLimits {
-  bytes: number;
-  /** Files and folders. */
-  files: number;
-  fileBytes: number;
-}
 
 /** The change that is asked for: `size` of the file after it, and what the workspace grows by. */
 export interface Growth {

@@ -3,8 +3,9 @@
  * something is done once for each call, however often a crash makes it run.
  */
 import * as z from "zod";
-import type { InstanceTool, ToolContext, ToolPreset } from "../contracts/instance-tool.ts";
+import type { InstanceTool, ToolContext } from "../contracts/instance-tool.ts";
 import { inputOf, schemaOf } from "../contracts/tool-input.ts";
+import type { ToolPreset } from "../contracts/tool-presets.ts";
 import { bytesOfContent, contentOfBytes } from "./content.ts";
 import { mediaTypeOf } from "./media.ts";
 

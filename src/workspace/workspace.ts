@@ -18,13 +18,13 @@ import type {
   SearchQuery,
   Usage,
   WorkspaceApi,
+  WorkspaceLimits,
   Written,
 } from "../contracts/workspace.ts";
 import { MAX_PIECE_BYTES } from "../contracts/workspace.ts";
 import { Changes } from "./changes.ts";
 import { linesFrom } from "./lines.ts";
 import { filePath, folderPath } from "./path.ts";
-import type { WorkspaceLimits } from "./quota.ts";
 import { search } from "./search.ts";
 import { FileStore, infoOf, type KeptBytes, otherKind } from "./store.ts";
 import { streamOf } from "./streams.ts";

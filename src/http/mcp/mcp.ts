@@ -4,7 +4,7 @@
  */
 import { type Implementation, Server, type ServerOptions } from "@modelcontextprotocol/server";
 import { createMcpHandler } from "agents/mcp/server";
-import type { Config } from "../../config/config.ts";
+import type { Config } from "../../contracts/config.ts";
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import type { Principal } from "../../contracts/principal.ts";
 import { createLog, describe } from "../../platform/log.ts";

@@ -1,7 +1,7 @@
 /**
  * How an instance ends, and what has to be over before anything of it is deleted.
  */
-import { type Answer, err } from "../../platform/errors.ts";
+import { err, type Result } from "../../platform/errors.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { hasUnreported } from "../reporting/report.ts";
 import { cancelOpenTurn } from "../store/inbox.ts";
@@ -38,7 +38,7 @@ export function hasEnded(sql: SqlStorage): boolean {
 }
 
 /** Why nothing of an instance may be deleted yet, or null. What is on its way would be lost with it. */
-export function deletionRefusal(sql: SqlStorage, instanceId: string): Answer<never> | null {
+export function deletionRefusal(sql: SqlStorage, instanceId: string): Result<never> | null {
   if (!hasEnded(sql)) {
     return err(
       "conflict",

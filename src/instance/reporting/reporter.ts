@@ -3,8 +3,8 @@
  * stays in rows, and goes with the next report.
  */
 
-import type { Admission, CallOutcome, OrchestratorApi } from "../../contracts/orchestrator.ts";
-import type { CallAsk } from "../../orchestrator/budget/ledger.ts";
+import type { Admission, CallOutcome, ReservationRequest } from "../../contracts/model-call.ts";
+import type { OrchestratorApi } from "../../contracts/orchestrator.ts";
 import { describe, type Log } from "../../platform/log.ts";
 import { confirm, hasUnreported, reportOf } from "./report.ts";
 
@@ -47,7 +47,7 @@ export class Reporter {
   }
 
   /** Asks for leave to call the model; what the registry doesn't know yet goes along. */
-  async admit(ask: CallAsk, signal: AbortSignal): Promise<Admission> {
+  async admit(ask: ReservationRequest, signal: AbortSignal): Promise<Admission> {
     await this.#reporting;
     // Whoever asked has gone meanwhile: leave that nobody uses would block a place.
     signal.throwIfAborted();

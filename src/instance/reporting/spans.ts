@@ -7,27 +7,7 @@
 import type { InstanceSpec } from "../../contracts/instance-spec.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import type { Row } from "../../platform/sqlite.ts";
-import {
-  type Attributes,
-  parseTraceparent,
-  type TraceContext,
-  traceIdOf,
-  traceparentOf,
-} from "../../platform/trace.ts";
-
-/** Times in ms since the epoch. `error`: a stable code, or null when it went well. */
-export interface Span {
-  traceId: string;
-  spanId: string;
-  parentId: string | null;
-  name: string;
-  /** `client`: a call to somebody else. */
-  kind: "internal" | "client";
-  start: number;
-  end: number;
-  attributes: Attributes;
-  error: string | null;
-}
+import { parseTraceparent, type Span, type TraceContext, traceIdOf, traceparentOf } from "../../platform/trace.ts";
 
 const turnSpanId = (instanceId: string, n: number) => traceIdOf(`${instanceId}/turn/${n}`, 8);
 const toolSpanId = (instanceId: string, id: number) => traceIdOf(`${instanceId}/tool/${id}`, 8);

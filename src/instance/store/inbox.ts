@@ -4,7 +4,7 @@
 import type { AuditedCall } from "../../contracts/audited-call.ts";
 import type { MessageResponse, MessageState, MessageView, SendRequest } from "../../contracts/instance.ts";
 import { terminated } from "../../contracts/refusals.ts";
-import { type Answer, err, type Failure, ok } from "../../platform/errors.ts";
+import { err, type Failure, ok, type Result } from "../../platform/errors.ts";
 import { otherRequest } from "../../platform/idempotency.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
@@ -35,9 +35,9 @@ export function accept(
   instanceId: string,
   request: SendRequest,
   now: number,
-): Answer<Accepted> {
+): Result<Accepted> {
   const { sql } = storage;
-  return storage.transactionSync((): Answer<Accepted> => {
+  return storage.transactionSync((): Result<Accepted> => {
     const { idempotency } = request;
     if (idempotency) {
       const known = first<{ n: number; body_hash: string }>(

@@ -4,10 +4,11 @@
  */
 
 import type { OutputPage, OutputQuery, OutputType } from "../../contracts/instance.ts";
+import type { Block, TranscriptEntry } from "../../contracts/transcript.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import type { Row } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
-import { type Block, type Entry, type Transcript, textOf } from "./transcript.ts";
+import { type Transcript, textOf } from "./transcript.ts";
 
 /** A page ends after this much content, in UTF-16 units, so that one answer between objects stays below their 32 MiB. */
 const PAGE_UNITS = 4_000_000;
@@ -64,7 +65,7 @@ export function pageOf(sql: SqlStorage, transcript: Transcript, instanceId: stri
       query.limit + 1,
     )
     .toArray();
-  const entries = new Map<number, Entry | undefined>();
+  const entries = new Map<number, TranscriptEntry | undefined>();
   const entryOf = (seq: number) => {
     const known = entries.has(seq) ? entries.get(seq) : transcript.entry(seq);
     entries.set(seq, known);

@@ -6,7 +6,7 @@
 import type { GivenAnswer } from "../../contracts/instance.ts";
 import type { OpenQuestion } from "../../contracts/instance-spec.ts";
 import type { Asked, QuestionState } from "../../contracts/instance-tool.ts";
-import { type Answer, err, ok } from "../../platform/errors.ts";
+import { err, ok, type Result } from "../../platform/errors.ts";
 import { recall, remember } from "../../platform/idempotency.ts";
 import { questionIdOf } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
@@ -109,10 +109,10 @@ export function answer(
   n: number,
   given: GivenAnswer,
   now: number,
-): Answer<Answered> {
+): Result<Answered> {
   const { sql } = storage;
   const id = questionIdOf(instanceId, n);
-  return storage.transactionSync((): Answer<Answered> => {
+  return storage.transactionSync((): Result<Answered> => {
     const known = recall<Answered>(sql, given.idempotency);
     if (known) return known;
     const row = first<QuestionRow>(sql, "SELECT * FROM question WHERE n = ?", n);

@@ -2,6 +2,8 @@
  * Tool calls of a turn: the intent is written before a tool runs, its result after. A call is answered exactly once, in
  * the model's order, together with the others of its step.
  */
+
+import type { Block } from "../../contracts/transcript.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import type { Row } from "../../platform/sqlite.ts";
 import type { ToolCallState } from "../turn/next-action.ts";
@@ -9,7 +11,6 @@ import { emit } from "./instance-row.ts";
 import { join } from "./joined-messages.ts";
 import { show } from "./output.ts";
 import { showResumed } from "./suspended-calls.ts";
-import type { Block } from "./transcript.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 
 export const CUT_OFF_CALL =

@@ -1,22 +1,9 @@
 /**
  * The conversation as the model gets it: append-only, verbatim, replayed in the same shape for ever.
  */
+
+import type { Block, TranscriptEntry } from "../../contracts/transcript.ts";
 import type { Row } from "../../platform/sqlite.ts";
-
-/** A content block exactly as the API gave it, or as it will be sent. */
-export interface Block {
-  type: string;
-  [field: string]: unknown;
-}
-
-export interface Entry {
-  seq: number;
-  n: number;
-  role: "user" | "assistant";
-  /** The simulator wrote it. */
-  simulated: boolean;
-  blocks: Block[];
-}
 
 /**
  * SQLite in a Durable Object takes 2 MB a value, and a UTF-16 unit makes up to 3 bytes of UTF-8: parts of this many
@@ -41,25 +28,25 @@ export function partsOf(text: string): string[] {
 /** The transcript of one instance. Reads through a cache that lives as long as the object does. */
 export class Transcript {
   readonly #sql: SqlStorage;
-  #entries: Entry[] | null = null;
+  #entries: TranscriptEntry[] | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
   }
 
   /** Everything that is sent to the model, oldest first. The array is the cache itself: don't change it. */
-  entries(): readonly Entry[] {
+  entries(): readonly TranscriptEntry[] {
     this.#entries ??= read(this.#sql, "t.omitted = 0");
     return this.#entries;
   }
 
   /** One row, omitted or not; undefined when there is none. */
-  entry(seq: number): Entry | undefined {
+  entry(seq: number): TranscriptEntry | undefined {
     return read(this.#sql, "t.seq = ?", seq)[0];
   }
 
   /** Appends one row and returns its seq. Call inside the transaction of the change that it belongs to. */
-  append(n: number, role: Entry["role"], blocks: Block[], now: number, simulated = false): number {
+  append(n: number, role: TranscriptEntry["role"], blocks: Block[], now: number, simulated = false): number {
     const { seq } = this.#sql
       .exec<{ seq: number }>(
         "INSERT INTO transcript (n, role, simulated, created_at) VALUES (?, ?, ?, ?) RETURNING seq",
@@ -104,13 +91,13 @@ export class Transcript {
 interface PartRow extends Row {
   seq: number;
   n: number;
-  role: Entry["role"];
+  role: TranscriptEntry["role"];
   simulated: number;
   text: string;
 }
 
-function read(sql: SqlStorage, where: string, ...values: SqlStorageValue[]): Entry[] {
-  const entries: (Omit<Entry, "blocks"> & { text: string })[] = [];
+function read(sql: SqlStorage, where: string, ...values: SqlStorageValue[]): TranscriptEntry[] {
+  const entries: (Omit<TranscriptEntry, "blocks"> & { text: string })[] = [];
   const rows = sql.exec<PartRow>(
     `SELECT t.seq, t.n, t.role, t.simulated, p.text FROM transcript t JOIN transcript_part p ON p.seq = t.seq
      WHERE ${where} ORDER BY t.seq, p.part`,

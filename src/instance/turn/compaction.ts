@@ -5,30 +5,30 @@
 import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
 import type { Reply } from "../../anthropic/reply.ts";
 import { requestOf } from "../../anthropic/request.ts";
+import type { TranscriptEntry } from "../../contracts/transcript.ts";
 import type { Failure } from "../../platform/errors.ts";
 import { announce, closeAttempt } from "../store/model-calls.ts";
 import { show } from "../store/output.ts";
-import type { Entry } from "../store/transcript.ts";
 import { fenced, type TurnRow, type TurnStore } from "../store/turn-store.ts";
 
 /** The beta feature that compaction requests, and requests that carry a compaction block, are made under. */
 export const COMPACTION_BETA = "compact-2026-09-04";
 
 /** The rows before the open turn: what can be summarized. */
-export function compactable(store: TurnStore, turn: TurnRow): readonly Entry[] {
+export function compactable(store: TurnStore, turn: TurnRow): readonly TranscriptEntry[] {
   return store.transcript.entries().filter((entry) => entry.n !== turn.n);
 }
 
 export function compactionRequest(
   store: TurnStore,
-  before: readonly Entry[],
+  before: readonly TranscriptEntry[],
   simulated: boolean,
 ): MessageCreateParamsStreaming {
   const body = requestOf(store.spec, before, { responseSchema: null, simulated });
   return { ...body, compaction: { type: "summarize" } } as MessageCreateParamsStreaming;
 }
 
-export function betasOf(entries: readonly Entry[]): string[] {
+export function betasOf(entries: readonly TranscriptEntry[]): string[] {
   return entries.some((entry) => entry.blocks.some((block) => block.type === "compaction")) ? [COMPACTION_BETA] : [];
 }
 

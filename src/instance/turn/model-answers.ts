@@ -3,11 +3,12 @@
  */
 import type { Reply } from "../../anthropic/reply.ts";
 import type { OutputType } from "../../contracts/instance.ts";
+import type { Block } from "../../contracts/transcript.ts";
 import type { Failure } from "../../platform/errors.ts";
 import { announce, closeAttempt, takeUnshown } from "../store/model-calls.ts";
 import { show } from "../store/output.ts";
 import { CUT_OFF_CALL } from "../store/tool-calls.ts";
-import { type Block, textOf } from "../store/transcript.ts";
+import { textOf } from "../store/transcript.ts";
 import { fenced, type TurnRow, type TurnStore } from "../store/turn-store.ts";
 import { finish } from "./turn-transitions.ts";
 

@@ -3,8 +3,8 @@
  * what is new. A token is never less than a byte, so bytes bound tokens; what was reported is exact.
  */
 import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
+import type { TranscriptEntry } from "../../contracts/transcript.ts";
 import { first } from "../../platform/sqlite.ts";
-import type { Entry } from "../store/transcript.ts";
 
 /**
  * What the API adds to a prompt that has tools or a schema, in tokens, at most. Its own documentation names 264 to 804 for
@@ -18,7 +18,11 @@ interface Known {
 }
 
 /** In tokens. `entries` is what `body` was made of. */
-export function promptBound(sql: SqlStorage, body: MessageCreateParamsStreaming, entries: readonly Entry[]): number {
+export function promptBound(
+  sql: SqlStorage,
+  body: MessageCreateParamsStreaming,
+  entries: readonly TranscriptEntry[],
+): number {
   const known = first<Known & Record<string, SqlStorageValue>>(
     sql,
     `SELECT answer_seq, input + cache_read + cache_write_5m + cache_write_1h + output AS tokens FROM attempt

@@ -7,11 +7,11 @@ import type { CallOptions, Claude } from "../../anthropic/client.ts";
 import { type CallFailure, classify, MAX_TRIES, retryDelay } from "../../anthropic/failure.ts";
 import type { Reply } from "../../anthropic/reply.ts";
 import { requestOf } from "../../anthropic/request.ts";
-import type { Config } from "../../config/config.ts";
-import { type Asked, type InstanceTool, runTool } from "../../contracts/instance-tool.ts";
-import type { Admission, CallOutcome } from "../../contracts/orchestrator.ts";
+import type { Config } from "../../contracts/config.ts";
+import type { Asked, InstanceTool } from "../../contracts/instance-tool.ts";
+import type { Admission, CallOutcome, ReservationRequest } from "../../contracts/model-call.ts";
+import type { TranscriptEntry } from "../../contracts/transcript.ts";
 import type { WorkspaceApi } from "../../contracts/workspace.ts";
-import type { CallAsk } from "../../orchestrator/budget/ledger.ts";
 import type { Failure } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
 import { describe, type Log } from "../../platform/log.ts";
@@ -26,7 +26,7 @@ import { beginCall, breakOff, nextAttempt, noteStart, park, pause, postpone } fr
 import * as questions from "../store/questions.ts";
 import { parkCall, showParked } from "../store/suspended-calls.ts";
 import { appendResults, beginTool, type CallRow, callsOf, denyTool, endTool } from "../store/tool-calls.ts";
-import { type Entry, textOf } from "../store/transcript.ts";
+import { textOf } from "../store/transcript.ts";
 import { fenced, openTurn, Superseded, type TurnRow, type TurnStore } from "../store/turn-store.ts";
 import {
   betasOf,
@@ -39,6 +39,7 @@ import {
 import { commitAnswer } from "./model-answers.ts";
 import { nextAction, type TurnAction } from "./next-action.ts";
 import { promptBound } from "./prompt-size.ts";
+import { runTool } from "./run-tool.ts";
 import { apiSchema, checkStructured } from "./structured-output.ts";
 import { turnRows } from "./turn-rows.ts";
 import * as turns from "./turn-transitions.ts";
@@ -63,7 +64,7 @@ export interface EngineParts {
   secrets(): Promise<Secrets>;
   now(): number;
   /** Before a model call: the registry's leave, or when to ask again. Throws when it can't be asked. */
-  admit(ask: CallAsk, signal: AbortSignal): Promise<Admission>;
+  admit(ask: ReservationRequest, signal: AbortSignal): Promise<Admission>;
   /** The leave that was asked for is no longer needed. */
   withdraw(): Promise<void>;
   /** After a model call, with how it went, and after the end of a turn: the registry and whoever waits are told. */
@@ -265,7 +266,7 @@ export class Engine {
   async #attempt(
     turn: TurnRow,
     body: MessageCreateParamsStreaming,
-    entries: readonly Entry[],
+    entries: readonly TranscriptEntry[],
     betas: string[],
   ): Promise<Outcome | null> {
     const { store, log, now, committed } = this.#parts;

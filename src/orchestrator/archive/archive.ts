@@ -1,7 +1,7 @@
 /**
  * Old events and entries of the ledger, which leave the object for R2 together (segments.ts, ledger-segments.ts).
  */
-import type { Config } from "../../config/config.ts";
+import type { Config } from "../../contracts/config.ts";
 import { describe, type Log } from "../../platform/log.ts";
 import { moveSegment, nextSegmentDue, retentionStart } from "./event-archive.ts";
 import { moveLedger } from "./ledger-archive.ts";

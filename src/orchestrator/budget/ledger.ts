@@ -5,6 +5,7 @@
  */
 import { costOf, priceOf } from "../../anthropic/prices.ts";
 import type { Usage } from "../../anthropic/reply.ts";
+import type { ReservationRequest } from "../../contracts/model-call.ts";
 import { type Failure, MadroxError } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
@@ -12,20 +13,6 @@ import { NANO_PER_USD } from "../../platform/units.ts";
 import { TENANT } from "../store/limits.ts";
 import { type Ask, judge, type Purse, type Verdict } from "./reservation-check.ts";
 import { countSpending } from "./spend.ts";
-
-/** What an instance asks for before a model call. */
-export interface CallAsk {
-  /** The instance's number for the call. Asking twice for the same one reserves once. */
-  attempt: number;
-  model: string;
-  /** Upper bound of the prompt's tokens, and the most that it is to answer. */
-  promptTokens: number;
-  maxTokens: number;
-  /** ms since the epoch; prices change with time */
-  at: number;
-  /** The coordinated task that the call's message belongs to, or null. */
-  job?: string | null;
-}
 
 export type Leave =
   | { kind: "granted"; maxTokens: number }
@@ -139,7 +126,7 @@ export function ownFresh(sql: SqlStorage, instanceId: string): number {
 }
 
 /** Reserves a call's upper bound in every scope, or says why not. One transaction. */
-export function reserve(storage: DurableObjectStorage, instanceId: string, ask: CallAsk, caps: Caps): Leave {
+export function reserve(storage: DurableObjectStorage, instanceId: string, ask: ReservationRequest, caps: Caps): Leave {
   const { sql } = storage;
   return storage.transactionSync((): Leave => {
     const job = ask.job ?? null;

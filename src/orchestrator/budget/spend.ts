@@ -3,7 +3,7 @@
  * ever summed up again.
  */
 
-import type { SpendAnswer, SpendBucket, SpendKey, SpendSeries } from "../../contracts/records.ts";
+import type { SpendAnswer, SpendBucket, SpendKey, SpendQuery, SpendSeries } from "../../contracts/records.ts";
 import { MadroxError } from "../../platform/errors.ts";
 import type { Row } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
@@ -15,15 +15,6 @@ const BUCKET_MS: Record<SpendBucket, number> = { hour: 3_600_000, day: 86_400_00
 const MAX_BUCKETS: Record<SpendBucket, number> = { hour: 168, day: 92 };
 /** Series in one answer, at most; what is smaller is summed up as `other`. */
 const MAX_SERIES = 10;
-
-export interface SpendQuery {
-  bucket: SpendBucket;
-  by: SpendKey;
-  /** ms since the epoch; the bucket that holds it is the first one. Null: a day of hours, or a month of days, up to `to`. */
-  from: number | null;
-  /** ms since the epoch; the bucket that holds it is the last one. Null: now. */
-  to: number | null;
-}
 
 /** Counts a model call that was or may have been billed. Call inside the transaction of its ledger row. */
 export function countSpending(

@@ -5,7 +5,7 @@
 import type { AuditedCall } from "../../contracts/audited-call.ts";
 import type { WebhookRequest } from "../../contracts/orchestrator.ts";
 import type { WebhookRecord } from "../../contracts/records.ts";
-import { type Answer, err, ok } from "../../platform/errors.ts";
+import { err, ok, type Result } from "../../platform/errors.ts";
 import { ulid } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { addressProblem } from "../../remote-mcp/public-address.ts";
@@ -73,7 +73,7 @@ export function addWebhook(
   allowPrivate: boolean,
   now: number,
   audit?: AuditedCall,
-): Answer<{ webhook: WebhookRecord; secret: string }> {
+): Result<{ webhook: WebhookRecord; secret: string }> {
   const { sql } = storage;
   const problem = addressProblem(request.url, allowPrivate);
   if (problem) return err("invalid_input", `No webhook can be sent to this url: ${problem}.`, { field: "url" });

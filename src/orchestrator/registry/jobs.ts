@@ -1,9 +1,8 @@
-import type { JobSpec, JobState, Member } from "../../contracts/job.ts";
+import type { JobReport, JobSpec, JobState, Member } from "../../contracts/job.ts";
 import type { CoordinateRequest, JobQuery } from "../../contracts/orchestrator.ts";
 import type { JobPage, JobReceipt, JobRecord } from "../../contracts/records.ts";
 import { unknownInstance } from "../../contracts/refusals.ts";
-import type { JobReport } from "../../jobs/job-state.ts";
-import { type Answer, err, type Failure, ok } from "../../platform/errors.ts";
+import { err, type Failure, ok, type Result } from "../../platform/errors.ts";
 import { recall, remember } from "../../platform/idempotency.ts";
 import { newJobId } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
@@ -20,9 +19,9 @@ import { rowOf } from "./registry.ts";
  * one of them named twice, `not_found`, `conflict` for one that is terminated, `forbidden` for one that the instance that asks
  * has no say over.
  */
-export function coordinate(storage: DurableObjectStorage, request: CoordinateRequest, now: number): Answer<JobReceipt> {
+export function coordinate(storage: DurableObjectStorage, request: CoordinateRequest, now: number): Result<JobReceipt> {
   const { sql } = storage;
-  return storage.transactionSync((): Answer<JobReceipt> => {
+  return storage.transactionSync((): Result<JobReceipt> => {
     const known = recall<JobReceipt>(sql, request.idempotency);
     if (known) return known;
     const { coordinator_id, participant_ids } = request;
@@ -82,7 +81,7 @@ export function coordinate(storage: DurableObjectStorage, request: CoordinateReq
   });
 }
 
-function memberOf(sql: SqlStorage, id: string, as: string, creator: string | null): Answer<Member> {
+function memberOf(sql: SqlStorage, id: string, as: string, creator: string | null): Result<Member> {
   const row = rowOf(sql, id);
   if (!row) return unknownInstance(id, as);
   if (!row.active) {
@@ -99,7 +98,7 @@ function memberOf(sql: SqlStorage, id: string, as: string, creator: string | nul
   return ok({ instance_id: id, name: row.name, role: row.role });
 }
 
-function misnamed(message: string, instanceId: string): Answer<never> {
+function misnamed(message: string, instanceId: string): Result<never> {
   return err("invalid_input", message, { field: "participant_ids", instance_id: instanceId });
 }
 
@@ -144,7 +143,7 @@ function wholeDay(time: number): number {
 }
 
 /** Why a job can't be deleted, or null: `not_found`, `conflict` while it, or one that its cap binds, is not over. */
-export function eraseJobRefusal(sql: SqlStorage, jobId: string): Answer<never> | null {
+export function eraseJobRefusal(sql: SqlStorage, jobId: string): Result<never> | null {
   const row = first<{ state: string; finished_at: number | null }>(
     sql,
     "SELECT state, finished_at FROM job WHERE job_id = ?",

@@ -2,16 +2,16 @@
  * The terms on which a tenant's instances work: what the deployment's configuration says, unless a limit was set, and what is
  * left of it.
  */
-import type { Config } from "../../config/config.ts";
-import type { LimitsAnswer, Standing } from "../../contracts/orchestrator.ts";
+import type { Config } from "../../contracts/config.ts";
+import type { LimitChange, LimitsAnswer, Standing } from "../../contracts/orchestrator.ts";
 import { unknownInstance } from "../../contracts/refusals.ts";
 import type { Origin } from "../../contracts/request-origin.ts";
-import { type Answer, ok } from "../../platform/errors.ts";
+import { ok, type Result } from "../../platform/errors.ts";
 import { recall, remember } from "../../platform/idempotency.ts";
 import { fundsOf, purseOf } from "../budget/balances.ts";
 import type { Caps } from "../budget/ledger.ts";
 import { recordCall } from "../store/audit-record.ts";
-import { changeLimits, type LimitChange, limitsOf, TENANT, tenantLimits } from "../store/limits.ts";
+import { changeLimits, limitsOf, TENANT, tenantLimits } from "../store/limits.ts";
 import { owe } from "../store/outbox.ts";
 import { rowOf, type SpawnRules } from "./registry.ts";
 import { pausedWithin } from "./tree.ts";
@@ -71,9 +71,9 @@ export class Terms {
     change: LimitChange,
     { idempotency, audit }: Origin,
     now: number,
-  ): Answer<LimitsAnswer> {
+  ): Result<LimitsAnswer> {
     const { sql } = this.#storage;
-    return this.#storage.transactionSync((): Answer<LimitsAnswer> => {
+    return this.#storage.transactionSync((): Result<LimitsAnswer> => {
       const known = recall<LimitsAnswer>(sql, idempotency);
       if (known) return known;
       if (instanceId !== null && !rowOf(sql, instanceId)) return unknownInstance(instanceId);

@@ -13,7 +13,7 @@ import type {
 } from "../../contracts/orchestrator.ts";
 import type { InstancePage } from "../../contracts/records.ts";
 import { unknownInstance } from "../../contracts/refusals.ts";
-import type { Answer } from "../../platform/errors.ts";
+import type { Result } from "../../platform/errors.ts";
 import { err, ok } from "../../platform/errors.ts";
 import { recall, remember } from "../../platform/idempotency.ts";
 import { messageIdOf, newInstanceId } from "../../platform/ids.ts";
@@ -50,9 +50,9 @@ export function spawn(
   rules: SpawnRules,
   caps: { tenantNano: number; ownTokens: number },
   now: number,
-): Answer<SpawnReceipt> {
+): Result<SpawnReceipt> {
   const { sql } = storage;
-  return storage.transactionSync((): Answer<SpawnReceipt> => {
+  return storage.transactionSync((): Result<SpawnReceipt> => {
     const known = recall<SpawnReceipt>(sql, request.idempotency);
     if (known) return known;
     let depth = 0;
@@ -186,7 +186,7 @@ export interface SpawnRules {
   defaults: LimitDefaults;
 }
 
-function familyRefusal(sql: SqlStorage, parent: InstanceRow, depth: number, rules: SpawnRules): Answer<never> | null {
+function familyRefusal(sql: SqlStorage, parent: InstanceRow, depth: number, rules: SpawnRules): Result<never> | null {
   if (depth > rules.maxDepth) {
     return err(
       "limit_reached",
@@ -410,9 +410,9 @@ export function terminate(
   request: TerminateRequest,
   retentionDays: number,
   now: number,
-): Answer<TerminateReceipt> {
+): Result<TerminateReceipt> {
   const { sql } = storage;
-  return storage.transactionSync((): Answer<TerminateReceipt> => {
+  return storage.transactionSync((): Result<TerminateReceipt> => {
     const known = recall<TerminateReceipt>(sql, request.idempotency);
     if (known) return known;
     if (!rowOf(sql, request.instance_id)) return unknownInstance(request.instance_id);
@@ -453,7 +453,7 @@ function countForTenant(sql: SqlStorage, events: readonly InstanceEvent[]): void
 }
 
 /** Why an instance can't be deleted, or null. */
-export function eraseRefusal(sql: SqlStorage, instanceId: string): Answer<never> | null {
+export function eraseRefusal(sql: SqlStorage, instanceId: string): Result<never> | null {
   const row = rowOf(sql, instanceId);
   if (!row) return unknownInstance(instanceId);
   if (row.active) {

@@ -4,7 +4,7 @@
 import type { AuditedCall } from "../../contracts/audited-call.ts";
 import type { TeamReceipt, TeamRequest } from "../../contracts/orchestrator.ts";
 import { MAX_TEMPLATE_BYTES, MAX_TEMPLATES, type TeamTemplate } from "../../contracts/team-template.ts";
-import { type Answer, err, failureOf, MadroxError, ok, unwrap } from "../../platform/errors.ts";
+import { err, failureOf, MadroxError, ok, type Result, unwrap } from "../../platform/errors.ts";
 import { recall, remember } from "../../platform/idempotency.ts";
 import { newInstanceId } from "../../platform/ids.ts";
 import { first } from "../../platform/sqlite.ts";
@@ -22,10 +22,10 @@ export function spawnTeam(
   rules: SpawnRules,
   caps: { tenantNano: number; ownTokens: number },
   now: number,
-): Answer<TeamReceipt> {
+): Result<TeamReceipt> {
   const { sql } = storage;
   try {
-    return storage.transactionSync((): Answer<TeamReceipt> => {
+    return storage.transactionSync((): Result<TeamReceipt> => {
       const known = recall<TeamReceipt>(sql, request.idempotency);
       if (known) return known;
       const size = 1 + request.members.length;
@@ -78,7 +78,7 @@ export function storeTemplate(
   template: TeamTemplate,
   now: number,
   audit?: AuditedCall,
-): Answer<{ created: boolean }> {
+): Result<{ created: boolean }> {
   const { sql } = storage;
   const json = JSON.stringify(template);
   const bytes = new TextEncoder().encode(json).length;
@@ -92,7 +92,7 @@ export function storeTemplate(
       },
     );
   }
-  return storage.transactionSync((): Answer<{ created: boolean }> => {
+  return storage.transactionSync((): Result<{ created: boolean }> => {
     const known = first<{ template: string }>(sql, "SELECT template FROM team_template WHERE name = ?", template.name);
     if (known?.template === json) return ok({ created: false });
     if (known) {

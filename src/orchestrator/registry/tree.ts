@@ -6,7 +6,7 @@ import type { InstanceState } from "../../contracts/instance-spec.ts";
 import type { Kin, Kinship, TreeQuery } from "../../contracts/orchestrator.ts";
 import type { TreeAnswer, TreeNode, TreeRow } from "../../contracts/records.ts";
 import { unknownInstance } from "../../contracts/refusals.ts";
-import { type Answer, err, ok } from "../../platform/errors.ts";
+import { err, ok, type Result } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
@@ -84,7 +84,7 @@ interface KinRow extends Row {
  * What others are to an instance; a job is what its creator is. An id that names nobody, and anybody outside the family, is
  * `stranger`.
  */
-export function kinOf(sql: SqlStorage, instanceId: string, others: readonly string[]): Answer<Kin> {
+export function kinOf(sql: SqlStorage, instanceId: string, others: readonly string[]): Result<Kin> {
   const wanted = [...new Set([instanceId, ...others])];
   const creators = creatorsOf(sql, wanted);
   const rows = sql
@@ -200,7 +200,7 @@ export function nodesOf(sql: SqlStorage, ids: readonly string[], caps: Caps): Tr
  * The tree below an instance, or (null) all trees, level by level down to `depth` levels below their top, at most `limit`
  * instances: the uppermost ones. `not_found`.
  */
-export function treeOf(sql: SqlStorage, query: TreeQuery, caps: Caps): Answer<TreeAnswer> {
+export function treeOf(sql: SqlStorage, query: TreeQuery, caps: Caps): Result<TreeAnswer> {
   const { root_id, depth, limit, terminated } = query;
   if (root_id !== null && !first(sql, "SELECT 1 AS one FROM instance WHERE instance_id = ?", root_id))
     return unknownInstance(root_id);
@@ -245,9 +245,9 @@ export function waitFor(
   waiter: string,
   targets: readonly string[],
   seq: number,
-): Answer<null> {
+): Result<null> {
   const { sql } = storage;
-  return storage.transactionSync((): Answer<null> => {
+  return storage.transactionSync((): Result<null> => {
     const circle = first<{ id: string }>(
       sql,
       `WITH RECURSIVE reached(id) AS (

@@ -3,13 +3,13 @@
  * that watches reads this log.
  */
 import type { InstanceEvent } from "../../contracts/instance-spec.ts";
-import type { AuditLines, EventQuery, PastQuery } from "../../contracts/orchestrator.ts";
+import type { AuditLines, ChainLink, EventQuery, PastQuery } from "../../contracts/orchestrator.ts";
 import type { EventPage, TenantEvent } from "../../contracts/records.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
-import { GENESIS, hashOf, type Link, lineOf, type StoredEvent } from "./hash-chain.ts";
+import { GENESIS, hashOf, lineOf, type StoredEvent } from "./hash-chain.ts";
 
 type EventRow = Row & StoredEvent;
-type LinkRow = Row & Link;
+type LinkRow = Row & ChainLink;
 
 /** Appends one event. `instanceSeq` is 0 for what the Orchestrator itself saw. Data holds ids, counts and codes, never content. */
 export function logEvent(
@@ -53,12 +53,12 @@ export function logEvents(sql: SqlStorage, instanceId: string, events: readonly 
 }
 
 /** The newest link of the chain. */
-export function headOf(sql: SqlStorage): Link {
+export function headOf(sql: SqlStorage): ChainLink {
   return first<LinkRow>(sql, "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1") ?? anchorOf(sql);
 }
 
 /** The link that the oldest event in this object follows: the newest that was moved away. */
-function anchorOf(sql: SqlStorage): Link {
+function anchorOf(sql: SqlStorage): ChainLink {
   const newest = "SELECT last_seq AS seq, last_hash AS hash FROM event_segment ORDER BY last_seq DESC LIMIT 1";
   return first<LinkRow>(sql, newest) ?? { seq: 0, hash: GENESIS };
 }
@@ -122,7 +122,7 @@ export function linesAfter(sql: SqlStorage, after: number, upTo: number, maxByte
   const before = first<LinkRow>(sql, "SELECT seq, hash FROM event WHERE seq <= ? ORDER BY seq DESC LIMIT 1", after);
   let prev = (before ?? anchorOf(sql)).hash;
   let lines = "";
-  let last: Link | null = null;
+  let last: ChainLink | null = null;
   const rows = sql.exec<EventRow & LinkRow>(
     "SELECT seq, at, instance_id, kind, data, hash FROM event WHERE seq > ? AND seq <= ? ORDER BY seq",
     after,

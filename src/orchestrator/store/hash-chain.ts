@@ -6,6 +6,7 @@
  * how JSON is written. Node reads this file too.
  */
 import { createHash } from "node:crypto";
+import type { ChainLink } from "../../contracts/orchestrator.ts";
 
 /** What stands for the hash before the first line. */
 export const GENESIS = "0".repeat(64);
@@ -17,12 +18,6 @@ export interface StoredEvent {
   instance_id: string;
   kind: string;
   data: string;
-}
-
-/** The newest link of a chain: the sequence and the hash of its last line; 0 and `GENESIS` before the first. */
-export interface Link {
-  seq: number;
-  hash: string;
 }
 
 /** The hash of an event's line after the one with the hash `prev`. */
@@ -46,7 +41,9 @@ function sha256(text: string): string {
 }
 
 /** A line that holds in itself, or what is wrong with it, as the end of a sentence. */
-export type Checked = { ok: true; link: Link; prev: string } | { ok: false; problem: string; claims: Link | null };
+export type Checked =
+  | { ok: true; link: ChainLink; prev: string }
+  | { ok: false; problem: string; claims: ChainLink | null };
 
 const TAIL = /,"prev":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}$/;
 const HASH_MEMBER = `,"hash":"${GENESIS}"}`.length;
@@ -62,7 +59,7 @@ function checkLine(text: string): Checked {
 }
 
 /** What is wrong with `line` coming right after the link `before` (null: it is the first that is seen), or null. */
-function breakBetween(before: Link | null, line: Link & { prev: string }): string | null {
+function breakBetween(before: ChainLink | null, line: ChainLink & { prev: string }): string | null {
   if (before === null)
     return line.seq === 1 && line.prev !== GENESIS ? "claims to be the first and has one before it" : null;
   if (line.seq <= before.seq)
@@ -78,8 +75,8 @@ function breakBetween(before: Link | null, line: Link & { prev: string }): strin
 export class ChainVerifier {
   readonly problems: string[] = [];
   count = 0;
-  first: (Link & { prev: string }) | null = null;
-  last: Link | null = null;
+  first: (ChainLink & { prev: string }) | null = null;
+  last: ChainLink | null = null;
 
   /** The next line, without its line break. */
   add(text: string): void {
@@ -99,7 +96,7 @@ export class ChainVerifier {
   }
 
   /** Holds the end against a head that was kept elsewhere. */
-  endsAt(head: Link): void {
+  endsAt(head: ChainLink): void {
     const seq = this.last?.seq ?? 0;
     if (seq < head.seq) this.problems.push(`the end is cut off: the lines ${seq + 1} to ${head.seq} are missing`);
     else if (seq === head.seq && (this.last?.hash ?? GENESIS) !== head.hash)

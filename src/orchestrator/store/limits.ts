@@ -1,7 +1,8 @@
 /**
  * Limits: of the tenant, and of instances with their subtrees. Money in nano-USD, times in minutes. Null: no limit of its own.
  */
-import type { Config } from "../../config/config.ts";
+import type { Config } from "../../contracts/config.ts";
+import type { LimitChange } from "../../contracts/orchestrator.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 
@@ -18,16 +19,6 @@ export interface LimitRow extends Row {
   timeout_minutes: number | null;
   max_turn_minutes: number | null;
   max_instances: number | null;
-}
-
-/** What a caller may set. Undefined: leave it as it is. */
-export interface LimitChange {
-  /** USD */
-  max_cost?: number | undefined;
-  max_total_tokens?: number | undefined;
-  timeout_minutes?: number | undefined;
-  max_turn_minutes?: number | undefined;
-  max_instances?: number | undefined;
 }
 
 /** The scope of the whole tenant. */

@@ -2,8 +2,9 @@
  * A tool that only instances have, with its input checked as everywhere.
  */
 import type * as z from "zod";
-import type { InstanceTool, ToolContext, ToolOutcome, ToolPreset } from "../../contracts/instance-tool.ts";
+import type { InstanceTool, ToolContext, ToolOutcome } from "../../contracts/instance-tool.ts";
 import { inputOf, schemaOf } from "../../contracts/tool-input.ts";
+import type { ToolPreset } from "../../contracts/tool-presets.ts";
 
 /** The tool has to do no harm when it runs twice for one call: it uses `context.key` for what it does elsewhere. */
 export function ownTool<Input extends z.ZodType<Record<string, unknown>>>(tool: {

@@ -4,9 +4,10 @@
 import type * as z from "zod";
 import { auditOf } from "../../contracts/audited-call.ts";
 import type { Kin } from "../../contracts/orchestrator.ts";
-import type { Idempotency, Origin } from "../../contracts/request-origin.ts";
+import type { Origin } from "../../contracts/request-origin.ts";
 import { assertScope } from "../../contracts/scopes.ts";
 import { type ErrorBody, errorBody, failureOf, MadroxError } from "../../platform/errors.ts";
+import type { Idempotency } from "../../platform/idempotency-key.ts";
 import { invalidInput } from "../../platform/invalid-input.ts";
 import { describe } from "../../platform/log.ts";
 import { recordRefusal, subjectOf } from "./audit.ts";

@@ -2,7 +2,7 @@
  * The shape of a tool in the catalogue. A tool's name, description and schemas stand in its own file and nowhere else.
  */
 import * as z from "zod";
-import type { Config } from "../../config/config.ts";
+import type { Config } from "../../contracts/config.ts";
 import type { InstanceApi } from "../../contracts/instance.ts";
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import type { JobApi } from "../../contracts/job.ts";

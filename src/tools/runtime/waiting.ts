@@ -4,7 +4,7 @@
 
 import { isFinal, type MessageView } from "../../contracts/instance.ts";
 import { isFinalJob, type JobStatus } from "../../contracts/job.ts";
-import { type Answer, err, unwrap } from "../../platform/errors.ts";
+import { err, type Result, unwrap } from "../../platform/errors.ts";
 import { isInstanceId, isJobId, parseMessageId } from "../../platform/ids.ts";
 import { describe } from "../../platform/log.ts";
 import { type Parking, ParkSignal } from "./parking.ts";
@@ -124,7 +124,7 @@ async function look(context: Context, id: string, waitMs: number, watcher?: stri
   const deadline = Date.now() + waitMs;
   for (;;) {
     const left = Math.max(0, deadline - Date.now());
-    let answer: Answer<Waited>;
+    let answer: Result<Waited>;
     try {
       answer = await ask(context, id, left, watcher);
     } catch (error) {
@@ -138,7 +138,7 @@ async function look(context: Context, id: string, waitMs: number, watcher?: stri
   }
 }
 
-async function ask(context: Context, id: string, waitMs: number, watcher?: string): Promise<Answer<Waited>> {
+async function ask(context: Context, id: string, waitMs: number, watcher?: string): Promise<Result<Waited>> {
   const message = parseMessageId(id);
   if (message) {
     const instance = context.instance(message.instanceId);
