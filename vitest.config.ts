@@ -1,5 +1,5 @@
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 export default defineConfig({
   plugins: [
@@ -22,9 +22,10 @@ export default defineConfig({
     }),
   ],
   test: {
-    include: ["test/*.test.ts"],
+    include: ["test/**/*.test.ts"],
+    exclude: [...configDefaults.exclude, "test/e2e/**"],
     testTimeout: 30_000,
-    // For test/fuzz.test.ts: how many cases, and which. `npm run fuzz` asks for more.
+    // For test/http/app.fuzz.test.ts: how many cases, and which. `npm run fuzz` asks for more.
     provide: {
       fuzzCases: Number(process.env.FUZZ_CASES ?? 300),
       fuzzSeed: Number(process.env.FUZZ_SEED ?? 20_261_123),

@@ -3,7 +3,7 @@ import "vitest";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** How many cases test/fuzz.test.ts tries, and which. */
+    /** How many cases test/http/app.fuzz.test.ts tries, and which. */
     fuzzCases: number;
     fuzzSeed: number;
   }
