@@ -7,7 +7,7 @@ import type { OwnToolDefinition } from "./instance-spec.ts";
 import { TOOL_PRESETS, type ToolPreset } from "./tool-presets.ts";
 import type { WorkspaceApi } from "./workspace.ts";
 
-export interface ToolContext {
+export interface InstanceToolContext {
   tenant: string;
   instanceId: string;
   /** The same for every run of this call: what the tool does elsewhere is idempotent by it. */
@@ -26,17 +26,17 @@ export interface ToolContext {
   parentId: string | null;
   /** The instance's name, for those who hear from it. */
   name: string;
-  /** When this call first ran, in ms since the epoch: a parked call runs again. */
+  /** When this call first ran, in ms since the epoch: a suspended call runs again. */
   startedAt: number;
   /** A message has come in meanwhile that should not wait: the tool answers with what it has. */
-  nudged: boolean;
+  wokenEarly: boolean;
   /** The instance's newest event when the call was taken up: orders what it says to the registry. */
   eventSeq: number;
   /** The coordinated task that the turn works for, or null: what is sent on counts there too. */
   job: string | null;
   /** The call's own `traceparent`, for what it sends on. */
   trace?: string | null;
-  /** Asks a question, once for this call, and says how it stands. While it is open the tool parks on its id. */
+  /** Asks a question, once for this call, and says how it stands. While it is open the tool suspends on its id. */
   ask(question: Asked): QuestionState;
 }
 
@@ -60,15 +60,15 @@ export interface QuestionState {
 
 /**
  * Instead of a result: the call waits for `needed` of `ids` (messages, instances, jobs, questions), until `until` (ms since the
- * epoch) at most, and then runs again. Whoever parks has seen to it that the instance is told (`watch`).
+ * epoch) at most, and then runs again. The tool that suspends has seen to it that the instance is notified (`watch`).
  */
-export interface Park {
+export interface Waitpoint {
   reason: string;
   ids: readonly string[];
   needed: number;
   until: number | null;
   /** A message that should not wait brings the call back early. */
-  nudge: boolean;
+  wakeEarly: boolean;
 }
 
 export interface ToolResult {
@@ -76,7 +76,7 @@ export interface ToolResult {
   isError?: boolean;
 }
 
-export type ToolOutcome = ToolResult | { park: Park };
+export type ToolOutcome = ToolResult | { waitpoint: Waitpoint };
 
 export interface InstanceTool extends OwnToolDefinition {
   /** Whether running it twice for one call does no harm. If not, a crash in its middle is reported to the model as such. */
@@ -86,7 +86,7 @@ export interface InstanceTool extends OwnToolDefinition {
   /** ms after which it is stopped and reported as failed; 120,000 unless given. */
   timeoutMs?: number;
   /** Throwing is the same as an error result with the exception's message. */
-  run(input: Record<string, unknown>, context: ToolContext): Promise<ToolOutcome>;
+  run(input: Record<string, unknown>, context: InstanceToolContext): Promise<ToolOutcome>;
 }
 
 /** The tools of a preset. */

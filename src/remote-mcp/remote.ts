@@ -8,7 +8,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import * as z from "zod";
 import type { Config } from "../contracts/config.ts";
 import type { InstanceSpec, OwnToolDefinition, RemoteServer, RemoteTool } from "../contracts/instance-spec.ts";
-import type { InstanceTool, ToolContext, ToolResult } from "../contracts/instance-tool.ts";
+import type { InstanceTool, InstanceToolContext, ToolResult } from "../contracts/instance-tool.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { createLog, describe } from "../platform/log.ts";
 import { redacted, secretValues } from "../platform/redaction.ts";
@@ -168,7 +168,7 @@ async function callTool(
   tool: RemoteTool,
   definition: OwnToolDefinition,
   input: Record<string, unknown>,
-  context: ToolContext,
+  context: InstanceToolContext,
   config: Config,
 ): Promise<ToolResult> {
   const secrets = await context.secrets();

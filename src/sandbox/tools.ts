@@ -2,7 +2,7 @@
  * The shell and the code runner as tools of an instance. What they need is loaded when one of them is first used.
  */
 import * as z from "zod";
-import type { InstanceTool, ToolContext, ToolResult } from "../contracts/instance-tool.ts";
+import type { InstanceTool, InstanceToolContext, ToolResult } from "../contracts/instance-tool.ts";
 import { inputOf, schemaOf } from "../contracts/tool-input.ts";
 import { redacted, secretValues } from "../platform/redaction.ts";
 import type { Outcome } from "./outcome.ts";
@@ -87,7 +87,7 @@ const runCode: InstanceTool = {
 export const HAND_TOOLS: readonly InstanceTool[] = [bash, runCode];
 
 /** What the model is told. Only a script or program that was stopped is an error: that one failed is for the model to judge. */
-async function shown(outcome: Outcome, context: ToolContext): Promise<ToolResult> {
+async function shown(outcome: Outcome, context: InstanceToolContext): Promise<ToolResult> {
   const { stdout, stderr, exitCode, stopped } = outcome;
   const parts = [
     stopped,

@@ -18,7 +18,7 @@ export const broadcastToChildren = defineTool({
   annotations: ADDS,
   changes: true,
   scope: "operate",
-  manner: ["wait_for_responses", "timeout_seconds"],
+  unhashed: ["wait_for_responses", "timeout_seconds"],
   input: z.strictObject({
     parent_id: instanceId.describe("The instance whose children are meant"),
     message: prose(),

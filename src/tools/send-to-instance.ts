@@ -48,7 +48,7 @@ export const sendToInstance = defineTool({
   changes: true,
   scope: "operate",
   input: sendInput,
-  manner: ["wait_for_response", "timeout_seconds"],
+  unhashed: ["wait_for_response", "timeout_seconds"],
   output: answer({
     instance_id: z.string(),
     message_id: z.string(),

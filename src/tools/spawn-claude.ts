@@ -21,14 +21,14 @@ import {
   turnMinutes,
 } from "./runtime/fields.ts";
 import {
-  assertMayGive,
+  assertMayGrant,
   environmentVars,
   mcpServers,
   remoteServers,
   secretsIn,
   web,
   webTools,
-} from "./runtime/granted.ts";
+} from "./runtime/grants.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
 
 /** The three places in which a caller may set a limit, in the order in which they count. */
@@ -131,7 +131,7 @@ export function spawnRequestOf(
   input: SpawnInput,
   servers: readonly ListedServer[] = [],
 ): SpawnRequest {
-  assertMayGive(context, input);
+  assertMayGrant(context, input);
   const resolved = resolveModel(input.model ?? context.defaultModel);
   if (!resolved.ok) {
     throw new MadroxError("invalid_input", resolved.message, {

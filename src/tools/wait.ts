@@ -40,12 +40,12 @@ export const wait = defineTool({
   },
   async run(context, input) {
     const ids = [...new Set(input.ids)];
-    assertReachable(input.until, ids.length);
+    assertUntilFits(input.until, ids.length);
     return waitAnswer(await awaitAll(context, ids, input.until, patienceMs(context, input.timeout_seconds)));
   },
   async begin(context, input) {
     const ids = [...new Set(input.ids)];
-    assertReachable(input.until, ids.length);
+    assertUntilFits(input.until, ids.length);
     const states = await awaitAll(context, ids, input.until, 0);
     if (input.timeout_seconds === 0 || isEnough(states, input.until)) return waitAnswer(states);
     const task = { task_id: `wait_${ulid()}`, ids, until: input.until, created_at: Date.now(), cancelled: false };
@@ -55,7 +55,7 @@ export const wait = defineTool({
 });
 
 /** Throws `invalid_input` for a number that can never be reached. */
-function assertReachable(until: Until, count: number): void {
+function assertUntilFits(until: Until, count: number): void {
   if (typeof until !== "number" || until <= count) return;
   throw new MadroxError("invalid_input", `until is ${until}, but there are only ${count} different ids.`, {
     field: "until",

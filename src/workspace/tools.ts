@@ -3,7 +3,7 @@
  * something is done once for each call, however often a crash makes it run.
  */
 import * as z from "zod";
-import type { InstanceTool, ToolContext } from "../contracts/instance-tool.ts";
+import type { InstanceTool, InstanceToolContext } from "../contracts/instance-tool.ts";
 import { inputOf, schemaOf } from "../contracts/tool-input.ts";
 import type { ToolPreset } from "../contracts/tool-presets.ts";
 import { bytesOfContent, contentOfBytes } from "./content.ts";
@@ -30,7 +30,7 @@ function fileTool<Input extends z.ZodType<Record<string, unknown>>>(tool: {
   description: string;
   preset: ToolPreset;
   input: Input;
-  run(input: z.output<Input>, context: ToolContext): Promise<string>;
+  run(input: z.output<Input>, context: InstanceToolContext): Promise<string>;
 }): InstanceTool {
   return {
     name: tool.name,
@@ -45,7 +45,7 @@ function fileTool<Input extends z.ZodType<Record<string, unknown>>>(tool: {
 }
 
 /** A call's own key, so that running it again after a crash changes nothing. */
-const once = (context: ToolContext) => ({ idempotency: { key: `tool:${context.key}`, body_hash: "tool" } });
+const once = (context: InstanceToolContext) => ({ idempotency: { key: `tool:${context.key}`, body_hash: "tool" } });
 
 const expecting = (version: string | undefined) => (version === undefined ? {} : { expected: version });
 

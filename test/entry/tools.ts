@@ -1,4 +1,4 @@
-import type { InstanceTool, ToolContext } from "../../src/contracts/instance-tool.ts";
+import type { InstanceTool, InstanceToolContext } from "../../src/contracts/instance-tool.ts";
 
 const anything = { type: "object", properties: { value: { type: "string" } } };
 
@@ -8,7 +8,7 @@ const anything = { type: "object", properties: { value: { type: "string" } } };
  */
 export const ranTools: { tool: string; key: string; value: string }[] = [];
 
-async function ran(tool: string, input: Record<string, unknown>, context: ToolContext): Promise<void> {
+async function ran(tool: string, input: Record<string, unknown>, context: InstanceToolContext): Promise<void> {
   const value = String(input.value ?? "");
   ranTools.push({ tool, key: context.key, value });
   if (value.startsWith("http://127.0.0.1")) {

@@ -7,7 +7,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { LOCAL } from "../../src/contracts/principal.ts";
 import { type CallContext, contextOf } from "../../src/http/context.ts";
-import { execute } from "../../src/tools/runtime/dispatch.ts";
+import { dispatch } from "../../src/tools/runtime/dispatch.ts";
 import { request, until } from "../support/door.ts";
 import { installModel, scriptModel } from "../support/model.ts";
 import { type Rows, rowsOf, watchRows } from "../support/rows.ts";
@@ -32,7 +32,7 @@ async function call(
   name: string,
   input: object,
 ): Promise<Record<string, unknown>> {
-  const answer = await execute(context, name, input);
+  const answer = await dispatch(context, name, input);
   if (!answer.success) throw new Error(`${name}: ${answer.message}`);
   return answer;
 }
@@ -240,7 +240,7 @@ describe("a turn", () => {
       }),
     ];
     onTestFinished(() => restore(spies));
-    const answer = await execute(house.context, "send_to_instance", { instance_id: id, message: "Good day." });
+    const answer = await dispatch(house.context, "send_to_instance", { instance_id: id, message: "Good day." });
     expect(answer).toMatchObject({ success: true, status: "completed" });
     restore(spies);
     await atRest(house, id);

@@ -10,7 +10,7 @@ import { LOCAL } from "../../src/contracts/principal.ts";
 import { orchestratorOf } from "../../src/contracts/stubs.ts";
 import { contextOf } from "../../src/http/context.ts";
 import { verdictOn } from "../../src/instance/reporting/health.ts";
-import { execute } from "../../src/tools/runtime/dispatch.ts";
+import { dispatch } from "../../src/tools/runtime/dispatch.ts";
 import { output, request, send, spawn, status, tool, until } from "../support/door.ts";
 import { installModel, scriptModel } from "../support/model.ts";
 
@@ -146,9 +146,9 @@ describe("the number of instances", () => {
     const config = { ...configOf(env), maxInstances: 7 };
     const principal = { ...LOCAL, tenant: "tenant-of-fifty" };
     const context = { ...contextOf(env, [], { principal, signal: new AbortController().signal }), config };
-    await execute(context, "set_limits", { max_instances: 7 });
+    await dispatch(context, "set_limits", { max_instances: 7 });
     const spawned = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => execute(context, "spawn_claude", { name: `n${i}` })),
+      Array.from({ length: 50 }, (_, i) => dispatch(context, "spawn_claude", { name: `n${i}` })),
     );
     expect(spawned.filter((answer) => answer.success)).toHaveLength(7);
     const refused = spawned.filter((answer) => !answer.success);

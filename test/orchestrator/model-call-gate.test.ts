@@ -13,7 +13,7 @@ import { contextOf } from "../../src/http/context.ts";
 import { GATE_CEILING, Gate, type GateState, gateAfter, OPEN_GATE } from "../../src/orchestrator/model-call-gate.ts";
 import { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
 import { parseMessageId } from "../../src/platform/ids.ts";
-import { execute } from "../../src/tools/runtime/dispatch.ts";
+import { dispatch } from "../../src/tools/runtime/dispatch.ts";
 import { TEST_TOOLS } from "../entry/tools.ts";
 import { type Json, until } from "../support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "../support/model.ts";
@@ -28,7 +28,7 @@ function newTenant() {
   const principal = { ...LOCAL, tenant: name };
   const context = contextOf(env, TEST_TOOLS, { principal, signal: new AbortController().signal });
   const object = env.ORCHESTRATOR.getByName(name);
-  const run = async (tool: string, input: Record<string, unknown>) => (await execute(context, tool, input)) as Json;
+  const run = async (tool: string, input: Record<string, unknown>) => (await dispatch(context, tool, input)) as Json;
   const spawn = async (input: Record<string, unknown> = {}) =>
     String((await run("spawn_claude", { name: "Ada", ...input })).instance_id);
   return {

@@ -3,10 +3,10 @@
  */
 import { env } from "cloudflare:test";
 import { configOf } from "../../src/config/config.ts";
-import type { ToolContext } from "../../src/contracts/instance-tool.ts";
+import type { InstanceToolContext } from "../../src/contracts/instance-tool.ts";
 import { NO_SECRETS } from "../../src/platform/secrets.ts";
 
-export function toolContext(fields: Partial<ToolContext> = {}): ToolContext {
+export function toolContext(fields: Partial<InstanceToolContext> = {}): InstanceToolContext {
   return {
     tenant: "default",
     instanceId: "inst_1",
@@ -14,13 +14,13 @@ export function toolContext(fields: Partial<ToolContext> = {}): ToolContext {
     name: "Ada",
     key: "inst_1:t1",
     signal: new AbortController().signal,
-    workspace: {} as ToolContext["workspace"],
+    workspace: {} as InstanceToolContext["workspace"],
     secrets: async () => NO_SECRETS,
     env,
     config: configOf(env),
     instanceTools: [],
     startedAt: 0,
-    nudged: false,
+    wokenEarly: false,
     eventSeq: 0,
     job: null,
     ask: () => ({ id: "q_1", state: "open", answer: null, by: null }),

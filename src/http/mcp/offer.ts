@@ -3,7 +3,7 @@
  * prompts, and tasks for clients that can follow them.
  */
 import type { ServerContext } from "@modelcontextprotocol/server";
-import { execute, executeOrBegin } from "../../tools/runtime/dispatch.ts";
+import { dispatch, dispatchOrBegin } from "../../tools/runtime/dispatch.ts";
 import { cancelTask, taskView } from "../../tools/runtime/task.ts";
 import { isTask } from "../../tools/runtime/tool.ts";
 import { toolList } from "./listing.ts";
@@ -47,10 +47,10 @@ export const MADROX: Offer = {
         progress: progressTo(call),
       });
       if (era === "modern" && followsTasks(call)) {
-        const result = await executeOrBegin(context, params.name, params.arguments);
+        const result = await dispatchOrBegin(context, params.name, params.arguments);
         return isTask(result) ? taskResult(result) : toolResult(result);
       }
-      return toolResult(await execute(context, params.name, params.arguments));
+      return toolResult(await dispatch(context, params.name, params.arguments));
     });
   },
 };

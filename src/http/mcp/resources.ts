@@ -13,7 +13,7 @@ import { type FileInfo, MAX_PIECE_BYTES } from "../../contracts/workspace.ts";
 import { workspaceOf } from "../../contracts/workspace-rpc.ts";
 import { type ErrorBody, type ErrorCode, failureOf, MadroxError } from "../../platform/errors.ts";
 import { isInstanceId } from "../../platform/ids.ts";
-import { execute } from "../../tools/runtime/dispatch.ts";
+import { dispatch } from "../../tools/runtime/dispatch.ts";
 import type { ToolAnswer } from "../../tools/runtime/tool.ts";
 import { contentOfBytes } from "../../workspace/content.ts";
 import type { CallContext } from "../context.ts";
@@ -222,7 +222,7 @@ const charsOf = (rows: readonly OutputRow[]) => rows.reduce((sum, { content }) =
 
 /** A tool's answer, by the dispatcher of all doors. Throws its failure. */
 async function answered(context: CallContext, tool: string, input: Record<string, unknown>): Promise<ToolAnswer> {
-  const answer = await execute(context, tool, input);
+  const answer = await dispatch(context, tool, input);
   if (answer.success) return answer as ToolAnswer;
   const { error, message, details } = answer as ErrorBody;
   throw new MadroxError(error, message, details);

@@ -6,7 +6,7 @@ import { JOB_STATES, type JobState } from "../../contracts/job.ts";
 import { MadroxError, unwrap } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
 import { recorded } from "../../tools/runtime/audit.ts";
-import { execute } from "../../tools/runtime/dispatch.ts";
+import { dispatch } from "../../tools/runtime/dispatch.ts";
 import type { RestEnv } from "../hono-env.ts";
 import { bodyOf, json, limited, wholeNumber } from "../json.ts";
 
@@ -17,7 +17,7 @@ export function createJobs(): Hono<RestEnv> {
 
   app.post("/jobs", limited, async (c) =>
     json(
-      await execute(
+      await dispatch(
         c.get("call"),
         "coordinate_instances",
         await bodyOf(c.req.raw),
@@ -43,7 +43,7 @@ export function createJobs(): Hono<RestEnv> {
   });
 
   app.get("/jobs/:id", async (c) =>
-    json(await execute(c.get("call"), "get_job_status", { job_id: c.req.param("id") })),
+    json(await dispatch(c.get("call"), "get_job_status", { job_id: c.req.param("id") })),
   );
 
   app.delete("/jobs/:id", async (c) => {
@@ -60,7 +60,7 @@ export function createJobs(): Hono<RestEnv> {
   app.post("/jobs/:id/cancel", limited, async (c) => {
     const body = c.req.raw.body === null ? {} : await bodyOf(c.req.raw);
     const key = c.req.header("idempotency-key") ?? null;
-    return json(await execute(c.get("call"), "cancel_job", { ...body, job_id: c.req.param("id") }, key));
+    return json(await dispatch(c.get("call"), "cancel_job", { ...body, job_id: c.req.param("id") }, key));
   });
 
   return app;

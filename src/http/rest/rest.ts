@@ -14,7 +14,7 @@ import { isInstanceId, isJobId } from "../../platform/ids.ts";
 import { VERSION } from "../../platform/version.ts";
 import { recorded } from "../../tools/runtime/audit.ts";
 import { CATALOGUE } from "../../tools/runtime/catalogue.ts";
-import { execute } from "../../tools/runtime/dispatch.ts";
+import { dispatch } from "../../tools/runtime/dispatch.ts";
 import { jsonSchemaOf, type ToolAnswer } from "../../tools/runtime/tool.ts";
 import { contextOf } from "../context.ts";
 import type { RestEnv } from "../hono-env.ts";
@@ -90,22 +90,22 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
         `The body takes tool and arguments, not ${extra.slice(0, 5).join(", ").slice(0, 200).toWellFormed()}.`,
       );
     }
-    return json(await execute(c.get("call"), tool, input, c.req.header("idempotency-key") ?? null));
+    return json(await dispatch(c.get("call"), tool, input, c.req.header("idempotency-key") ?? null));
   });
 
   app.post("/tools/:name", limited, async (c) => {
     const key = c.req.header("idempotency-key") ?? null;
-    return json(await execute(c.get("call"), c.req.param("name"), await bodyOf(c.req.raw), key));
+    return json(await dispatch(c.get("call"), c.req.param("name"), await bodyOf(c.req.raw), key));
   });
 
   app.get("/instances", async (c) => {
     const { limit, ...query } = c.req.query();
     const input = { ...query, ...(limit === undefined ? {} : { limit: wholeNumber(limit) }) };
-    return json(await execute(c.get("call"), "get_instance_status", input));
+    return json(await dispatch(c.get("call"), "get_instance_status", input));
   });
 
   app.get("/instances/:id", async (c) =>
-    json(await execute(c.get("call"), "get_instance_status", { instance_id: c.req.param("id") })),
+    json(await dispatch(c.get("call"), "get_instance_status", { instance_id: c.req.param("id") })),
   );
 
   app.delete("/instances/:id", async (c) => {
@@ -126,7 +126,7 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
   app.post("/instances/:id/health", async (c) => {
     const id = c.req.param("id");
     const call = c.get("call");
-    const known = await execute(call, "get_instance_status", { instance_id: id });
+    const known = await dispatch(call, "get_instance_status", { instance_id: id });
     if (!known.success) return json(known);
     const record = (known as ToolAnswer & { status: StatusRecord }).status;
     const found = await call.instance(id).checkup();
@@ -148,7 +148,7 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
     const id = c.req.param("id");
     const call = c.get("call");
     const from = c.req.header("last-event-id") ?? c.req.query("after") ?? "0";
-    const known = await execute(call, "get_instance_status", { instance_id: id });
+    const known = await dispatch(call, "get_instance_status", { instance_id: id });
     if (!known.success) return json(known);
     // A first look, so that what is wrong is said as an error and not as a stream.
     const first = await call.instance(id).follow(from, 0);
@@ -168,7 +168,7 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
       ...(limit === undefined ? {} : { limit: wholeNumber(limit) }),
       ...(recursive === undefined ? {} : { recursive: flag(recursive) }),
     };
-    return json(await execute(c.get("call"), "list_instance_files", input));
+    return json(await dispatch(c.get("call"), "list_instance_files", input));
   });
 
   app.route("/", createFiles());
@@ -182,7 +182,7 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
       ...(depth === undefined ? {} : { depth: wholeNumber(depth) }),
       ...(terminated === undefined ? {} : { terminated: flag(terminated) }),
     };
-    return json(await execute(c.get("call"), "get_instance_tree", input));
+    return json(await dispatch(c.get("call"), "get_instance_tree", input));
   });
 
   app.get("/questions", async (c) => {
@@ -192,7 +192,7 @@ export function createRest(instanceTools: readonly InstanceTool[]): Hono<RestEnv
 
   app.post("/questions/:id", limited, async (c) => {
     const input = { ...(await bodyOf(c.req.raw)), question_id: c.req.param("id") };
-    return json(await execute(c.get("call"), "answer_question", input));
+    return json(await dispatch(c.get("call"), "answer_question", input));
   });
 
   app.route("/", createJobs());

@@ -4,7 +4,7 @@
  * time. So a tool that parks has to be repeatable.
  */
 
-import type { Park } from "../../contracts/instance-tool.ts";
+import type { Waitpoint } from "../../contracts/instance-tool.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { first } from "../../platform/sqlite.ts";
 import { emit } from "./instance-row.ts";
@@ -13,7 +13,7 @@ import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 /**
  * Parks a running call. `heard`: what has been told since it began to run; if that is enough, it is pending again at once.
  */
-export function parkCall(store: TurnStore, call: { id: number }, park: Park, heard: ReadonlySet<string>): void {
+export function parkCall(store: TurnStore, call: { id: number }, park: Waitpoint, heard: ReadonlySet<string>): void {
   const { sql } = store.storage;
   const open = park.ids.filter((id) => !heard.has(id));
   const needed = park.needed - (park.ids.length - open.length);
@@ -23,7 +23,7 @@ export function parkCall(store: TurnStore, call: { id: number }, park: Park, hea
       sql.exec("UPDATE tool_call SET state = 'pending' WHERE id = ? AND state = 'running'", call.id);
       return;
     }
-    if (park.nudge && steeringWaits(sql)) {
+    if (park.wakeEarly && steeringWaits(sql)) {
       // It came in before the call could be told of it, and would wait as long as the call.
       const again = sql.exec(
         "UPDATE tool_call SET state = 'pending', nudged = 1 WHERE id = ? AND state = 'running' AND nudged = 0 RETURNING id",
@@ -39,7 +39,7 @@ export function parkCall(store: TurnStore, call: { id: number }, park: Park, hea
       call.id,
     );
     for (const id of open) sql.exec("INSERT OR IGNORE INTO awaited (call_id, id) VALUES (?, ?)", call.id, id);
-    if (!park.nudge) sql.exec("UPDATE tool_call SET nudged = -1 WHERE id = ?", call.id);
+    if (!park.wakeEarly) sql.exec("UPDATE tool_call SET nudged = -1 WHERE id = ?", call.id);
   });
 }
 

@@ -1,7 +1,7 @@
 /**
  * One run of one tool: bounded in time and in what it gives back.
  */
-import type { InstanceTool, Park, ToolContext } from "../../contracts/instance-tool.ts";
+import type { InstanceTool, InstanceToolContext, Waitpoint } from "../../contracts/instance-tool.ts";
 
 const DEFAULT_TIMEOUT_MS = 120_000;
 
@@ -23,8 +23,8 @@ export async function runTool(
   tool: InstanceTool | undefined,
   name: string,
   input: Record<string, unknown>,
-  context: ToolContext,
-): Promise<{ content: string; isError: boolean } | { park: Park }> {
+  context: InstanceToolContext,
+): Promise<{ content: string; isError: boolean } | { waitpoint: Waitpoint }> {
   if (!tool) return { content: `There is no tool named ${name}.`, isError: true };
   const limit = tool.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const controller = new AbortController();
@@ -38,7 +38,7 @@ export async function runTool(
   try {
     const signal = AbortSignal.any([context.signal, controller.signal]);
     const result = await Promise.race([tool.run(input, { ...context, signal }), stopped]);
-    if ("park" in result) return result;
+    if ("waitpoint" in result) return result;
     return { content: bounded(result.content), isError: result.isError ?? false };
   } catch (error) {
     return { content: bounded(error instanceof Error ? error.message : String(error)), isError: true };

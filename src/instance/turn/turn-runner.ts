@@ -443,7 +443,12 @@ export class Engine {
       const leave = questions.approvalOf(sql, call.id);
       if (!leave) {
         const { id } = ask(questions.approvalFor(call));
-        return parkCall(store, call, { reason: "approval", ids: [id], needed: 1, until: null, nudge: false }, heard);
+        return parkCall(
+          store,
+          call,
+          { reason: "approval", ids: [id], needed: 1, until: null, wakeEarly: false },
+          heard,
+        );
       }
       if (!leave.given) return denyTool(store, turn, call, leave.note, now());
     }
@@ -460,7 +465,7 @@ export class Engine {
       config: this.#parts.config,
       instanceTools: this.#parts.allTools,
       startedAt,
-      nudged: call.nudged === 1,
+      wokenEarly: call.nudged === 1,
       eventSeq: newestEvent(sql),
       job: jobOf(sql, turn.n),
       // Where no span is made of the call, its sender's is the one above.
@@ -481,7 +486,7 @@ export class Engine {
       () => runTool(tools.get(call.name), call.name, JSON.parse(call.input), context),
     );
     if (signal.aborted) return;
-    if ("park" in result) parkCall(store, call, result.park, heard);
+    if ("waitpoint" in result) parkCall(store, call, result.waitpoint, heard);
     else endTool(store, turn, call, result, now());
   }
 }

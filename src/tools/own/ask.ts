@@ -64,12 +64,12 @@ export const ask: InstanceTool = ownTool({
       );
     }
     return {
-      park: {
+      waitpoint: {
         reason: parentId === null ? "an answer" : "an answer of its parent",
         ids: [question.id],
         needed: 1,
         until: expiresAt,
-        nudge: false,
+        wakeEarly: false,
       },
     };
   },

@@ -3,11 +3,11 @@
  * may touch is checked there; who it is comes from its object and not from anything the model writes.
  */
 
-import type { InstanceTool, ToolContext as OwnContext } from "../../contracts/instance-tool.ts";
+import type { InstanceTool, InstanceToolContext as OwnContext } from "../../contracts/instance-tool.ts";
 import { instanceOf, jobOf, orchestratorOf } from "../../contracts/stubs.ts";
 import { createLog } from "../../platform/log.ts";
-import { execute } from "../runtime/dispatch.ts";
-import { ParkSignal } from "../runtime/parking.ts";
+import { dispatch } from "../runtime/dispatch.ts";
+import { SuspendSignal } from "../runtime/suspension.ts";
 import { jsonSchemaOf, type Tool, type ToolContext } from "../runtime/tool.ts";
 
 /** How long an instance waits unless it says otherwise, and at most, in seconds: waiting costs it nothing. */
@@ -24,10 +24,10 @@ export function fromCatalogue(tool: Tool): InstanceTool {
     repeatable: true,
     async run(input, own) {
       try {
-        const answer = await execute(contextFor(own), tool.name, argumentsFor(tool, input, own));
+        const answer = await dispatch(contextFor(own), tool.name, argumentsFor(tool, input, own));
         return { content: JSON.stringify(answer), isError: !answer.success };
       } catch (error) {
-        if (error instanceof ParkSignal) return { park: error.park };
+        if (error instanceof SuspendSignal) return { waitpoint: error.waitpoint };
         throw error;
       }
     },
@@ -48,7 +48,7 @@ function contextFor(own: OwnContext): Omit<ToolContext, "idempotency"> {
     progress: () => undefined,
     job: own.job,
     trace: own.trace ?? null,
-    parking: { startedAt: own.startedAt, nudged: own.nudged, eventSeq: own.eventSeq },
+    suspension: { startedAt: own.startedAt, wokenEarly: own.wokenEarly, eventSeq: own.eventSeq },
   };
 }
 

@@ -2,7 +2,7 @@
  * A tool that only instances have, with its input checked as everywhere.
  */
 import type * as z from "zod";
-import type { InstanceTool, ToolContext, ToolOutcome } from "../../contracts/instance-tool.ts";
+import type { InstanceTool, InstanceToolContext, ToolOutcome } from "../../contracts/instance-tool.ts";
 import { inputOf, schemaOf } from "../../contracts/tool-input.ts";
 import type { ToolPreset } from "../../contracts/tool-presets.ts";
 
@@ -12,7 +12,7 @@ export function ownTool<Input extends z.ZodType<Record<string, unknown>>>(tool: 
   description: string;
   preset: ToolPreset;
   input: Input;
-  run(input: z.output<Input>, context: ToolContext): Promise<ToolOutcome>;
+  run(input: z.output<Input>, context: InstanceToolContext): Promise<ToolOutcome>;
 }): InstanceTool {
   return {
     name: tool.name,

@@ -12,8 +12,8 @@ import { invalidInput } from "../../platform/invalid-input.ts";
 import { describe } from "../../platform/log.ts";
 import { recordRefusal, subjectOf } from "./audit.ts";
 import { CATALOGUE, toolByName } from "./catalogue.ts";
-import { ParkSignal } from "./parking.ts";
-import { assertReach } from "./reach.ts";
+import { assertReachable } from "./reachability.ts";
+import { SuspendSignal } from "./suspension.ts";
 import { isTask, type StartedTask, type Tool, type ToolAnswer, type ToolContext } from "./tool.ts";
 
 /**
@@ -21,25 +21,25 @@ import { isTask, type StartedTask, type Tool, type ToolAnswer, type ToolContext 
  * an answer with `success: false` and a code.
  * `key` is an idempotency key that came beside the input (a header); one in the input goes before it.
  */
-export async function execute(
+export async function dispatch(
   context: Omit<ToolContext, keyof Origin>,
   name: unknown,
   input: unknown,
   key: string | null = null,
 ): Promise<ToolAnswer | ErrorBody> {
-  return dispatch(context, name, input, key, (tool, ready, parsed) => tool.run(ready, parsed));
+  return callTool(context, name, input, key, (tool, ready, parsed) => tool.run(ready, parsed));
 }
 
 /** The same for a caller that can follow a task: what would wait long is answered with one. */
-export async function executeOrBegin(
+export async function dispatchOrBegin(
   context: Omit<ToolContext, keyof Origin>,
   name: unknown,
   input: unknown,
 ): Promise<ToolAnswer | ErrorBody | StartedTask> {
-  return dispatch(context, name, input, null, (tool, ready, parsed) => (tool.begin ?? tool.run)(ready, parsed));
+  return callTool(context, name, input, null, (tool, ready, parsed) => (tool.begin ?? tool.run)(ready, parsed));
 }
 
-async function dispatch<Answer extends ToolAnswer | StartedTask>(
+async function callTool<Answer extends ToolAnswer | StartedTask>(
   context: Omit<ToolContext, keyof Origin>,
   name: unknown,
   input: unknown,
@@ -67,7 +67,7 @@ async function dispatch<Answer extends ToolAnswer | StartedTask>(
     context.log.info("tool.called", { ...fields, success, duration_ms: Date.now() - started });
     return result;
   } catch (error) {
-    if (error instanceof ParkSignal) throw error;
+    if (error instanceof SuspendSignal) throw error;
     const failure = failureOf(error);
     // What is no call at all has touched nothing.
     if (audit && failure.code !== "invalid_input") await recordRefusal(context, audit, subjectOf(input), failure.code);
@@ -91,7 +91,7 @@ async function kinFor(
 ): Promise<Kin | null> {
   if (principal.instance === null) return null;
   if (!tool.forInstances) throw new MadroxError("forbidden", `${tool.name} is not for instances.`);
-  return assertReach(orchestrator, principal.instance, tool.forInstances.reach(input, principal.instance));
+  return assertReachable(orchestrator, principal.instance, tool.forInstances.reach(input, principal.instance));
 }
 
 function unknownTool(name: unknown): MadroxError {
@@ -131,7 +131,7 @@ function notCallable(tool: Tool, error: z.ZodError): MadroxError {
 /** The caller's key with a hash of everything else it asked for. */
 async function idempotencyOf(tool: Tool, input: Record<string, unknown>): Promise<Idempotency | undefined> {
   const { idempotency_key: key, ...rest } = input;
-  for (const field of tool.manner ?? []) delete rest[field];
+  for (const field of tool.unhashed ?? []) delete rest[field];
   if (typeof key !== "string") return undefined;
   const body = new TextEncoder().encode(JSON.stringify([tool.name, sorted(rest)]));
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", body));

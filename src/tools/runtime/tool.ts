@@ -11,8 +11,8 @@ import type { Principal } from "../../contracts/principal.ts";
 import type { Origin } from "../../contracts/request-origin.ts";
 import type { Scope } from "../../contracts/scopes.ts";
 import type { Log } from "../../platform/log.ts";
-import type { Parking } from "./parking.ts";
-import type { Reach } from "./reach.ts";
+import type { Reach } from "./reachability.ts";
+import type { Suspension } from "./suspension.ts";
 
 /** `idempotency` is the caller's key bound to its whole input; `audit` is there for tools that change something. */
 export interface ToolContext extends Origin {
@@ -29,8 +29,8 @@ export interface ToolContext extends Origin {
   defaultModel: string;
   /** For an instance that calls: what it is to those that it touches. */
   kin?: Kin;
-  /** For an instance that calls: it waits by parking. */
-  parking?: Parking;
+  /** For an instance that calls: it waits by suspending. */
+  suspension?: Suspension;
   /** The coordinated task that the calling turn works for: what is sent on counts there too. */
   job?: string | null;
   /** The caller's `traceparent`: what is sent on is part of that trace. */
@@ -62,7 +62,7 @@ export interface Tool {
   /** Where it depends on the input: what this call needs, never less than `scope`. */
   scopeFor?(input: Record<string, unknown>): Scope;
   /** Fields that say how to answer and not what to do: a repeated call may differ in them. */
-  manner?: readonly string[];
+  unhashed?: readonly string[];
   /** Given: instances have it too, within this reach. */
   forInstances?: ForInstances<Record<string, unknown>>;
   run(context: ToolContext, input: Record<string, unknown>): Promise<ToolAnswer>;

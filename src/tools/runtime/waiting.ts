@@ -7,8 +7,8 @@ import { isFinalJob, type JobStatus } from "../../contracts/job.ts";
 import { err, type Result, unwrap } from "../../platform/errors.ts";
 import { isInstanceId, isJobId, parseMessageId } from "../../platform/ids.ts";
 import { describe } from "../../platform/log.ts";
-import { type Parking, ParkSignal } from "./parking.ts";
-import { homeOf } from "./reach.ts";
+import { homeOf } from "./reachability.ts";
+import { SuspendSignal, type Suspension } from "./suspension.ts";
 import type { ToolContext } from "./tool.ts";
 
 /** Claude's clients give a tool call 60 s and more: an answer in less than that reaches every one of them. */
@@ -36,7 +36,7 @@ export type Until = "all" | "any" | number;
 
 type Context = Pick<
   ToolContext,
-  "instance" | "jobApi" | "orchestrator" | "log" | "signal" | "progress" | "principal" | "parking"
+  "instance" | "jobApi" | "orchestrator" | "log" | "signal" | "progress" | "principal" | "suspension"
 >;
 
 /** Where the message stands once that is final, at the latest after `waitMs`. */
@@ -55,7 +55,7 @@ export async function awaitAll(
   until: Until,
   waitMs: number,
 ): Promise<Waited[]> {
-  if (context.parking) return awaitParked(context, context.parking, ids, until, waitMs);
+  if (context.suspension) return awaitSuspended(context, context.suspension, ids, until, waitMs);
   const deadline = Date.now() + waitMs;
   // A first look at everything: unknown ids are found before anyone waits.
   const states = await Promise.all(ids.map((id) => look(context, id, 0)));
@@ -80,35 +80,37 @@ export async function awaitAll(
 }
 
 /**
- * The same for an instance: it looks once, and parks while there is not enough. The call runs again when there is, when its time
+ * The same for an instance: it looks once, and suspends while there is not enough. The call runs again when there is, when its time
  * is over, or when a message came in that should not wait. Throws `conflict` when the wait would close a circle.
  */
-async function awaitParked(
+async function awaitSuspended(
   context: Context,
-  parking: Parking,
+  suspension: Suspension,
   ids: readonly string[],
   until: Until,
   waitMs: number,
 ): Promise<Waited[]> {
-  const deadline = parking.startedAt + waitMs;
+  const deadline = suspension.startedAt + waitMs;
   const waiter = context.principal.instance ?? "";
   const states = await Promise.all(ids.map((id) => look(context, id, 0, waiter)));
   const open = states.filter((state) => !state.done && state.status !== "paused");
-  if (isEnough(states, until) || open.length === 0 || parking.nudged || Date.now() >= deadline) return states;
-  unwrap(await context.orchestrator.waitFor(waiter, [...new Set(open.map(({ id }) => homeOf(id)))], parking.eventSeq));
+  if (isEnough(states, until) || open.length === 0 || suspension.wokenEarly || Date.now() >= deadline) return states;
+  unwrap(
+    await context.orchestrator.waitFor(waiter, [...new Set(open.map(({ id }) => homeOf(id)))], suspension.eventSeq),
+  );
   const needed = neededOf(states, until) - states.filter((state) => state.done).length;
-  throw new ParkSignal({
+  throw new SuspendSignal({
     reason: "other instances",
     ids: open.map(({ id }) => id),
     needed: Math.min(needed, open.length),
     until: deadline,
-    nudge: true,
+    wakeEarly: true,
   });
 }
 
 /** How long a caller waits, in ms: one from outside for as long as a call may take, an instance for as long as it likes. */
-export function patienceMs(context: Pick<ToolContext, "parking">, seconds: number): number {
-  return (context.parking ? seconds : Math.min(seconds, MAX_WAIT_SECONDS)) * 1000;
+export function patienceMs(context: Pick<ToolContext, "suspension">, seconds: number): number {
+  return (context.suspension ? seconds : Math.min(seconds, MAX_WAIT_SECONDS)) * 1000;
 }
 
 function neededOf(states: readonly Waited[], until: Until): number {

@@ -18,7 +18,7 @@ import {
 import { NO_USAGE, ReplyBuilder } from "../../../src/anthropic/reply.ts";
 import { isFinal, MESSAGE_STATES } from "../../../src/contracts/instance.ts";
 import { INSTANCE_STATES } from "../../../src/contracts/instance-spec.ts";
-import type { InstanceTool, ToolContext } from "../../../src/contracts/instance-tool.ts";
+import type { InstanceTool, InstanceToolContext } from "../../../src/contracts/instance-tool.ts";
 import { partsOf } from "../../../src/instance/store/transcript.ts";
 import {
   INSTANCE_TRANSITIONS,
@@ -678,7 +678,7 @@ describe("runTool", () => {
   const context = (signal: AbortSignal = new AbortController().signal) => toolContext({ signal });
   const resultOf = async (...call: Parameters<typeof runTool>) => {
     const result = await runTool(...call);
-    return "park" in result ? expect.fail("It parked.") : result;
+    return "waitpoint" in result ? expect.fail("It suspended.") : result;
   };
 
   it.each<[string, InstanceTool | undefined, { content: string; isError: boolean }]>([
@@ -747,7 +747,7 @@ describe("runTool", () => {
 
   it("tells a tool that its time is over", async () => {
     let signal: AbortSignal | undefined;
-    const run = (_input: unknown, given: ToolContext) => {
+    const run = (_input: unknown, given: InstanceToolContext) => {
       signal = given.signal;
       return new Promise<never>(() => undefined);
     };

@@ -10,7 +10,7 @@ import { LOCAL } from "../../../src/contracts/principal.ts";
 import { contextOf } from "../../../src/http/context.ts";
 import { ok } from "../../../src/platform/errors.ts";
 import { messageIdOf, newInstanceId } from "../../../src/platform/ids.ts";
-import { execute } from "../../../src/tools/runtime/dispatch.ts";
+import { dispatch } from "../../../src/tools/runtime/dispatch.ts";
 import { isEnough, MAX_WAIT_SECONDS, type Waited } from "../../../src/tools/runtime/waiting.ts";
 import { cutToJson } from "../../../src/tools/wait.ts";
 import { type Json, ORIGIN, output, send, spawn, tool, until } from "../../support/door.ts";
@@ -105,7 +105,7 @@ describe("the time that a call waits", () => {
       ...contextOf(env, [], { principal: LOCAL, signal: gone.signal }),
       instance: () => endlessly(limited(id), () => Date.now() - began >= 10_000 && gone.abort()),
     };
-    await execute(context, "send_to_instance", { instance_id: id, message: "Go on.", timeout_seconds: 50 });
+    await dispatch(context, "send_to_instance", { instance_id: id, message: "Go on.", timeout_seconds: 50 });
     expect(Date.now() - began).toBe(15_000);
   });
 
@@ -135,7 +135,7 @@ describe("the time that a call waits", () => {
       progress: (text: string) => void told.push({ at: Date.now() - began, text }),
     };
     const what = name === "wait" ? { ids: [view.message_id] } : { instance_id: id, message: "Go on." };
-    const answer = await execute(context, name, { ...what, ...input });
+    const answer = await dispatch(context, name, { ...what, ...input });
     expect(Date.now() - began).toBe(lasts);
     expect(Math.max(...asked)).toBeLessThanOrEqual(5_000);
     expect(told.map(({ at }) => at)).toEqual(

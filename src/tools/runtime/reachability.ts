@@ -31,7 +31,7 @@ const PLACE: { readonly [Where in keyof Reach]-?: string } = {
 };
 
 /** Who the caller is to what it touches. Throws `forbidden` for what is out of its reach. */
-export async function assertReach(orchestrator: OrchestratorApi, caller: string, reach: Reach): Promise<Kin> {
+export async function assertReachable(orchestrator: OrchestratorApi, caller: string, reach: Reach): Promise<Kin> {
   const asked = (Object.keys(ALLOWED) as (keyof Reach)[]).flatMap((where) =>
     (reach[where] ?? []).map((id) => ({ id, where, home: homeOf(id) })),
   );

@@ -74,7 +74,7 @@ interface Asked {
  * Only who spawns from outside gives these: an instance could send what it knows anywhere, and pass its caps.
  * Throws `forbidden`.
  */
-export function assertMayGive(context: ToolContext, input: Asked): void {
+export function assertMayGrant(context: ToolContext, input: Asked): void {
   if (context.principal.instance === null) return;
   const named = Array.isArray(input.tools) ? input.tools.filter(isWebTool) : [];
   const asked = [
@@ -103,7 +103,7 @@ export function webTools(input: Asked): ServerToolDefinition[] {
 
 /** The tools of the remote servers, as they are now. Throws for the first server that can't be used. */
 export async function remoteServers(context: ToolContext, input: Asked): Promise<ListedServer[]> {
-  assertMayGive(context, input);
+  assertMayGrant(context, input);
   const requests = (input.mcp_servers ?? []).map(({ name, url, authorization_token, allowed_tools }) => ({
     name,
     url,
