@@ -18,6 +18,7 @@ import type { Origin } from "../contracts/request-origin.ts";
 import { err, ok, type Result, unwrap } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { messageIdOf } from "../platform/ids.ts";
+import { inTransaction } from "../platform/transaction.ts";
 import { type Waiters, within } from "../platform/waiters.ts";
 import type { Upkeep } from "./housekeeping.ts";
 import { restOf } from "./lifecycle/idle-deadline.ts";
@@ -102,12 +103,12 @@ export class Conversation {
     // A message that was accepted a moment ago may not have begun: beginning it now makes it one that can be stopped.
     upkeep.work();
     const open = selfOf(sql)?.open_n ?? null;
-    const stopped = storage.transactionSync((): Result<string[]> => {
-      const known = recall<string[]>(sql, idempotency);
+    const stopped = inTransaction(storage, (tx): Result<string[]> => {
+      const known = recall<string[]>(tx, idempotency);
       if (known) return known;
-      const messages = open !== null && cancelOpenTurn(sql, reason) ? messagesOfTurn(sql, open) : [];
-      recordCall(sql, audit, Date.now());
-      return remember(sql, idempotency, ok(messages.map((n) => messageIdOf(instanceId, n))), Date.now());
+      const messages = open !== null && cancelOpenTurn(tx, reason) ? messagesOfTurn(tx, open) : [];
+      recordCall(tx, audit, Date.now());
+      return remember(tx, idempotency, ok(messages.map((n) => messageIdOf(instanceId, n))), Date.now());
     });
     upkeep.announce();
     if (!stopped.ok || open === null || !stopped.value.includes(messageIdOf(instanceId, open))) return stopped;

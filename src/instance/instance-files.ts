@@ -2,7 +2,6 @@
  * The files of an instance: its own, or those of the instance that it shares them with; kept where they outlive it when it has
  * ended, and deleted with it.
  */
-import type { AuditedCall } from "../contracts/audited-call.ts";
 import type { Config } from "../contracts/config.ts";
 import { instanceOf } from "../contracts/stubs.ts";
 import type { WorkspaceApi } from "../contracts/workspace.ts";
@@ -102,8 +101,8 @@ export class Belongings {
   }
 
   #ownFiles(): Workspace {
-    this.#own ??= new Workspace(this.#storage, this.#config.workspace, this.#keeper, (call: AuditedCall) =>
-      recordCall(this.#storage.sql, call, Date.now()),
+    this.#own ??= new Workspace(this.#storage, this.#config.workspace, this.#keeper, (tx, call) =>
+      recordCall(tx, call, Date.now()),
     );
     return this.#own;
   }

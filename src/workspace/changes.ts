@@ -15,6 +15,7 @@ import type {
 } from "../contracts/workspace.ts";
 import { MadroxError, ok, unwrap } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
+import { inTransaction, type Tx } from "../platform/transaction.ts";
 import { replace } from "./edit.ts";
 import { decoded, MAX_EDIT_BYTES } from "./lines.ts";
 import { childrenOf, forget, type Node, piecesOf } from "./nodes.ts";
@@ -23,13 +24,15 @@ import { type Growth, quotaRefusal } from "./quota.ts";
 import { absolute, type FileStore, INCOMING, infoOf, otherKind } from "./store.ts";
 import { inChunks } from "./streams.ts";
 
+/** Puts a call on record, in the transaction of what it changes. */
+export type RecordCall = (tx: Tx, call: AuditedCall) => void;
+
 export class Changes {
   readonly #store: FileStore;
   readonly #limits: WorkspaceLimits;
-  readonly #record: (call: AuditedCall) => void;
+  readonly #record: RecordCall;
 
-  /** `record` puts a call on record, in the transaction of what it changes. */
-  constructor(store: FileStore, limits: WorkspaceLimits, record: (call: AuditedCall) => void) {
+  constructor(store: FileStore, limits: WorkspaceLimits, record: RecordCall) {
     this.#store = store;
     this.#limits = limits;
     this.#record = record;
@@ -166,11 +169,11 @@ export class Changes {
     // The tables are made outside of it: what it undoes must not be them.
     this.#store.open();
     try {
-      return this.#store.storage.transactionSync(() => {
+      return inTransaction(this.#store.storage, (tx) => {
         const known = recall<T>(this.#store.sql, idempotency);
         if (known) return unwrap(known);
         const done = work();
-        if (audit) this.#record(audit);
+        if (audit) this.#record(tx, audit);
         return unwrap(remember(this.#store.sql, idempotency, ok(done), Date.now()));
       });
     } catch (error) {

@@ -2,7 +2,6 @@
  * An instance's files in its own object's database, which no other object can reach: how they are read, and the whole of what
  * `WorkspaceApi` promises.
  */
-import type { AuditedCall } from "../contracts/audited-call.ts";
 import type {
   ChangeOptions,
   Deleted,
@@ -22,7 +21,7 @@ import type {
   Written,
 } from "../contracts/workspace.ts";
 import { MAX_PIECE_BYTES } from "../contracts/workspace.ts";
-import { Changes } from "./changes.ts";
+import { Changes, type RecordCall } from "./changes.ts";
 import { linesFrom } from "./lines.ts";
 import { filePath, folderPath } from "./path.ts";
 import { search } from "./search.ts";
@@ -44,7 +43,7 @@ export class Workspace implements WorkspaceApi {
     storage: DurableObjectStorage,
     limits: WorkspaceLimits,
     kept: KeptBytes | null = null,
-    record: (call: AuditedCall) => void = () => undefined,
+    record: RecordCall = () => undefined,
   ) {
     this.#store = new FileStore(storage, kept);
     this.#changes = new Changes(this.#store, limits, record);

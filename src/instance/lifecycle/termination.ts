@@ -3,6 +3,7 @@
  */
 import { err, type Result } from "../../platform/errors.ts";
 import { messageIdOf } from "../../platform/ids.ts";
+import { inTransaction } from "../../platform/transaction.ts";
 import { hasUnreported } from "../reporting/report.ts";
 import { cancelOpenTurn } from "../store/inbox.ts";
 import { emit, selfOf } from "../store/instance-row.ts";
@@ -10,25 +11,24 @@ import { nextNews, ring, ringAtRest } from "../store/watchers.ts";
 
 /** Takes no more messages, and cancels those in the queue. `force`: the running turn is stopped too. Repeating it changes nothing. */
 export function end(storage: DurableObjectStorage, instanceId: string, force: boolean, now: number): void {
-  const { sql } = storage;
-  storage.transactionSync(() => {
-    const self = selfOf(sql);
+  inTransaction(storage, (tx) => {
+    const self = selfOf(tx);
     if (!self || self.ended === 2 || (self.ended === 1 && !force)) return;
     const error = JSON.stringify({
       code: "cancelled",
       message: "The instance was terminated before this message's turn.",
     });
-    const queued = sql.exec<{ n: number }>("SELECT n FROM message WHERE state = 'queued'").toArray();
-    sql.exec("UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE state = 'queued'", now, error);
+    const queued = tx.exec<{ n: number }>("SELECT n FROM message WHERE state = 'queued'").toArray();
+    tx.exec("UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE state = 'queued'", now, error);
     for (const { n } of queued) {
-      emit(sql, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
-      ring(sql, n, now);
+      emit(tx, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
+      ring(tx, n, now);
     }
     const finishing = !force && self.open_n !== null;
-    sql.exec("UPDATE self SET ended = ?, queued = 0, last_activity = ?", finishing ? 1 : 2, now);
-    if (force) cancelOpenTurn(sql, "the instance was terminated");
-    emit(sql, now, "instance.stopped", { force, finishing });
-    ringAtRest(sql, now);
+    tx.exec("UPDATE self SET ended = ?, queued = 0, last_activity = ?", finishing ? 1 : 2, now);
+    if (force) cancelOpenTurn(tx, "the instance was terminated");
+    emit(tx, now, "instance.stopped", { force, finishing });
+    ringAtRest(tx, now);
   });
 }
 

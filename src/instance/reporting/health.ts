@@ -5,6 +5,7 @@
 
 import type { CallFigures, Unhealthy } from "../../contracts/instance-spec.ts";
 import { first } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 
 /** As many of the newest model calls count. Those that were stopped from outside, or lost with their process, say nothing. */
 export const LAST_CALLS = 10;
@@ -37,12 +38,12 @@ export function healthOf(sql: SqlStorage): Unhealthy | null {
 }
 
 /** Writes a changed verdict down. Returns the event that tells of it, or null when nothing changed. */
-export function judgeHealth(sql: SqlStorage, now: number): { kind: string; data: Record<string, number> } | null {
-  const before = healthOf(sql);
-  const { calls, failed } = callFigures(sql);
+export function judgeHealth(tx: Tx, now: number): { kind: string; data: Record<string, number> } | null {
+  const before = healthOf(tx);
+  const { calls, failed } = callFigures(tx);
   const verdict = verdictOn(before, { calls, failed }, now);
   if (verdict === before) return null;
-  sql.exec("UPDATE self SET unhealthy = ?", verdict === null ? null : JSON.stringify(verdict));
+  tx.exec("UPDATE self SET unhealthy = ?", verdict === null ? null : JSON.stringify(verdict));
   const data = { calls, failed, error_rate: calls === 0 ? 0 : Number((failed / calls).toFixed(2)) };
   return { kind: verdict === null ? "instance.recovered" : "instance.unhealthy", data };
 }

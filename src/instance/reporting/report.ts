@@ -5,6 +5,7 @@
 import type { InstanceEvent, Report, Snapshot } from "../../contracts/instance-spec.ts";
 import type { Standing } from "../../contracts/orchestrator.ts";
 import { first } from "../../platform/sqlite.ts";
+import { inTransaction } from "../../platform/transaction.ts";
 import { emit, type SelfRow, selfOf } from "../store/instance-row.ts";
 import { openQuestions } from "../store/questions.ts";
 import { parkedUntil } from "../store/suspended-calls.ts";
@@ -12,9 +13,9 @@ import { healthOf, judgeHealth } from "./health.ts";
 
 /** Judges how the instance's calls go of late; a change is an event. */
 export function checkHealth(storage: DurableObjectStorage, now: number): void {
-  storage.transactionSync(() => {
-    const changed = judgeHealth(storage.sql, now);
-    if (changed) emit(storage.sql, now, changed.kind, changed.data);
+  inTransaction(storage, (tx) => {
+    const changed = judgeHealth(tx, now);
+    if (changed) emit(tx, now, changed.kind, changed.data);
   });
 }
 

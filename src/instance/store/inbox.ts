@@ -8,6 +8,7 @@ import { err, type Failure, ok, type Result } from "../../platform/errors.ts";
 import { otherRequest } from "../../platform/idempotency.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import { inTransaction, type Tx } from "../../platform/transaction.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 import { recordCall } from "./audit-record.ts";
 import { emit, selfOf } from "./instance-row.ts";
@@ -36,12 +37,11 @@ export function accept(
   request: SendRequest,
   now: number,
 ): Result<Accepted> {
-  const { sql } = storage;
-  return storage.transactionSync((): Result<Accepted> => {
+  return inTransaction(storage, (tx): Result<Accepted> => {
     const { idempotency } = request;
     if (idempotency) {
       const known = first<{ n: number; body_hash: string }>(
-        sql,
+        tx,
         "SELECT n, body_hash FROM message WHERE key = ?",
         idempotency.key,
       );
@@ -50,7 +50,7 @@ export function accept(
           ? ok({ n: known.n, repeated: true })
           : otherRequest(idempotency.key);
     }
-    const self = selfOf(sql);
+    const self = selfOf(tx);
     if (self?.ended !== 0) return terminated(instanceId);
     const busy = self.open_n !== null || self.queued > 0;
     const note = request.note === true;
@@ -61,7 +61,7 @@ export function accept(
         { instance_id: instanceId, queue_depth: self.queued },
       );
     }
-    const waiting = note ? notesOf(sql) : self.queued;
+    const waiting = note ? notesOf(tx) : self.queued;
     if (waiting >= (note ? MAX_NOTES : MAX_QUEUED)) {
       return err(
         "limit_reached",
@@ -70,7 +70,7 @@ export function accept(
       );
     }
     const n = self.next_n;
-    sql.exec(
+    tx.exec(
       `INSERT INTO message (n, sender, content, response_schema, state, priority, steer, key, body_hash, created_at, job,
          sender_title, note, trace)
        VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -88,12 +88,12 @@ export function accept(
       note ? 1 : 0,
       request.trace ?? null,
     );
-    if (request.watcher) watch(sql, n, request.watcher);
-    sql.exec("UPDATE self SET next_n = ?, queued = queued + ?, last_activity = ?", n + 1, note ? 0 : 1, now);
-    if (request.when_busy === "interrupt" && !note) cancelOpenTurn(sql, "another message interrupted it");
-    if (request.when_busy === "steer" && !note) nudge(sql, instanceId, now);
-    emit(sql, now, "message.queued", { message_id: messageIdOf(instanceId, n), sender: request.sender });
-    recordCall(sql, request.audit, now, messageIdOf(instanceId, n));
+    if (request.watcher) watch(tx, n, request.watcher);
+    tx.exec("UPDATE self SET next_n = ?, queued = queued + ?, last_activity = ?", n + 1, note ? 0 : 1, now);
+    if (request.when_busy === "interrupt" && !note) cancelOpenTurn(tx, "another message interrupted it");
+    if (request.when_busy === "steer" && !note) nudge(tx, instanceId, now);
+    emit(tx, now, "message.queued", { message_id: messageIdOf(instanceId, n), sender: request.sender });
+    recordCall(tx, request.audit, now, messageIdOf(instanceId, n));
     return ok({ n, repeated: false });
   });
 }
@@ -108,8 +108,8 @@ function notesOf(sql: SqlStorage): number {
 }
 
 /** Asks the open turn to stop; its drive does it. Returns whether there was one. */
-export function cancelOpenTurn(sql: SqlStorage, reason: string): boolean {
-  const asked = sql.exec("UPDATE turn SET cancel_reason = ? WHERE n = (SELECT open_n FROM self) RETURNING n", reason);
+export function cancelOpenTurn(tx: Tx, reason: string): boolean {
+  const asked = tx.exec("UPDATE turn SET cancel_reason = ? WHERE n = (SELECT open_n FROM self) RETURNING n", reason);
   return asked.toArray().length > 0;
 }
 
@@ -128,10 +128,9 @@ export function cancelQueued(
   now: number,
   audit?: AuditedCall,
 ): boolean {
-  const { sql } = storage;
-  return storage.transactionSync(() => {
+  return inTransaction(storage, (tx) => {
     const error: Failure = { code: "cancelled", message: `The message was cancelled before its turn: ${reason}.` };
-    const taken = sql
+    const taken = tx
       .exec<{ note: number }>(
         "UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE n = ? AND state = 'queued' RETURNING note",
         now,
@@ -141,11 +140,11 @@ export function cancelQueued(
       .toArray();
     const [row] = taken;
     if (!row) return false;
-    sql.exec("UPDATE self SET queued = queued - ?, last_activity = ?", row.note ? 0 : 1, now);
-    emit(sql, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
-    recordCall(sql, audit, now, messageIdOf(instanceId, n));
-    ring(sql, n, now);
-    ringAtRest(sql, now);
+    tx.exec("UPDATE self SET queued = queued - ?, last_activity = ?", row.note ? 0 : 1, now);
+    emit(tx, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
+    recordCall(tx, audit, now, messageIdOf(instanceId, n));
+    ring(tx, n, now);
+    ringAtRest(tx, now);
     return true;
   });
 }

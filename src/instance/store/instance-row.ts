@@ -5,6 +5,7 @@
 import type { InstanceEvent, InstanceSpec } from "../../contracts/instance-spec.ts";
 import type { Standing } from "../../contracts/orchestrator.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 
 /** The row `self`. */
 export interface SelfRow extends Row {
@@ -45,9 +46,9 @@ export function sealedSecrets(sql: SqlStorage): string | null {
   return first<{ secrets: string | null }>(sql, "SELECT secrets FROM spec")?.secrets ?? null;
 }
 
-/** Writes an event down. Call inside the transaction of what happened, after the output rows that belong to it. */
-export function emit(sql: SqlStorage, at: number, kind: string, data: InstanceEvent["data"] = {}): void {
-  sql.exec(
+/** Writes an event down, in the transaction of what happened and after the output rows that belong to it. */
+export function emit(tx: Tx, at: number, kind: string, data: InstanceEvent["data"] = {}): void {
+  tx.exec(
     `INSERT INTO event (at, kind, data, output_index)
      VALUES (?, ?, ?, COALESCE((SELECT MAX(message_index) FROM output), -1))`,
     at,

@@ -8,22 +8,18 @@ import type { InstanceEvent } from "../../contracts/instance-spec.ts";
 import type { Failure } from "../../platform/errors.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { first } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { emit } from "./instance-row.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 import { ring } from "./watchers.ts";
 
 /** Writes down that a model call is about to be made. Returns the attempt's id. */
 export function beginCall(store: TurnStore, turn: TurnRow, maxTokens: number, now: number): number {
-  const { sql } = store.storage;
-  return fenced(store, () => {
-    sql.exec("UPDATE turn SET phase = 'calling', not_before = NULL, waiting_reason = NULL WHERE n = ?", turn.n);
-    sql.exec(
-      "UPDATE message SET state = 'running' WHERE (n = ? OR joined_n = ?) AND state = 'waiting'",
-      turn.n,
-      turn.n,
-    );
-    sql.exec("UPDATE self SET request_count = request_count + 1, last_activity = ?", now);
-    return sql
+  return fenced(store, (tx) => {
+    tx.exec("UPDATE turn SET phase = 'calling', not_before = NULL, waiting_reason = NULL WHERE n = ?", turn.n);
+    tx.exec("UPDATE message SET state = 'running' WHERE (n = ? OR joined_n = ?) AND state = 'waiting'", turn.n, turn.n);
+    tx.exec("UPDATE self SET request_count = request_count + 1, last_activity = ?", now);
+    return tx
       .exec<{ id: number }>(
         "INSERT INTO attempt (n, step, model, started_at, max_tokens, outcome) VALUES (?, ?, ?, ?, ?, 'live') RETURNING id",
         turn.n,
@@ -42,11 +38,11 @@ export function nextAttempt(sql: SqlStorage): number {
 }
 
 /** What the turn used since its last row that showed it; the row that asks carries it. */
-export function takeUnshown(sql: SqlStorage, n: number): { tokens: number; costNano: number } {
-  const row = sql
+export function takeUnshown(tx: Tx, n: number): { tokens: number; costNano: number } {
+  const row = tx
     .exec<{ t: number; c: number }>("SELECT unshown_tokens AS t, unshown_nano AS c FROM turn WHERE n = ?", n)
     .one();
-  sql.exec("UPDATE turn SET unshown_tokens = 0, unshown_nano = 0 WHERE n = ?", n);
+  tx.exec("UPDATE turn SET unshown_tokens = 0, unshown_nano = 0 WHERE n = ?", n);
   return { tokens: row.t, costNano: row.c };
 }
 
@@ -54,7 +50,7 @@ export function takeUnshown(sql: SqlStorage, n: number): { tokens: number; costN
 export function noteStart(store: TurnStore, attempt: number, reply: Reply, requestId: string | null): void {
   store.storage.sql.exec(
     `UPDATE attempt SET api_message_id = ?, request_id = ?, input = ?, output = ?, cache_read = ?, cache_write_5m = ?,
-       cache_write_1h = ? WHERE id = ?`,
+       cache_write_1h = ? WHERE id = ? AND outcome = 'live'`,
     reply.apiMessageId,
     requestId,
     reply.usage.input,
@@ -78,6 +74,7 @@ export interface Closed {
  * announces it once the output rows that belong to it are written.
  */
 export function closeAttempt(
+  tx: Tx,
   store: TurnStore,
   id: number,
   n: number,
@@ -86,8 +83,7 @@ export function closeAttempt(
   now: number,
   error: Failure | null = null,
 ): Closed {
-  const { sql } = store.storage;
-  const row = sql
+  const row = tx
     .exec<{
       model: string;
       started_at: number;
@@ -116,7 +112,7 @@ export function closeAttempt(
   const costNano = price && outcome === "completed" ? costOf(price, usage) : 0;
   const written = usage.cacheWrite5m + usage.cacheWrite1h;
   const fresh = usage.input + written + usage.output;
-  sql.exec(
+  tx.exec(
     `UPDATE attempt SET finished_at = ?, outcome = ?, stop_reason = ?, input = ?, output = ?, cache_read = ?,
        cache_write_5m = ?, cache_write_1h = ?, cost_nano = ?, error = ? WHERE id = ?`,
     now,
@@ -131,7 +127,7 @@ export function closeAttempt(
     error ? JSON.stringify(error) : null,
     id,
   );
-  sql.exec(
+  tx.exec(
     "UPDATE turn SET tokens_fresh = tokens_fresh + ?, cost_nano = cost_nano + ?, unshown_tokens = unshown_tokens + ?, unshown_nano = unshown_nano + ? WHERE n = ?",
     fresh,
     costNano,
@@ -139,7 +135,7 @@ export function closeAttempt(
     costNano,
     n,
   );
-  sql.exec(
+  tx.exec(
     `UPDATE self SET tokens_input = tokens_input + ?, tokens_output = tokens_output + ?, tokens_cache_read = tokens_cache_read + ?,
        tokens_cache_write = tokens_cache_write + ?, cost_nano = cost_nano + ?, last_activity = ?`,
     usage.input,
@@ -178,23 +174,21 @@ function wasRefused(error: Failure | null, reply: Reply | null): boolean {
 }
 
 /** `answer`: the transcript row that the attempt's text went into. */
-export function announce(store: TurnStore, { event }: Closed, now: number, answer: number | null = null): void {
-  emit(store.storage.sql, now, event.kind, answer === null ? event.data : { ...event.data, answer });
+export function announce(tx: Tx, { event }: Closed, now: number, answer: number | null = null): void {
+  emit(tx, now, event.kind, answer === null ? event.data : { ...event.data, answer });
 }
 
 /** The turn may not call the model yet: it goes on at `at`. Nothing was tried, so nothing failed. */
 export function park(store: TurnStore, turn: TurnRow, wait: { at: number; reason: string }, now: number): void {
-  const { sql } = store.storage;
-  fenced(store, () => {
-    sql.exec("UPDATE turn SET not_before = ?, waiting_reason = ? WHERE n = ?", wait.at, wait.reason, turn.n);
-    tellWaiting(store, turn, wait, now);
+  fenced(store, (tx) => {
+    tx.exec("UPDATE turn SET not_before = ?, waiting_reason = ? WHERE n = ?", wait.at, wait.reason, turn.n);
+    tellWaiting(tx, store, turn, wait, now);
   });
 }
 
-function tellWaiting(store: TurnStore, turn: TurnRow, wait: { at: number; reason: string }, now: number): void {
-  const { sql } = store.storage;
-  sql.exec("UPDATE message SET state = 'waiting' WHERE (n = ? OR joined_n = ?) AND state = 'running'", turn.n, turn.n);
-  emit(sql, now, "message.waiting", {
+function tellWaiting(tx: Tx, store: TurnStore, turn: TurnRow, wait: { at: number; reason: string }, now: number): void {
+  tx.exec("UPDATE message SET state = 'waiting' WHERE (n = ? OR joined_n = ?) AND state = 'running'", turn.n, turn.n);
+  emit(tx, now, "message.waiting", {
     message_id: messageIdOf(store.spec.instance_id, turn.n),
     reason: wait.reason,
     until: new Date(wait.at).toISOString(),
@@ -203,29 +197,24 @@ function tellWaiting(store: TurnStore, turn: TurnRow, wait: { at: number; reason
 
 /** A cap does not leave enough for the next call: the turn stays as it is until the cap is raised. */
 export function pause(store: TurnStore, turn: TurnRow, error: Failure, now: number): void {
-  const { sql } = store.storage;
-  fenced(store, () => {
-    sql.exec(
+  fenced(store, (tx) => {
+    tx.exec(
       "UPDATE turn SET paused = ?, paused_at = ?, not_before = NULL, waiting_reason = ? WHERE n = ?",
       JSON.stringify(error),
       now,
       error.code,
       turn.n,
     );
-    sql.exec(
-      "UPDATE message SET state = 'waiting' WHERE (n = ? OR joined_n = ?) AND state = 'running'",
-      turn.n,
-      turn.n,
-    );
-    emit(sql, now, "message.waiting", {
+    tx.exec("UPDATE message SET state = 'waiting' WHERE (n = ? OR joined_n = ?) AND state = 'running'", turn.n, turn.n);
+    emit(tx, now, "message.waiting", {
       message_id: messageIdOf(store.spec.instance_id, turn.n),
       reason: error.code,
       until: null,
     });
-    for (const { n } of sql
+    for (const { n } of tx
       .exec<{ n: number }>("SELECT n FROM message WHERE n = ? OR joined_n = ?", turn.n, turn.n)
       .toArray())
-      ring(sql, n, now);
+      ring(tx, n, now);
   });
 }
 
@@ -248,26 +237,25 @@ export function postpone(
   wait: { at: number; reason: string; error: Failure; reply: Reply | null },
   now: number,
 ): void {
-  const { sql } = store.storage;
-  fenced(store, () => {
+  fenced(store, (tx) => {
     if (attempt !== null) {
-      announce(store, closeAttempt(store, attempt, turn.n, "failed", wait.reply, now, wait.error), now);
+      announce(tx, closeAttempt(tx, store, attempt, turn.n, "failed", wait.reply, now, wait.error), now);
     }
-    sql.exec(
+    tx.exec(
       "UPDATE turn SET phase = ?, failures = failures + 1, not_before = ?, waiting_reason = ? WHERE n = ?",
       turn.phase === "full" ? "full" : "ready",
       wait.at,
       wait.reason,
       turn.n,
     );
-    tellWaiting(store, turn, wait, now);
+    tellWaiting(tx, store, turn, wait, now);
   });
 }
 
 /** A model call was broken off from outside; why stands in the rows, and the drive looks there next. */
 export function breakOff(store: TurnStore, attempt: number, turn: TurnRow, reply: Reply | null, now: number): void {
-  fenced(store, () => {
-    announce(store, closeAttempt(store, attempt, turn.n, "aborted", reply, now), now);
-    store.storage.sql.exec("UPDATE turn SET phase = 'ready' WHERE n = ?", turn.n);
+  fenced(store, (tx) => {
+    announce(tx, closeAttempt(tx, store, attempt, turn.n, "aborted", reply, now), now);
+    tx.exec("UPDATE turn SET phase = 'ready' WHERE n = ?", turn.n);
   });
 }

@@ -7,6 +7,7 @@ import type { OutputPage, OutputQuery, OutputType } from "../../contracts/instan
 import type { Block, TranscriptEntry } from "../../contracts/transcript.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import type { Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 import { type Transcript, textOf } from "./transcript.ts";
 
@@ -25,9 +26,9 @@ export interface OutputEntry {
   costNano?: number;
 }
 
-/** Appends one row and returns its message_index. Call inside the transaction of what it shows. */
-export function show(sql: SqlStorage, entry: OutputEntry, now: number): number {
-  return sql
+/** Appends one row, in the transaction of what it shows, and returns its message_index. */
+export function show(tx: Tx, entry: OutputEntry, now: number): number {
+  return tx
     .exec<{ message_index: number }>(
       `INSERT INTO output (message_index, n, type, seq, block, text, at, tokens, cost_nano)
        VALUES (COALESCE((SELECT MAX(message_index) + 1 FROM output), 0), ?, ?, ?, ?, ?, ?, ?, ?) RETURNING message_index`,

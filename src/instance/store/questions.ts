@@ -10,6 +10,7 @@ import { err, ok, type Result } from "../../platform/errors.ts";
 import { recall, remember } from "../../platform/idempotency.ts";
 import { questionIdOf } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import { inTransaction, type Tx } from "../../platform/transaction.ts";
 import { recordCall } from "./audit-record.ts";
 import { emit } from "./instance-row.ts";
 import { unpark } from "./suspended-calls.ts";
@@ -32,11 +33,11 @@ interface QuestionRow extends Row {
 /** Approval's options: what an answer has to begin with. */
 const APPROVAL_OPTIONS = ["approve", "deny"];
 
-/** Asks, once a call; later calls get how it stands. Call inside a transaction. */
-export function ask(sql: SqlStorage, instanceId: string, callId: number, asked: Asked, now: number): QuestionState {
-  const known = first<QuestionRow>(sql, "SELECT * FROM question WHERE call_id = ?", callId);
-  if (known) return stateOf(sql, instanceId, known, now);
-  const row = sql
+/** Asks, once per call; later calls get how it stands. */
+export function ask(tx: Tx, instanceId: string, callId: number, asked: Asked, now: number): QuestionState {
+  const known = first<QuestionRow>(tx, "SELECT * FROM question WHERE call_id = ?", callId);
+  if (known) return stateOf(tx, instanceId, known, now);
+  const row = tx
     .exec<QuestionRow>(
       `INSERT INTO question (call_id, kind, to_id, text, options, default_answer, asked_at, expires_at, state)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open') RETURNING *`,
@@ -50,19 +51,19 @@ export function ask(sql: SqlStorage, instanceId: string, callId: number, asked: 
       asked.expiresAt,
     )
     .one();
-  emit(sql, now, "question.asked", {
+  emit(tx, now, "question.asked", {
     question_id: questionIdOf(instanceId, row.n),
     kind: row.kind,
     to: row.to_id ?? "human",
   });
-  return stateOf(sql, instanceId, row, now);
+  return stateOf(tx, instanceId, row, now);
 }
 
-function stateOf(sql: SqlStorage, instanceId: string, row: QuestionRow, now: number): QuestionState {
+function stateOf(tx: Tx, instanceId: string, row: QuestionRow, now: number): QuestionState {
   const id = questionIdOf(instanceId, row.n);
   if (row.state === "open" && row.expires_at !== null && row.expires_at <= now) {
-    sql.exec("UPDATE question SET state = 'expired' WHERE n = ?", row.n);
-    emit(sql, now, "question.expired", { question_id: id });
+    tx.exec("UPDATE question SET state = 'expired' WHERE n = ?", row.n);
+    emit(tx, now, "question.expired", { question_id: id });
     return { id, state: "expired", answer: row.default_answer, by: null };
   }
   return {
@@ -110,15 +111,14 @@ export function answer(
   given: GivenAnswer,
   now: number,
 ): Result<Answered> {
-  const { sql } = storage;
   const id = questionIdOf(instanceId, n);
-  return storage.transactionSync((): Result<Answered> => {
-    const known = recall<Answered>(sql, given.idempotency);
+  return inTransaction(storage, (tx): Result<Answered> => {
+    const known = recall<Answered>(tx, given.idempotency);
     if (known) return known;
-    const row = first<QuestionRow>(sql, "SELECT * FROM question WHERE n = ?", n);
+    const row = first<QuestionRow>(tx, "SELECT * FROM question WHERE n = ?", n);
     if (!row)
       return err("not_found", `There is no question ${id}. get_instance_tree and GET /questions show the open ones.`);
-    const state = stateOf(sql, instanceId, row, now);
+    const state = stateOf(tx, instanceId, row, now);
     if (state.state === "answered" && state.answer === given.answer)
       return ok({ question_id: id, answer: given.answer });
     if (state.state !== "open") {
@@ -142,26 +142,26 @@ export function answer(
         { question_id: id, options },
       );
     }
-    sql.exec(
+    tx.exec(
       "UPDATE question SET state = 'answered', answer = ?, answered_by = ?, answered_at = ? WHERE n = ?",
       given.answer,
       given.by,
       now,
       n,
     );
-    emit(sql, now, "question.answered", { question_id: id, by: given.by });
-    recordCall(sql, given.audit, now, id);
-    unpark(sql, instanceId, row.call_id, now);
-    return remember(sql, given.idempotency, ok({ question_id: id, answer: given.answer }), now);
+    emit(tx, now, "question.answered", { question_id: id, by: given.by });
+    recordCall(tx, given.audit, now, id);
+    unpark(tx, instanceId, row.call_id, now);
+    return remember(tx, given.idempotency, ok({ question_id: id, answer: given.answer }), now);
   });
 }
 
-/** The turn that asked is over: nobody waits for an answer any more. Call inside a transaction. */
-export function closeQuestions(sql: SqlStorage, instanceId: string, now: number): void {
-  const open = sql
+/** The turn that asked is over: nobody waits for an answer any more. */
+export function closeQuestions(tx: Tx, instanceId: string, now: number): void {
+  const open = tx
     .exec<{ n: number }>("UPDATE question SET state = 'closed' WHERE state = 'open' RETURNING n")
     .toArray();
-  for (const { n } of open) emit(sql, now, "question.closed", { question_id: questionIdOf(instanceId, n) });
+  for (const { n } of open) emit(tx, now, "question.closed", { question_id: questionIdOf(instanceId, n) });
 }
 
 /** The open questions, for the registry. */

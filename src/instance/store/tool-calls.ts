@@ -6,6 +6,7 @@
 import type { Block } from "../../contracts/transcript.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import type { Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import type { ToolCallState } from "../turn/next-action.ts";
 import { emit } from "./instance-row.ts";
 import { join } from "./joined-messages.ts";
@@ -45,12 +46,14 @@ export function callsOf(sql: SqlStorage, turn: { n: number; step: number }): Cal
 
 /** Marks a call as running, before it runs. Its `started_at` is of the first time. */
 export function beginTool(store: TurnStore, turn: TurnRow, id: number, now: number): void {
-  showResumed(store.storage.sql, store.spec.instance_id, turn.n, now);
-  store.storage.sql.exec(
-    "UPDATE tool_call SET state = 'running', tries = tries + 1, started_at = COALESCE(started_at, ?) WHERE id = ?",
-    now,
-    id,
-  );
+  fenced(store, (tx) => {
+    showResumed(tx, store.spec.instance_id, turn.n, now);
+    tx.exec(
+      "UPDATE tool_call SET state = 'running', tries = tries + 1, started_at = COALESCE(started_at, ?) WHERE id = ?",
+      now,
+      id,
+    );
+  });
 }
 
 /** Keeps a call's result, as soon as there is one. */
@@ -61,43 +64,52 @@ export function endTool(
   result: { content: string; isError: boolean },
   now: number,
 ): void {
-  const { sql } = store.storage;
-  fenced(store, () => {
-    sql.exec(
-      "UPDATE tool_call SET state = 'done', result = ?, is_error = ?, finished_at = ? WHERE id = ? AND state = 'running'",
-      result.content,
-      result.isError ? 1 : 0,
-      now,
-      call.id,
-    );
-    emit(sql, now, "tool.finished", {
-      message_id: messageIdOf(store.spec.instance_id, turn.n),
-      tool: call.name,
-      is_error: result.isError,
-    });
+  fenced(store, (tx) => keepResult(tx, store, turn, call, result, now));
+}
+
+function keepResult(
+  tx: Tx,
+  store: TurnStore,
+  turn: TurnRow,
+  call: CallRow,
+  result: { content: string; isError: boolean },
+  now: number,
+): void {
+  tx.exec(
+    "UPDATE tool_call SET state = 'done', result = ?, is_error = ?, finished_at = ? WHERE id = ? AND state = 'running'",
+    result.content,
+    result.isError ? 1 : 0,
+    now,
+    call.id,
+  );
+  emit(tx, now, "tool.finished", {
+    message_id: messageIdOf(store.spec.instance_id, turn.n),
+    tool: call.name,
+    is_error: result.isError,
   });
 }
 
 /** A call that was not allowed is answered without having run. */
 export function denyTool(store: TurnStore, turn: TurnRow, call: CallRow, note: string, now: number): void {
   const content = `This call was not approved, and was not run.${note ? ` The reason: ${note}` : ""}`;
-  store.storage.sql.exec("UPDATE tool_call SET state = 'running' WHERE id = ?", call.id);
-  endTool(store, turn, call, { content, isError: true }, now);
+  fenced(store, (tx) => {
+    tx.exec("UPDATE tool_call SET state = 'running' WHERE id = ?", call.id);
+    keepResult(tx, store, turn, call, { content, isError: true }, now);
+  });
 }
 
 /** All calls of the step have ended: one user message with all results, in the model's order. */
 export function appendResults(store: TurnStore, turn: TurnRow, now: number): void {
-  fenced(store, () => {
-    writeResults(store, turn, now);
-    join(store, turn.n, "steering", now);
-    store.storage.sql.exec("UPDATE turn SET phase = 'ready', last_step_at = ? WHERE n = ?", now, turn.n);
+  fenced(store, (tx) => {
+    writeResults(tx, store, turn, now);
+    join(tx, store, turn.n, "steering", now);
+    tx.exec("UPDATE turn SET phase = 'ready', last_step_at = ? WHERE n = ?", now, turn.n);
   });
 }
 
-/** Call inside a transaction. */
-export function writeResults(store: TurnStore, turn: TurnRow, now: number): void {
-  const { sql } = store.storage;
-  const calls = callsOf(sql, turn);
+/** The results of the step's calls, as one user message. Of a call that has not ended it says so. */
+export function writeResults(tx: Tx, store: TurnStore, turn: TurnRow, now: number): void {
+  const calls = callsOf(tx, turn);
   if (calls.length === 0) return;
   const blocks = calls.map((call): Block => {
     const open = call.state === "unknown" ? UNKNOWN_OUTCOME : call.state === "done" ? null : CANCELLED_CALL;
@@ -106,11 +118,11 @@ export function writeResults(store: TurnStore, turn: TurnRow, now: number): void
     const content = (open ?? call.result ?? "") || "(no output)";
     return { type: "tool_result", tool_use_id: call.tool_use_id, content, ...(isError ? { is_error: true } : {}) };
   });
-  const seq = store.transcript.append(turn.n, "user", blocks, now);
+  const seq = store.transcript.append(tx, turn.n, "user", blocks, now);
   blocks.forEach((_block, index) => {
-    show(sql, { n: turn.n, type: "tool_result", seq, block: index }, now);
+    show(tx, { n: turn.n, type: "tool_result", seq, block: index }, now);
   });
-  emit(sql, now, "tools.answered", { message_id: messageIdOf(store.spec.instance_id, turn.n), results: blocks.length });
+  emit(tx, now, "tools.answered", { message_id: messageIdOf(store.spec.instance_id, turn.n), results: blocks.length });
   // The transcript has it now.
-  sql.exec("UPDATE tool_call SET state = 'done', result = NULL WHERE n = ? AND step = ?", turn.n, turn.step);
+  tx.exec("UPDATE tool_call SET state = 'done', result = NULL WHERE n = ? AND step = ?", turn.n, turn.step);
 }

@@ -4,6 +4,7 @@
 
 import type { Block, TranscriptEntry } from "../../contracts/transcript.ts";
 import type { Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 
 /**
  * SQLite in a Durable Object takes 2 MB a value, and a UTF-16 unit makes up to 3 bytes of UTF-8: parts of this many
@@ -45,9 +46,9 @@ export class Transcript {
     return read(this.#sql, "t.seq = ?", seq)[0];
   }
 
-  /** Appends one row and returns its seq. Call inside the transaction of the change that it belongs to. */
-  append(n: number, role: TranscriptEntry["role"], blocks: Block[], now: number, simulated = false): number {
-    const { seq } = this.#sql
+  /** Appends one row, in the transaction of the change that it belongs to, and returns its seq. */
+  append(tx: Tx, n: number, role: TranscriptEntry["role"], blocks: Block[], now: number, simulated = false): number {
+    const { seq } = tx
       .exec<{ seq: number }>(
         "INSERT INTO transcript (n, role, simulated, created_at) VALUES (?, ?, ?, ?) RETURNING seq",
         n,
@@ -57,7 +58,7 @@ export class Transcript {
       )
       .one();
     partsOf(JSON.stringify(blocks)).forEach((text, part) => {
-      this.#sql.exec("INSERT INTO transcript_part (seq, part, text) VALUES (?, ?, ?)", seq, part, text);
+      tx.exec("INSERT INTO transcript_part (seq, part, text) VALUES (?, ?, ?)", seq, part, text);
     });
     this.#entries?.push({ seq, n, role, simulated, blocks });
     return seq;
@@ -67,18 +68,18 @@ export class Transcript {
    * Leaves the newest row out of what is sent, if it is message `n`'s own and the model has not answered it: then no
    * later row depends on it. Returns whether it did.
    */
-  omitUnanswered(n: number): boolean {
+  omitUnanswered(tx: Tx, n: number): boolean {
     const last = this.entries().at(-1);
     if (!last || last.n !== n || last.role !== "user" || last.blocks.some((block) => block.type === "tool_result"))
       return false;
-    this.#sql.exec("UPDATE transcript SET omitted = 1 WHERE seq = ?", last.seq);
+    tx.exec("UPDATE transcript SET omitted = 1 WHERE seq = ?", last.seq);
     this.#entries?.pop();
     return true;
   }
 
-  /** Leaves everything so far out of what is sent. Call inside the transaction that appends what takes its place. */
-  omitAll(): void {
-    this.#sql.exec("UPDATE transcript SET omitted = 1 WHERE omitted = 0");
+  /** Leaves everything so far out of what is sent, in the transaction that appends what takes its place. */
+  omitAll(tx: Tx): void {
+    tx.exec("UPDATE transcript SET omitted = 1 WHERE omitted = 0");
     this.#entries = [];
   }
 

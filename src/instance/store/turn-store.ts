@@ -4,6 +4,7 @@
 
 import type { InstanceSpec } from "../../contracts/instance-spec.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import { inTransaction, type Tx } from "../../platform/transaction.ts";
 import type { TurnPhase } from "../turn/next-action.ts";
 import { type SelfRow, standingOf } from "./instance-row.ts";
 import type { Transcript } from "./transcript.ts";
@@ -58,18 +59,17 @@ export function deadlineOf(sql: SqlStorage, self: SelfRow, turn: TurnRow): numbe
 export class Superseded extends Error {}
 
 /** A transaction that only the drive may make whose generation the open turn carries. */
-export function fenced<T>(store: TurnStore, work: () => T): T {
-  return transaction(store, () => {
-    if (openTurn(store.storage.sql)?.generation !== store.generation)
-      throw new Superseded("another drive has taken over");
-    return work();
+export function fenced<T>(store: TurnStore, work: (tx: Tx) => T): T {
+  return transaction(store, (tx) => {
+    if (openTurn(tx)?.generation !== store.generation) throw new Superseded("another drive has taken over");
+    return work(tx);
   });
 }
 
 /** One transaction; the transcript's cache is dropped when it fails, as it may then hold what storage doesn't. */
-export function transaction<T>(store: TurnStore, work: () => T): T {
+export function transaction<T>(store: TurnStore, work: (tx: Tx) => T): T {
   try {
-    return store.storage.transactionSync(work);
+    return inTransaction(store.storage, work);
   } catch (error) {
     store.transcript.forget();
     throw error;

@@ -6,6 +6,7 @@
 
 import type { News, Watcher } from "../../contracts/instance.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 
 /** In the place of a message's number: the instance itself, at rest. */
 export const AT_REST = -1;
@@ -21,14 +22,14 @@ export function watch(sql: SqlStorage, n: number, watcher: string): void {
   sql.exec("INSERT OR IGNORE INTO watch (n, watcher) VALUES (?, ?)", n, watcher);
 }
 
-/** There is news of message `n`. Call in the transaction of what it is. */
-export function ring(sql: SqlStorage, n: number, now: number): void {
-  sql.exec("UPDATE watch SET due_at = ?, tries = 0 WHERE n = ?", now, n);
+/** There is news of message `n`, which the transaction makes. */
+export function ring(tx: Tx, n: number, now: number): void {
+  tx.exec("UPDATE watch SET due_at = ?, tries = 0 WHERE n = ?", now, n);
 }
 
 /** Whoever waits for the instance's rest hears of it, if this is one. */
-export function ringAtRest(sql: SqlStorage, now: number): void {
-  sql.exec(
+export function ringAtRest(tx: Tx, now: number): void {
+  tx.exec(
     `UPDATE watch SET due_at = ?, tries = 0
      WHERE n = ? AND EXISTS (SELECT 1 FROM self WHERE open_n IS NULL AND (queued = 0 OR ended != 0))`,
     now,

@@ -37,18 +37,17 @@ export function betasOf(entries: readonly TranscriptEntry[]): string[] {
  * rows is the order of the conversation. Returns false when the answer holds no summary.
  */
 export function commitCompaction(store: TurnStore, attempt: number, turn: TurnRow, reply: Reply, now: number): boolean {
-  const { sql } = store.storage;
   const summary = reply.blocks.find((block) => block?.type === "compaction" && typeof block.content === "string");
   if (!summary) return false;
-  fenced(store, () => {
-    const used = closeAttempt(store, attempt, turn.n, "completed", reply, now);
+  fenced(store, (tx) => {
+    const used = closeAttempt(tx, store, attempt, turn.n, "completed", reply, now);
     const own = store.transcript.entries().filter((entry) => entry.n === turn.n);
-    store.transcript.omitAll();
-    store.transcript.append(turn.n, "assistant", [summary], now);
-    for (const entry of own) store.transcript.append(turn.n, entry.role, entry.blocks, now, entry.simulated);
-    sql.exec("UPDATE turn SET phase = 'ready', compactions = compactions + 1, failures = 0 WHERE n = ?", turn.n);
+    store.transcript.omitAll(tx);
+    store.transcript.append(tx, turn.n, "assistant", [summary], now);
+    for (const entry of own) store.transcript.append(tx, turn.n, entry.role, entry.blocks, now, entry.simulated);
+    tx.exec("UPDATE turn SET phase = 'ready', compactions = compactions + 1, failures = 0 WHERE n = ?", turn.n);
     show(
-      sql,
+      tx,
       {
         n: turn.n,
         type: "notice",
@@ -56,7 +55,7 @@ export function commitCompaction(store: TurnStore, attempt: number, turn: TurnRo
       },
       now,
     );
-    announce(store, used, now);
+    announce(tx, used, now);
   });
   return true;
 }

@@ -5,6 +5,7 @@ import type { Reply } from "../../anthropic/reply.ts";
 import type { OutputType } from "../../contracts/instance.ts";
 import type { Block } from "../../contracts/transcript.ts";
 import type { Failure } from "../../platform/errors.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { announce, closeAttempt, takeUnshown } from "../store/model-calls.ts";
 import { show } from "../store/output.ts";
 import { CUT_OFF_CALL } from "../store/tool-calls.ts";
@@ -59,13 +60,12 @@ export function commitAnswer(
   answer: { simulated: boolean; structured: StructuredCheck | null },
   now: number,
 ): void {
-  const { sql } = store.storage;
   const verdict = verdictOf(reply, turn, answer.structured, store.spec.max_tokens);
-  fenced(store, () => {
-    const used = closeAttempt(store, attempt, turn.n, "completed", reply, now);
+  fenced(store, (tx) => {
+    const used = closeAttempt(tx, store, attempt, turn.n, "completed", reply, now);
     const simulated = answer.simulated ? 1 : 0;
-    sql.exec("UPDATE self SET simulated = ?", simulated);
-    sql.exec(
+    tx.exec("UPDATE self SET simulated = ?", simulated);
+    tx.exec(
       `UPDATE turn SET step = step + 1, failures = 0, crashes = 0, not_before = NULL, waiting_reason = NULL, last_step_at = ?, simulated = ?,
          phase = ? WHERE n = ?`,
       now,
@@ -74,69 +74,70 @@ export function commitAnswer(
       turn.n,
     );
     if (verdict.kind === "refused" || verdict.kind === "compact") {
-      announce(store, used, now);
-      if (verdict.kind === "refused") finish(store, turn.n, "refused", verdict.error, now);
+      announce(tx, used, now);
+      if (verdict.kind === "refused") finish(tx, store, turn.n, "refused", verdict.error, now);
       return;
     }
 
     const blocks = sendable(reply.blocks);
-    const seq = blocks.length > 0 ? store.transcript.append(turn.n, "assistant", blocks, now, answer.simulated) : null;
+    const seq =
+      blocks.length > 0 ? store.transcript.append(tx, turn.n, "assistant", blocks, now, answer.simulated) : null;
     if (verdict.kind === "completed") {
       const where = seq === null ? { text: "" } : { seq };
-      const spent = takeUnshown(sql, turn.n);
-      const index = show(sql, { n: turn.n, type: "response", ...where, ...spent }, now);
+      const spent = takeUnshown(tx, turn.n);
+      const index = show(tx, { n: turn.n, type: "response", ...where, ...spent }, now);
       // Whoever steered the turn gets the same answer, under the id of their own message.
-      for (const { n } of sql.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ?", turn.n).toArray()) {
-        show(sql, { n, type: "response", ...where }, now);
+      for (const { n } of tx.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ?", turn.n).toArray()) {
+        show(tx, { n, type: "response", ...where }, now);
       }
-      sql.exec(
+      tx.exec(
         "UPDATE turn SET response_index = ?, truncated = ?, structured = ? WHERE n = ?",
         index,
         verdict.cut ? 1 : 0,
         answer.structured?.ok ? JSON.stringify(answer.structured.value) : null,
         turn.n,
       );
-      announce(store, used, now, seq);
-      keepAnswer(store, attempt, seq);
-      return finish(store, turn.n, "completed", null, now);
+      announce(tx, used, now, seq);
+      keepAnswer(tx, attempt, seq);
+      return finish(tx, store, turn.n, "completed", null, now);
     }
 
-    showProgress(store, turn.n, seq, blocks, used, now);
-    announce(store, used, now, seq);
-    keepAnswer(store, attempt, seq);
+    showProgress(tx, turn.n, seq, blocks, now);
+    announce(tx, used, now, seq);
+    keepAnswer(tx, attempt, seq);
     switch (verdict.kind) {
       case "failed":
-        return finish(store, turn.n, "failed", verdict.error, now);
+        return finish(tx, store, turn.n, "failed", verdict.error, now);
       case "resume":
-        sql.exec("UPDATE turn SET resumes = resumes + 1 WHERE n = ?", turn.n);
+        tx.exec("UPDATE turn SET resumes = resumes + 1 WHERE n = ?", turn.n);
         return;
       case "repair": {
         const request = `Your answer does not follow the required schema: ${verdict.problem}. Answer again with nothing but valid JSON.`;
-        store.transcript.append(turn.n, "user", [{ type: "text", text: request }], now);
-        show(sql, { n: turn.n, type: "notice", text: request }, now);
-        sql.exec("UPDATE turn SET repairs = repairs + 1 WHERE n = ?", turn.n);
+        store.transcript.append(tx, turn.n, "user", [{ type: "text", text: request }], now);
+        show(tx, { n: turn.n, type: "notice", text: request }, now);
+        tx.exec("UPDATE turn SET repairs = repairs + 1 WHERE n = ?", turn.n);
         return;
       }
       case "tools":
-        return writeIntents(store, turn, reply, blocks);
+        return writeIntents(tx, turn, reply, blocks);
     }
   });
 }
 
 /** The attempt's answer: what was reported for it is a known part of the next prompt. */
-function keepAnswer(store: TurnStore, attempt: number, seq: number | null): void {
-  store.storage.sql.exec("UPDATE attempt SET answer_seq = ? WHERE id = ?", seq, attempt);
+function keepAnswer(tx: Tx, attempt: number, seq: number | null): void {
+  tx.exec("UPDATE attempt SET answer_seq = ? WHERE id = ?", seq, attempt);
 }
 
 /** One row a tool call. A call that was cut off, or stands in a cut-off answer, is answered at once and never run. */
-function writeIntents(store: TurnStore, turn: TurnRow, reply: Reply, blocks: readonly Block[]): void {
+function writeIntents(tx: Tx, turn: TurnRow, reply: Reply, blocks: readonly Block[]): void {
   for (const use of blocks) {
     if (use.type !== "tool_use") continue;
     const cutOff =
       reply.stopReason === "max_tokens" ||
       reply.stopReason === "model_context_window_exceeded" ||
       reply.brokenInputs.has(String(use.id));
-    store.storage.sql.exec(
+    tx.exec(
       "INSERT INTO tool_call (n, step, tool_use_id, name, input, state, result, is_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
       turn.n,
       turn.step + 1,
@@ -150,14 +151,7 @@ function writeIntents(store: TurnStore, turn: TurnRow, reply: Reply, blocks: rea
   }
 }
 
-function showProgress(
-  store: TurnStore,
-  n: number,
-  seq: number | null,
-  blocks: readonly Block[],
-  _used: { fresh: number; costNano: number },
-  now: number,
-): void {
+function showProgress(tx: Tx, n: number, seq: number | null, blocks: readonly Block[], now: number): void {
   if (seq === null) return;
   const visible = blocks.flatMap((block, index): { type: OutputType; index: number }[] => {
     if (block.type === "text") return [{ type: "progress", index }];
@@ -166,8 +160,8 @@ function showProgress(
   visible.forEach(({ type, index }, i) => {
     // The call's tokens and cost stand on its last row, so that a sum over rows is the sum over calls.
     const last = i === visible.length - 1;
-    const spent = last ? takeUnshown(store.storage.sql, n) : {};
-    show(store.storage.sql, { n, type, seq, block: index, ...spent }, now);
+    const spent = last ? takeUnshown(tx, n) : {};
+    show(tx, { n, type, seq, block: index, ...spent }, now);
   });
 }
 

@@ -433,7 +433,7 @@ export class Engine {
     const { sql } = store.storage;
     const heard = this.#heard ?? new Set();
     const ask = (asked: Asked) => {
-      const state = fenced(store, () => questions.ask(sql, spec.instance_id, call.id, asked, now()));
+      const state = fenced(store, (tx) => questions.ask(tx, spec.instance_id, call.id, asked, now()));
       if (state.state !== "open") heard.add(state.id);
       return state;
     };

@@ -7,6 +7,7 @@ import type { MessageState } from "../../contracts/instance.ts";
 import type { Failure } from "../../platform/errors.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { first } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { emit } from "../store/instance-row.ts";
 import { join } from "../store/joined-messages.ts";
 import { announce, closeAttempt, takeUnshown } from "../store/model-calls.ts";
@@ -19,27 +20,26 @@ import { ring, ringAtRest } from "../store/watchers.ts";
 
 /** Starts the turn on message `n`: its text goes into the transcript. */
 export function start(store: TurnStore, n: number, now: number): void {
-  const { sql } = store.storage;
-  transaction(store, () => {
+  transaction(store, (tx) => {
     const message = first<{ content: string; sender_title: string | null }>(
-      sql,
+      tx,
       "SELECT content, sender_title FROM message WHERE n = ? AND state = 'queued'",
       n,
     );
     if (!message) return;
     const text = addressed(message.content, message.sender_title);
-    const seq = store.transcript.append(n, "user", [{ type: "text", text }], now);
-    sql.exec("UPDATE message SET state = 'running', content = NULL, started_at = ? WHERE n = ?", now, n);
-    sql.exec(
+    const seq = store.transcript.append(tx, n, "user", [{ type: "text", text }], now);
+    tx.exec("UPDATE message SET state = 'running', content = NULL, started_at = ? WHERE n = ?", now, n);
+    tx.exec(
       "INSERT INTO turn (n, phase, generation, last_step_at) VALUES (?, 'ready', ?, ?)",
       n,
       store.generation,
       now,
     );
-    sql.exec("UPDATE self SET open_n = ?, queued = queued - 1, last_activity = ?", n, now);
-    show(sql, { n, type: "user", seq }, now);
-    emit(sql, now, "message.started", { message_id: messageIdOf(store.spec.instance_id, n) });
-    join(store, n, "notes", now);
+    tx.exec("UPDATE self SET open_n = ?, queued = queued - 1, last_activity = ?", n, now);
+    show(tx, { n, type: "user", seq }, now);
+    emit(tx, now, "message.started", { message_id: messageIdOf(store.spec.instance_id, n) });
+    join(tx, store, n, "notes", now);
   });
 }
 
@@ -48,29 +48,28 @@ export function start(store: TurnStore, n: number, now: number): void {
  * tool that was running is open again where it may be repeated, and otherwise of unknown outcome.
  */
 export function recover(store: TurnStore, repeatable: (tool: string) => boolean, now: number): void {
-  const { sql } = store.storage;
-  transaction(store, () => {
-    const turn = openTurn(sql);
+  transaction(store, (tx) => {
+    const turn = openTurn(tx);
     if (!turn) return;
-    for (const { id } of sql
+    for (const { id } of tx
       .exec<{ id: number }>("SELECT id FROM attempt WHERE n = ? AND outcome = 'live'", turn.n)
       .toArray()) {
-      announce(store, closeAttempt(store, id, turn.n, "lost", null, now), now);
+      announce(tx, closeAttempt(tx, store, id, turn.n, "lost", null, now), now);
     }
-    for (const call of turn.phase === "tools" ? callsOf(sql, turn) : []) {
+    for (const call of turn.phase === "tools" ? callsOf(tx, turn) : []) {
       if (call.state !== "running") continue;
-      sql.exec("UPDATE tool_call SET state = ? WHERE id = ?", repeatable(call.name) ? "pending" : "unknown", call.id);
+      tx.exec("UPDATE tool_call SET state = ? WHERE id = ?", repeatable(call.name) ? "pending" : "unknown", call.id);
     }
     // A parked turn that its object left for a while has not crashed.
-    const parked = turn.phase === "tools" && callsOf(sql, turn).some((call) => call.state === "parked");
-    sql.exec(
+    const parked = turn.phase === "tools" && callsOf(tx, turn).some((call) => call.state === "parked");
+    tx.exec(
       "UPDATE turn SET generation = ?, phase = CASE phase WHEN 'calling' THEN 'ready' ELSE phase END, crashes = crashes + ?, failures = failures + ? WHERE n = ?",
       store.generation,
       parked ? 0 : 1,
       turn.phase === "calling" ? 1 : 0,
       turn.n,
     );
-    emit(sql, now, "turn.recovered", { message_id: messageIdOf(store.spec.instance_id, turn.n), phase: turn.phase });
+    emit(tx, now, "turn.recovered", { message_id: messageIdOf(store.spec.instance_id, turn.n), phase: turn.phase });
   });
 }
 
@@ -83,9 +82,9 @@ export function giveUp(
   error: Failure,
   now: number,
 ): void {
-  fenced(store, () => {
-    announce(store, closeAttempt(store, attempt, turn.n, "failed", reply, now, error), now);
-    finish(store, turn.n, "failed", error, now);
+  fenced(store, (tx) => {
+    announce(tx, closeAttempt(tx, store, attempt, turn.n, "failed", reply, now, error), now);
+    finish(tx, store, turn.n, "failed", error, now);
   });
 }
 
@@ -98,42 +97,42 @@ export function fillUp(
   error: Failure,
   now: number,
 ): void {
-  fenced(store, () => {
-    announce(store, closeAttempt(store, attempt, turn.n, "failed", reply, now, error), now);
-    store.storage.sql.exec("UPDATE turn SET phase = 'full' WHERE n = ?", turn.n);
+  fenced(store, (tx) => {
+    announce(tx, closeAttempt(tx, store, attempt, turn.n, "failed", reply, now, error), now);
+    tx.exec("UPDATE turn SET phase = 'full' WHERE n = ?", turn.n);
   });
 }
 
 /** Ends the open turn without an answer. The conversation stays valid: open tool calls get a result that says so. */
 export function abandon(store: TurnStore, state: "failed" | "cancelled", error: Failure, now: number): void {
-  fenced(store, () => {
-    const turn = openTurn(store.storage.sql);
+  fenced(store, (tx) => {
+    const turn = openTurn(tx);
     if (!turn) return;
-    if (turn.phase === "tools") writeResults(store, turn, now);
+    if (turn.phase === "tools") writeResults(tx, store, turn, now);
     if (state === "cancelled") {
       // The text stays in the conversation, unanswered: without this the next answer would answer it too.
       const note = "[This was stopped before it was answered. Do not go on with it unless you are asked to.]";
-      store.transcript.append(turn.n, "user", [{ type: "text", text: note }], now);
+      store.transcript.append(tx, turn.n, "user", [{ type: "text", text: note }], now);
     }
-    finish(store, turn.n, state, error, now);
+    finish(tx, store, turn.n, state, error, now);
   });
 }
 
-/** The final state of the open turn's message, with everything that depends on it. Call inside a transaction. */
+/** The final state of the open turn's message, with everything that depends on it. */
 export function finish(
+  tx: Tx,
   store: TurnStore,
   n: number,
   state: Extract<MessageState, "completed" | "failed" | "cancelled" | "refused">,
   error: Failure | null,
   now: number,
 ): void {
-  const { sql } = store.storage;
   // What the model never answered would be answered together with the next message, or fail it in the same way.
-  if (state === "failed" || state === "refused") store.transcript.omitUnanswered(n);
-  if (error) show(sql, { n, type: "notice", text: `${state}: ${error.message}`, ...takeUnshown(sql, n) }, now);
-  const { started_at } = sql.exec<{ started_at: number | null }>("SELECT started_at FROM message WHERE n = ?", n).one();
-  const joined = sql.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ? ORDER BY n", n).toArray();
-  sql.exec(
+  if (state === "failed" || state === "refused") store.transcript.omitUnanswered(tx, n);
+  if (error) show(tx, { n, type: "notice", text: `${state}: ${error.message}`, ...takeUnshown(tx, n) }, now);
+  const { started_at } = tx.exec<{ started_at: number | null }>("SELECT started_at FROM message WHERE n = ?", n).one();
+  const joined = tx.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ? ORDER BY n", n).toArray();
+  tx.exec(
     "UPDATE message SET state = ?, finished_at = ?, error = ? WHERE n = ? OR joined_n = ?",
     state,
     now,
@@ -141,11 +140,11 @@ export function finish(
     n,
     n,
   );
-  sql.exec("UPDATE turn SET not_before = NULL, waiting_reason = NULL, paused = NULL WHERE n = ?", n);
+  tx.exec("UPDATE turn SET not_before = NULL, waiting_reason = NULL, paused = NULL WHERE n = ?", n);
   const completed = state === "completed";
   const count = 1 + joined.length;
   const failed = state === "failed" || state === "refused";
-  sql.exec(
+  tx.exec(
     `UPDATE self SET open_n = NULL, ended = CASE ended WHEN 0 THEN 0 ELSE 2 END, completed_count = completed_count + ?,
        error_count = error_count + ?, response_ms_total = response_ms_total + ?, error_message = ?, last_activity = ?`,
     completed ? count : 0,
@@ -154,11 +153,11 @@ export function finish(
     failed ? (error?.message ?? null) : null,
     now,
   );
-  closeQuestions(sql, store.spec.instance_id, now);
-  ringAtRest(sql, now);
+  closeQuestions(tx, store.spec.instance_id, now);
+  ringAtRest(tx, now);
   for (const message of [{ n }, ...joined]) {
-    ring(sql, message.n, now);
-    emit(sql, now, `message.${state}`, {
+    ring(tx, message.n, now);
+    emit(tx, now, `message.${state}`, {
       message_id: messageIdOf(store.spec.instance_id, message.n),
       duration_ms: now - (started_at ?? now),
       ...(error ? { error: error.code } : {}),
