@@ -4,7 +4,8 @@
  */
 import type { MessageCreateParamsStreaming, MessageParam } from "@anthropic-ai/sdk/resources/messages";
 import type { InstanceSpec } from "../contracts/instance-spec.ts";
-import type { Block, TranscriptEntry } from "../contracts/transcript.ts";
+import type { TranscriptEntry } from "../contracts/transcript.ts";
+import { conversationOf } from "./conversation.ts";
 
 export interface RequestOptions {
   /** JSON Schema that the answer has to follow; null for free text. */
@@ -27,9 +28,9 @@ export function requestOf(
     max_tokens: spec.max_tokens,
     system: spec.system,
     ...(spec.tools.length > 0 ? { tools: spec.tools as MessageCreateParamsStreaming["tools"] } : {}),
-    messages: messagesOf(
+    messages: conversationOf(
       entries.map((entry) => (entry.simulated === options.simulated ? entry : withoutThinking(entry))),
-    ),
+    ) as unknown as MessageParam[],
     // Automatic caching: the breakpoint is the last block, and moves on with the conversation.
     cache_control: { type: "ephemeral" },
     ...(Object.keys(outputConfig).length > 0 ? { output_config: outputConfig } : {}),
@@ -44,19 +45,4 @@ export function requestOf(
 function withoutThinking(entry: TranscriptEntry): TranscriptEntry {
   if (entry.role !== "assistant") return entry;
   return { ...entry, blocks: entry.blocks.filter(({ type }) => type !== "thinking" && type !== "redacted_thinking") };
-}
-
-/**
- * Neighbours of the same role become one message: a message whose turn failed stands before the next one, and an answer
- * that was paused before its continuation.
- */
-export function messagesOf(entries: readonly TranscriptEntry[]): MessageParam[] {
-  const messages: { role: TranscriptEntry["role"]; content: Block[] }[] = [];
-  for (const { role, blocks } of entries) {
-    if (blocks.length === 0) continue;
-    const last = messages.at(-1);
-    if (last?.role === role) last.content = [...last.content, ...blocks];
-    else messages.push({ role, content: blocks });
-  }
-  return messages as unknown as MessageParam[];
 }

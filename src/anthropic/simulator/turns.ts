@@ -44,6 +44,8 @@ export function checkMessages(messages: readonly unknown[], betas: readonly stri
     turn.blocks.push(...blocksAt(message, index));
   }
   checkToolPairs(turns);
+  checkServerTools(turns);
+  checkEndings(turns);
   const last = turns.at(-1);
   if (!compacting && last?.role === "assistant" && !isPaused(last)) {
     throw invalid(
@@ -160,6 +162,38 @@ function checkToolResult(block: Json, at: string): void {
       );
     }
     if (part.type === "text") checkText(part, where, true);
+  }
+}
+
+/** A search that was begun has its result before the user says anything but the results of other tools. */
+function checkServerTools(turns: readonly Turn[]): void {
+  const open = new Map<unknown, Placed>();
+  for (const turn of turns) {
+    for (const placed of turn.blocks) {
+      const { block, at } = placed;
+      if (block.type === "server_tool_use") open.set(block.id, placed);
+      else if (block.type !== "tool_result" && SERVER_RESULT.test(String(block.type))) {
+        if (!open.delete(block.tool_use_id) && turn.role === "assistant") {
+          throw invalid(
+            `${at}: unexpected \`tool_use_id\` found in \`${String(block.type)}\` blocks: ${String(block.tool_use_id)}.`,
+          );
+        }
+      } else if (turn.role === "user" && block.type !== "tool_result" && open.size > 0) {
+        const [first] = open.values();
+        throw invalid(
+          `${first?.at}: \`${String(first?.block.name)}\` tool use with id ${String(first?.block.id)} was found without a corresponding \`${String(first?.block.name)}_tool_result\` block`,
+        );
+      }
+    }
+  }
+}
+
+function checkEndings(turns: readonly Turn[]): void {
+  for (const turn of turns) {
+    const last = turn.role === "assistant" ? turn.blocks.at(-1) : undefined;
+    if (last && /^(redacted_)?thinking$/.test(String(last.block.type))) {
+      throw invalid(`${last.at}: The final block in an assistant message cannot be \`${String(last.block.type)}\`.`);
+    }
   }
 }
 
