@@ -2,19 +2,17 @@
  * A model's answer, put together from the stream's events. Blocks are kept verbatim: they are sent again as they came.
  */
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages";
+import type { TokenUsage } from "../contracts/model-call.ts";
 import type { Block } from "../contracts/transcript.ts";
 
-/** Tokens of one model call by kind, as prices know them. */
-export interface Usage {
-  input: number;
-  output: number;
-  cacheRead: number;
-  cacheWrite5m: number;
-  cacheWrite1h: number;
-  webSearches: number;
-}
-
-export const NO_USAGE: Usage = { input: 0, output: 0, cacheRead: 0, cacheWrite5m: 0, cacheWrite1h: 0, webSearches: 0 };
+export const NO_USAGE: TokenUsage = {
+  input: 0,
+  output: 0,
+  cacheRead: 0,
+  cacheWrite5m: 0,
+  cacheWrite1h: 0,
+  webSearches: 0,
+};
 
 export interface Reply {
   apiMessageId: string;
@@ -23,7 +21,7 @@ export interface Reply {
   /** Null until the API has said it. */
   stopReason: string | null;
   stopDetails: { category?: string | null; explanation?: string | null } | null;
-  usage: Usage;
+  usage: TokenUsage;
   /** `message_stop` was received: the answer is whole and its usage final. */
   complete: boolean;
   /** Ids of tool calls whose input was no whole JSON object: they are never run. */
@@ -132,7 +130,7 @@ export class ReplyBuilder {
 }
 
 /** Overwrites what the API says; its counts are cumulative. The 5 min/1 h split comes in `message_start` only. */
-function readUsage(usage: Usage, said: Record<string, unknown>): void {
+function readUsage(usage: TokenUsage, said: Record<string, unknown>): void {
   const number = (value: unknown) => (Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : null);
   usage.input = number(said.input_tokens) ?? usage.input;
   usage.output = number(said.output_tokens) ?? usage.output;

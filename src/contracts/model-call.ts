@@ -6,6 +6,16 @@ import type { Failure } from "../platform/errors.ts";
 /** `output_config.effort`: how much the model spends on an answer. */
 export type Effort = "low" | "medium" | "high" | "xhigh" | "max";
 
+/** Tokens of one model call by kind, as prices know them. `input` leaves out what was read from or written to the prompt cache. */
+export interface TokenUsage {
+  input: number;
+  output: number;
+  cacheRead: number;
+  cacheWrite5m: number;
+  cacheWrite1h: number;
+  webSearches: number;
+}
+
 /** What an instance asks for before a model call. */
 export interface ReservationRequest {
   /** The instance's number for the call. Asking twice for the same one reserves once. */

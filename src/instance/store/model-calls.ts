@@ -3,8 +3,10 @@
  * answer is lost, so each one is on record.
  */
 import { costOf, priceOf } from "../../anthropic/prices.ts";
-import type { Reply, Usage } from "../../anthropic/reply.ts";
+import type { Reply } from "../../anthropic/reply.ts";
+import { settlementData } from "../../contracts/call-settled.ts";
 import type { InstanceEvent } from "../../contracts/instance-spec.ts";
+import type { TokenUsage } from "../../contracts/model-call.ts";
 import type { Failure } from "../../platform/errors.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { first } from "../../platform/sqlite.ts";
@@ -98,7 +100,7 @@ export function closeAttempt(
       id,
     )
     .one();
-  const usage: Usage = reply?.usage ?? {
+  const usage: TokenUsage = reply?.usage ?? {
     input: row.input,
     output: row.output,
     cacheRead: row.cache_read,
@@ -147,19 +149,16 @@ export function closeAttempt(
   );
   const data = {
     message_id: messageIdOf(store.spec.instance_id, n),
-    attempt: id,
+    ...settlementData(
+      id,
+      outcome === "completed" ? "settled" : wasRefused(error, reply) ? "release" : "unsettled",
+      usage,
+      row.request_id,
+    ),
     model: row.model,
-    request_id: row.request_id,
     duration_ms: now - row.started_at,
     stop_reason: reply?.stopReason ?? null,
-    input: usage.input,
-    output: usage.output,
-    cache_read: usage.cacheRead,
-    cache_write_5m: usage.cacheWrite5m,
-    cache_write_1h: usage.cacheWrite1h,
-    web_searches: usage.webSearches,
     cost_nano: costNano,
-    billed: outcome === "completed" ? "settled" : wasRefused(error, reply) ? "release" : "unsettled",
     error: error?.code ?? null,
   };
   return { fresh, costNano, event: { kind: `model_call.${outcome}`, data } };

@@ -4,7 +4,7 @@
  * are changed in one transaction.
  */
 import { costOf, priceOf } from "../../anthropic/prices.ts";
-import type { Usage } from "../../anthropic/reply.ts";
+import type { CallEnding } from "../../contracts/call-settled.ts";
 import type { ReservationRequest } from "../../contracts/model-call.ts";
 import { type Failure, MadroxError } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
@@ -177,12 +177,6 @@ export function reserve(storage: DurableObjectStorage, instanceId: string, ask: 
   });
 }
 
-/** How a reserved call ended. `settled`: at its usage. `unsettled`: it may have been billed. `release`: it was not. */
-export type Ending =
-  | { kind: "settled"; usage: Usage; requestId: string | null }
-  | { kind: "unsettled"; usage?: Usage; requestId?: string | null }
-  | { kind: "release" };
-
 interface ReservationRow extends Row {
   attempt: number;
   model: string;
@@ -206,7 +200,7 @@ function openReservations(sql: SqlStorage, instanceId: string): ReservationRow[]
  * Ends a reservation. Repeating it changes nothing; nor does ending one that was never made. Call inside a transaction.
  * Returns whether anything came free.
  */
-export function close(sql: SqlStorage, instanceId: string, attempt: number, ending: Ending, now: number): boolean {
+export function close(sql: SqlStorage, instanceId: string, attempt: number, ending: CallEnding, now: number): boolean {
   const open = openReservations(sql, instanceId).find((row) => row.attempt === attempt);
   if (!open) return false;
   const usage = ending.kind === "release" ? undefined : ending.usage;

@@ -1,7 +1,7 @@
 /**
  * The registry: one row an instance, and the tenant's totals beside them. Every change of both is one transaction.
  */
-import type { Usage } from "../../anthropic/reply.ts";
+import { settlementOf } from "../../contracts/call-settled.ts";
 import type { InstanceEvent, InstanceSpec, Report } from "../../contracts/instance-spec.ts";
 import type {
   Birth,
@@ -20,7 +20,7 @@ import { messageIdOf, newInstanceId } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { isSoft } from "../../remote-mcp/web-tools.ts";
 import { purseOf } from "../budget/balances.ts";
-import { close, type Ending, openBalance, scopesOf } from "../budget/ledger.ts";
+import { close, openBalance, scopesOf } from "../budget/ledger.ts";
 import { recordCall } from "../store/audit-record.ts";
 import { figuresAfter, parseFigures } from "../store/counters.ts";
 import { logEvent, logEvents } from "../store/event-log.ts";
@@ -231,8 +231,8 @@ export function apply(storage: DurableObjectStorage, report: Report): boolean {
     logEvents(sql, row.instance_id, news);
     for (const event of news) {
       figures = figuresAfter(figures, event);
-      const ending = endingOf(event);
-      if (ending) freed = close(sql, row.instance_id, Number(event.data.attempt), ending, event.at) || freed;
+      const settled = settlementOf(event);
+      if (settled) freed = close(sql, row.instance_id, settled.attempt, settled.ending, event.at) || freed;
     }
     if (figures !== known) {
       countForTenant(sql, news);
@@ -493,29 +493,6 @@ export function remove(storage: DurableObjectStorage, instanceId: string, now: n
     logEvent(sql, instanceId, 0, now, "instance.deleted", {});
     recordCall(sql, asked, instanceId, now);
   });
-}
-
-/** How a model call ended, from the event that tells of it; null for every other event. */
-function endingOf({ kind, data }: InstanceEvent): Ending | null {
-  if (!kind.startsWith("model_call.")) return null;
-  const tokens = (field: string) => Number(data[field] ?? 0);
-  const usage: Usage = {
-    input: tokens("input"),
-    output: tokens("output"),
-    cacheRead: tokens("cache_read"),
-    cacheWrite5m: tokens("cache_write_5m"),
-    cacheWrite1h: tokens("cache_write_1h"),
-    webSearches: tokens("web_searches"),
-  };
-  const requestId = data.request_id === null ? null : String(data.request_id);
-  switch (data.billed) {
-    case "settled":
-      return { kind: "settled", usage, requestId };
-    case "release":
-      return { kind: "release" };
-    default:
-      return { kind: "unsettled", usage, requestId };
-  }
 }
 
 /** What the whole tenant has spent, in nano-USD. */
