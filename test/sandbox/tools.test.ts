@@ -179,6 +179,10 @@ describe("what is hostile or goes wrong", () => {
     ["a module above the workspace", code("import '../secret.js'"), /Cannot find module/],
     ["a package", code("import 'lodash'"), /there are no packages here/],
     ["code that is none", code("let = ="), /SyntaxError/],
+    ["a status that is none", code("process.exit('x')"), /^Exit code 1\.\n[\s\S]*"code" argument must be an integer/],
+    ["a status that is none, at the end", code("process.exitCode = NaN"), /^Exit code 1\.\n[\s\S]*"code" argument/],
+    ["a status beyond a byte", code("process.exitCode = 258"), /^Exit code 2\.$/],
+    ["a module of the library", code("import 'library:host'"), /Cannot find package 'library:host'/],
     ["types that are none", code("const x: = 1", { language: "typescript" }), /Unexpected token/],
     ["neither code nor path", { name: "run_code", input: {} }, /either code or path/],
   ];

@@ -16,7 +16,7 @@ import type { Outcome } from "../../outcome.ts";
 import { codeOf, type Files } from "../../shell/files.ts";
 import { bytesOfLatin1, latin1 } from "../../shell/latin1.ts";
 import { type Modules, resolveSpecifier } from "../modules.ts";
-import { builtin, START } from "./library.ts";
+import { GLOBALS, isLibraryModule, librarySource } from "./library.ts";
 import engine from "./quickjs.wasm";
 
 /** What a program may do with files. Paths as it wrote them. */
@@ -51,6 +51,9 @@ export class Sandbox {
   readonly #calls = new Set<Promise<void>>();
   readonly #sleeps = new Map<number, () => void>();
   readonly #written = { 1: "", 2: "" };
+  /** Functions of the library, in the engine. */
+  #reportUncaught: QuickJSHandle | undefined;
+  #finish: QuickJSHandle | undefined;
   #exitCode: number | null = null;
   #stopped: string | null = null;
 
@@ -114,12 +117,13 @@ export class Sandbox {
     this.#runtime.setInterruptHandler(() => this.#over);
     this.#runtime.setModuleLoader(
       (name) => {
-        const source = builtin(name) ?? this.#options.modules.sources.get(name);
+        const source = librarySource(name) ?? this.#options.modules.sources.get(name);
         if (source !== undefined) return source;
         const why = name.startsWith(UNRESOLVED) ? name.slice(UNRESOLVED.length) : `Cannot find module '${name}'`;
         return { error: new Error(why) };
       },
       (importer, specifier) => {
+        if (isLibraryModule(importer)) return specifier;
         try {
           return resolveSpecifier(specifier, importer);
         } catch (error) {
@@ -129,21 +133,25 @@ export class Sandbox {
       },
     );
     this.#installHost();
-    if (!this.#evaluate(START, "start", "global")) return;
+    const globals = this.#evaluate(librarySource(GLOBALS) ?? "", GLOBALS);
+    if (!globals) return;
+    await this.#drain();
+    this.#report(globals);
+    if (this.#over) return;
     const { entry, sources } = this.#options.modules;
-    const program = this.#evaluate(sources.get(entry) ?? "", entry, "module");
+    const program = this.#evaluate(sources.get(entry) ?? "", entry);
     if (!program) return;
     await this.#drain();
     this.#report(program);
-    if (this.#over) return;
+    if (this.#over || !this.#finish) return;
     // What was registered to be done at the end: tests.
-    const finish = `globalThis[Symbol.for("madrox")].finish.reduce((done, next) => done.then(next), Promise.resolve())`;
-    const finished = this.#evaluate(finish, "finish", "global");
+    const finished = this.#context.callFunction(this.#finish, this.#context.undefined);
+    if (finished.error) return this.#uncaught(finished.error);
     await this.#drain();
-    if (finished) this.#report(finished);
+    this.#report(finished.value);
     if (this.#over) return;
-    const code = this.#evaluate("process.exitCode", "exit", "global");
-    this.#exitCode = Number((code && context.dump(code)) ?? 0);
+    const status = context.getPromiseState(finished.value);
+    this.#exitCode = status.type === "fulfilled" ? statusOf(context.getNumber(status.value)) : 1;
   }
 
   /** Works off what waits, until there is nothing left to wait for. */
@@ -159,9 +167,9 @@ export class Sandbox {
     }
   }
 
-  /** The value, or undefined when it threw. */
-  #evaluate(code: string, name: string, type: "module" | "global"): QuickJSHandle | undefined {
-    const result = this.#context.evalCode(code, name, { type });
+  /** The promise of a module's evaluation, or undefined when it could not begin. */
+  #evaluate(code: string, name: string): QuickJSHandle | undefined {
+    const result = this.#context.evalCode(code, name, { type: "module" });
     if (!result.error) return result.value;
     this.#uncaught(result.error);
     return undefined;
@@ -180,9 +188,7 @@ export class Sandbox {
 
   #uncaught(error: QuickJSHandle): void {
     if (this.#over) return;
-    const kit = this.#context.unwrapResult(this.#context.evalCode(`globalThis[Symbol.for("madrox")]?.fatal`));
-    const known = this.#context.typeof(kit) === "function";
-    if (known) this.#context.callFunction(kit, this.#context.undefined, error);
+    if (this.#reportUncaught) this.#context.callFunction(this.#reportUncaught, this.#context.undefined, error);
     if (this.#over) return;
     this.#written[2] += `Uncaught ${JSON.stringify(this.#context.dump(error))}\n`;
     this.#exitCode = 1;
@@ -214,10 +220,18 @@ export class Sandbox {
       return undefined;
     });
     define("exit", (code) => {
-      if (!this.#over) this.#exitCode = code ? context.getNumber(code) : 0;
+      if (!this.#over) this.#exitCode = code ? statusOf(context.getNumber(code)) : 0;
       return undefined;
     });
-    define("forget", (id) => {
+    define("onUncaught", (report) => {
+      this.#reportUncaught = report?.dup();
+      return undefined;
+    });
+    define("onEnd", (finish) => {
+      this.#finish = finish?.dup();
+      return undefined;
+    });
+    define("wake", (id) => {
       if (id) this.#sleeps.get(context.getNumber(id))?.();
       return undefined;
     });
@@ -297,4 +311,9 @@ export class Sandbox {
       this.#sleeps.set(id, done);
     });
   }
+}
+
+/** A status as a system has it, whatever a program says. */
+function statusOf(code: number): number {
+  return Number.isInteger(code) ? code & 0xff : 1;
 }

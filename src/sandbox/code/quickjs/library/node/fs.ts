@@ -1,0 +1,4 @@
+import promises from "./fs/promises.ts";
+
+export { promises };
+export default { promises };

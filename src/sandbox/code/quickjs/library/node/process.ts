@@ -1,0 +1,4 @@
+import { process } from "../process.ts";
+
+export default process;
+export const { argv, env, cwd, exit, stdout, stderr } = process;
