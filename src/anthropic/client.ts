@@ -1,5 +1,5 @@
 /**
- * The Messages API as the engine sees it: one call, one reply, with a watchdog. Without a key the simulator answers,
+ * The Messages API as the turn runner sees it: one call, one reply, with a watchdog. Without a key the simulator answers,
  * through the same SDK and the same checks.
  */
 import { BaseAnthropic } from "@anthropic-ai/sdk/client";

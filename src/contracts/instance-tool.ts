@@ -1,5 +1,5 @@
 /**
- * A tool that an instance can use. The engine takes its tools as a list and knows nothing else of them.
+ * A tool that an instance can use. The turn runner takes its tools as a list and knows nothing else of them.
  */
 import type { Secrets } from "../platform/secrets.ts";
 import type { Config } from "./config.ts";

@@ -17,7 +17,7 @@ import type { Reporter } from "./reporting/reporter.ts";
 import type { Readers } from "./reporting/stream-readers.ts";
 import { selfOf } from "./store/instance-row.ts";
 import { nextNews, tell } from "./store/watchers.ts";
-import type { Engine } from "./turn/turn-runner.ts";
+import type { TurnRunner } from "./turn/turn-runner.ts";
 
 /**
  * While a turn is open the alarm beats this often: it keeps the object awake, and after a crash it is what starts the
@@ -33,7 +33,7 @@ export interface UpkeepParts {
   storage: DurableObjectStorage;
   instanceId: string;
   alarm: Alarm;
-  engine: Engine;
+  runner: TurnRunner;
   belongings: Belongings;
   reporter: Reporter;
   /** Whoever waits for something to become final, and whoever follows live. */
@@ -56,23 +56,23 @@ export class Upkeep {
     this.#parts = parts;
   }
 
-  /** Starts the drive if there is work, with the alarm armed before it: from then on the work survives this object. */
+  /** Starts the runner if there is work, with the alarm armed before it: from then on the work survives this object. */
   work(start: "now" | "behind the answer" = "now"): void {
-    const { storage, alarm, engine, reporter, waitUntil } = this.#parts;
+    const { storage, alarm, runner, reporter, waitUntil } = this.#parts;
     const self = selfOf(storage.sql);
     if (!self || isResting(self)) return;
     alarm.notAfter(Date.now() + HEARTBEAT_MS);
-    if (engine.running) waitUntil(reporter.report());
+    if (runner.running) waitUntil(reporter.report());
     // The first model call takes about as long to begin as its message to be taken in: the caller does not wait for it.
-    waitUntil(start === "now" ? engine.ensure() : nextTask().then(() => engine.ensure()));
+    waitUntil(start === "now" ? runner.ensureRunning() : nextTask().then(() => runner.ensureRunning()));
   }
 
   /** What was put on record without a turn to follow goes to the registry: at once, and by the alarm if this object dies before. */
   announce(): void {
-    const { storage, alarm, engine, reporter, waitUntil } = this.#parts;
+    const { storage, alarm, runner, reporter, waitUntil } = this.#parts;
     if (!hasUnreported(storage.sql)) return;
-    if (!engine.running) alarm.notAfter(Date.now() + REPORT_RETRY_MS);
-    waitUntil(engine.running ? reporter.report() : this.rest());
+    if (!runner.running) alarm.notAfter(Date.now() + REPORT_RETRY_MS);
+    waitUntil(runner.running ? reporter.report() : this.rest());
   }
 
   /** Something is committed that the registry and whoever waits have to hear of. Resolves when the registry has. */
@@ -87,7 +87,7 @@ export class Upkeep {
 
   /** Tells whoever watches. What they did not take, the alarm brings again. `beside`: as in `watch.ts`. */
   async #tell(beside?: Promise<void>): Promise<void> {
-    const { storage, alarm, engine, newsOf, watcher } = this.#parts;
+    const { storage, alarm, runner, newsOf, watcher } = this.#parts;
     const { sql } = storage;
     this.#telling += 1;
     await tell(sql, newsOf, watcher, () => Date.now(), beside).finally(() => {
@@ -96,7 +96,7 @@ export class Upkeep {
     const due = nextNews(sql);
     if (this.#telling > 0) return;
     if (due !== null) alarm.notAfter(due);
-    else if (!engine.running) this.#armForRest();
+    else if (!runner.running) this.#armForRest();
   }
 
   /** Nothing is left to do: an idle instance is woken by nothing but its deadline. */
@@ -112,7 +112,7 @@ export class Upkeep {
     await Promise.all([this.#parts.reporter.report(), this.#tell()]);
   }
 
-  /** The drive has stopped and wants to go on at `time` (ms since the epoch); null: it is woken by what it waits for. */
+  /** The runner has stopped and wants to go on at `time` (ms since the epoch); null: it is woken by what it waits for. */
   async wakeAt(time: number | null): Promise<void> {
     const { storage, alarm, reporter } = this.#parts;
     // What a watcher did not take is brought again before that.
@@ -131,12 +131,12 @@ export class Upkeep {
 
   /** The alarm has gone off. */
   async onAlarm(): Promise<void> {
-    const { storage, alarm, engine, belongings } = this.#parts;
+    const { storage, alarm, runner, belongings } = this.#parts;
     alarm.fired();
     checkHealth(storage, Date.now());
-    if (isOverdue(storage.sql, Date.now())) engine.interrupt();
+    if (isOverdue(storage.sql, Date.now())) runner.interrupt();
     this.work();
-    if (engine.running) return;
+    if (runner.running) return;
     if (await this.#expire()) return;
     if (belongings.areBeingErased || !(await this.#keepFiles())) return;
     await this.rest();

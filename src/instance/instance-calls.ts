@@ -34,7 +34,7 @@ import { answer } from "./store/questions.ts";
 import { hear } from "./store/suspended-calls.ts";
 import type { Transcript } from "./store/transcript.ts";
 import { AT_REST, watch } from "./store/watchers.ts";
-import type { Engine } from "./turn/turn-runner.ts";
+import type { TurnRunner } from "./turn/turn-runner.ts";
 
 /** How long an answer waits for the registry to have heard of it. */
 const REPORT_PATIENCE_MS = 1_000;
@@ -45,7 +45,7 @@ export interface ConversationParts {
   storage: DurableObjectStorage;
   transcript: Transcript;
   instanceId: string;
-  engine: Engine;
+  runner: TurnRunner;
   upkeep: Upkeep;
   reporter: Reporter;
   /** Whoever waits for something to become final, and whoever follows live. */
@@ -67,13 +67,13 @@ export class Conversation {
   }
 
   send(request: SendRequest): Result<MessageView> {
-    const { storage, instanceId, engine, upkeep, readers } = this.#parts;
+    const { storage, instanceId, runner, upkeep, readers } = this.#parts;
     const accepted = accept(storage, instanceId, request, Date.now());
     if (!accepted.ok) return accepted;
     const { n, repeated } = accepted.value;
     if (repeated) return request.watcher ? this.watch(n, request.watcher) : this.view(n);
-    if (request.when_busy === "interrupt") engine.interrupt();
-    engine.begin();
+    if (request.when_busy === "interrupt") runner.interrupt();
+    runner.startTurn();
     readers.wake();
     upkeep.work("behind the answer");
     return this.view(n);
@@ -81,16 +81,16 @@ export class Conversation {
 
   /** Another object has news that a tool of this one may wait for. */
   hear(news: News): void {
-    const { storage, instanceId, engine, upkeep } = this.#parts;
-    engine.heard(news.id);
+    const { storage, instanceId, runner, upkeep } = this.#parts;
+    runner.heard(news.id);
     if (hear(storage, instanceId, news.id, Date.now())) upkeep.work();
   }
 
   answer(n: number, given: GivenAnswer): Result<{ question_id: string; answer: string }> {
-    const { storage, instanceId, engine, upkeep, readers } = this.#parts;
+    const { storage, instanceId, runner, upkeep, readers } = this.#parts;
     const answered = answer(storage, instanceId, n, given, Date.now());
     if (answered.ok) {
-      engine.heard(answered.value.question_id);
+      runner.heard(answered.value.question_id);
       readers.wake();
       upkeep.work();
     }
@@ -98,7 +98,7 @@ export class Conversation {
   }
 
   async interrupt(reason: string, { idempotency, audit }: Origin = {}): Promise<Result<string[]>> {
-    const { storage, instanceId, engine, upkeep, waiters } = this.#parts;
+    const { storage, instanceId, runner, upkeep, waiters } = this.#parts;
     const sql = this.#sql;
     // A message that was accepted a moment ago may not have begun: beginning it now makes it one that can be stopped.
     upkeep.work();
@@ -112,7 +112,7 @@ export class Conversation {
     });
     upkeep.announce();
     if (!stopped.ok || open === null || !stopped.value.includes(messageIdOf(instanceId, open))) return stopped;
-    engine.interrupt();
+    runner.interrupt();
     upkeep.work();
     const deadline = Date.now() + INTERRUPT_PATIENCE_MS;
     while (selfOf(sql)?.open_n === open && Date.now() < deadline) await waiters.next(deadline - Date.now());
@@ -133,13 +133,13 @@ export class Conversation {
 
   /** Message `n` as it stands now. */
   view(n: number): Result<MessageView> {
-    const { transcript, instanceId, engine } = this.#parts;
+    const { transcript, instanceId, runner } = this.#parts;
     const view = viewOf(this.#sql, transcript, instanceId, n);
     const self = selfOf(this.#sql);
     if (view) {
       // Only this object knows: nothing is written for a wait that is over in a moment, as a rule.
       const open = view.state === "running" || view.state === "waiting";
-      const held = open && engine.held;
+      const held = open && runner.held;
       const shown: MessageView = held
         ? { ...view, state: "waiting", waiting_for: { reason: "gate", until: null } }
         : view;

@@ -54,11 +54,11 @@ import { sealedSecrets, storedSpec } from "./store/instance-row.ts";
 import { resume } from "./store/model-calls.ts";
 import { INSTANCE_SCHEMA } from "./store/schema.ts";
 import { Transcript } from "./store/transcript.ts";
-import { Engine } from "./turn/turn-runner.ts";
+import { TurnRunner } from "./turn/turn-runner.ts";
 
 /** What there is of an instance from its first use on. */
 interface Life {
-  engine: Engine;
+  runner: TurnRunner;
   upkeep: Upkeep;
   conversation: Conversation;
 }
@@ -79,7 +79,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #transcript: Transcript;
   readonly #alarm: Alarm;
   readonly #waiters = new Waiters();
-  readonly #readers = new Readers(() => this.#life?.engine.live ?? null);
+  readonly #readers = new Readers(() => this.#life?.runner.live ?? null);
   readonly #belongings: Belongings;
   #life: Life | undefined;
   #birth: Promise<Result<Life>> | undefined;
@@ -118,12 +118,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   async wake(): Promise<void> {
     const born = await this.#born();
     if (!born.ok) return;
-    const { engine, upkeep } = born.value;
+    const { runner, upkeep } = born.value;
     const standing = await this.#reporter.ask((orchestrator) => orchestrator.standing(this.#id));
     confirm(this.ctx.storage.sql, 0, standing);
     resume(this.ctx.storage, Date.now());
     upkeep.work();
-    if (!engine.running) await upkeep.rest();
+    if (!runner.running) await upkeep.rest();
   }
 
   async stop({ force }: { force: boolean }): Promise<void> {
@@ -131,9 +131,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!this.#isBorn() && !this.#birth) return;
     const born = await this.#born();
     if (!born.ok) return;
-    const { engine, upkeep } = born.value;
+    const { runner, upkeep } = born.value;
     end(this.ctx.storage, this.#id, force, Date.now());
-    if (force) engine.interrupt();
+    if (force) runner.interrupt();
     this.#waiters.wake();
     upkeep.work();
     if (this.#belongings.haveToBeKept) this.#alarm.notAfter(Date.now());
@@ -308,8 +308,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       readers: this.#readers,
       waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work),
     };
-    // The engine tells the upkeep what happened, and the upkeep starts it: neither calls the other before both are there.
-    const engine: Engine = new Engine({
+    // The runner tells the upkeep what happened, and the upkeep starts it: neither calls the other before both are there.
+    const runner: TurnRunner = new TurnRunner({
       store: {
         storage,
         transcript: this.#transcript,
@@ -340,14 +340,14 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const upkeep: Upkeep = new Upkeep({
       ...shared,
       alarm: this.#alarm,
-      engine,
+      runner,
       belongings: this.#belongings,
       newsOf: (n) => conversation.newsOf(n),
       watcher: (id) => watcherOf(this.env, this.#tenant, id),
       log: this.#log,
     });
-    const conversation = new Conversation({ ...shared, transcript: this.#transcript, engine, upkeep });
-    return { engine, upkeep, conversation };
+    const conversation = new Conversation({ ...shared, transcript: this.#transcript, runner, upkeep });
+    return { runner, upkeep, conversation };
   }
 
   /** Only what it was given at its spawn. */

@@ -1,5 +1,5 @@
 /**
- * A Worker for tests alone: the product with a few tools of every kind in the hands of its instances, so that the engine
+ * A Worker for tests alone: the product with a few tools of every kind in the hands of its instances, so that the turn runner
  * can be tried under `wrangler dev` without anything that real tools bring along. Never part of the product's build.
  */
 

@@ -406,7 +406,7 @@ describe("a participant that fails", () => {
     playPlainly((name) => {
       if (name !== "Ada") return undefined;
       tries += 1;
-      // Not worth another try to the engine, so that the message fails at once.
+      // Not worth another try to the turn runner, so that the message fails at once.
       return tries === 1
         ? { fault: { kind: "status", status: 500, type: "api_error", message: "broken", shouldRetry: false } }
         : undefined;

@@ -1,5 +1,5 @@
 /**
- * What a tool is given when the engine runs it, for tests that run one alone.
+ * What a tool is given when the turn runner runs it, for tests that run one alone.
  */
 import { env } from "cloudflare:test";
 import { configOf } from "../../src/config/config.ts";

@@ -107,7 +107,7 @@ function notesOf(sql: SqlStorage): number {
     .one().n;
 }
 
-/** Asks the open turn to stop; its drive does it. Returns whether there was one. */
+/** Asks the open turn to stop; its runner does it. Returns whether there was one. */
 export function cancelOpenTurn(tx: Tx, reason: string): boolean {
   const asked = tx.exec("UPDATE turn SET cancel_reason = ? WHERE n = (SELECT open_n FROM self) RETURNING n", reason);
   return asked.toArray().length > 0;

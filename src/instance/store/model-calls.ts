@@ -251,7 +251,7 @@ export function postpone(
   });
 }
 
-/** A model call was broken off from outside; why stands in the rows, and the drive looks there next. */
+/** A model call was broken off from outside; why stands in the rows, and the runner looks there next. */
 export function breakOff(store: TurnStore, attempt: number, turn: TurnRow, reply: Reply | null, now: number): void {
   fenced(store, (tx) => {
     announce(tx, closeAttempt(tx, store, attempt, turn.n, "aborted", reply, now), now);

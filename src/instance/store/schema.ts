@@ -15,7 +15,7 @@ import type { Schema } from "../../platform/sqlite.ts";
  *              A steering message that joined a running turn names it in `joined_n` and shares its end.
  * turn         The work on one message, from its start on. `phase`: ready (a model call is next), calling, tools, done.
  *              `paused` holds the refusal while only a higher cap can make it go on.
- *              A write by a drive names its `generation`; a drive that was superseded writes nothing.
+ *              A write by a runner names its `generation`; a runner that was superseded writes nothing.
  * transcript   The conversation as the model gets it, append-only. Its text is JSON of content blocks, verbatim as the
  *              API gave them, cut into parts below SQLite's limit for a value. `omitted` rows are kept, but not sent.
  * attempt      One row a model call that was made, with what the API said of it.

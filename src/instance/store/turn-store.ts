@@ -1,5 +1,6 @@
 /**
- * What every write of a turn goes through: the open turn's row, and a transaction that only its own drive may make.
+ * What every write of a turn goes through: the open turn's row, and a transaction that only its own runner may make. The
+ * runner's generation is its fencing token.
  */
 
 import type { InstanceSpec } from "../../contracts/instance-spec.ts";
@@ -55,13 +56,13 @@ export function deadlineOf(sql: SqlStorage, self: SelfRow, turn: TurnRow): numbe
   return started == null ? null : started + turn.held_ms + maxTurnMs;
 }
 
-/** The open turn belongs to another drive by now. The one that sees this stops, and writes nothing. */
+/** The open turn belongs to another runner by now. The one that sees this stops, and writes nothing. */
 export class Superseded extends Error {}
 
-/** A transaction that only the drive may make whose generation the open turn carries. */
+/** A transaction that only the runner may make whose generation the open turn carries. */
 export function fenced<T>(store: TurnStore, work: (tx: Tx) => T): T {
   return transaction(store, (tx) => {
-    if (openTurn(tx)?.generation !== store.generation) throw new Superseded("another drive has taken over");
+    if (openTurn(tx)?.generation !== store.generation) throw new Superseded("another runner has taken over");
     return work(tx);
   });
 }

@@ -13,7 +13,7 @@ export type TurnPhase = "ready" | "calling" | "tools" | "full";
 export interface TurnView {
   n: number;
   phase: TurnPhase;
-  /** Written by the drive that works on the turn. */
+  /** Written by the runner that works on the turn. */
   generation: string;
   /** Model answers committed so far. */
   step: number;
@@ -43,7 +43,7 @@ export interface ToolCallView {
 }
 
 export interface TurnRows {
-  /** The drive that asks. */
+  /** The runner that asks. */
   generation: string;
   /** 1: no further message is started. 2: nothing is. */
   ended: 0 | 1 | 2;
@@ -61,7 +61,7 @@ export type TurnAction =
   /** A turn is open, and only a higher cap makes it go on. */
   | { kind: "pause" }
   | { kind: "start"; n: number }
-  /** Take over a turn whose drive died: its model call is lost, its running tools are open again or unknown. */
+  /** Take over a turn whose runner died: its model call is lost, its running tools are open again or unknown. */
   | { kind: "recover" }
   | { kind: "call_model" }
   | { kind: "compact" }
@@ -73,7 +73,7 @@ export type TurnAction =
   | { kind: "cancel"; reason: string }
   | { kind: "fail"; error: Failure };
 
-/** What the drive of an instance does next. Pure. */
+/** What the runner of an instance does next. Pure. */
 export function nextAction(rows: TurnRows): TurnAction {
   const { turn } = rows;
   if (turn === null) {
@@ -94,7 +94,7 @@ export function nextAction(rows: TurnRows): TurnAction {
     case "full":
       return { kind: "compact" };
     case "calling":
-      // The drive itself leaves this phase before it asks again; only a dead one left it behind, and that is `recover`.
+      // The runner itself leaves this phase before it asks again; only a dead one left it behind, and that is `recover`.
       return { kind: "recover" };
     case "tools": {
       const ready = rows.calls.filter((call) => call.state === "pending" || isDue(call, rows.now)).map(({ id }) => id);

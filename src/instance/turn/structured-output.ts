@@ -27,7 +27,7 @@ export function checkStructured(schema: Record<string, unknown>, text: string): 
     const result = new CfWorkerJsonSchemaValidator().getValidator(schema)(value);
     return result.valid ? { ok: true, value } : { ok: false, problem: result.errorMessage };
   } catch (error) {
-    // A schema that breaks its validator must not break the turn: a drive that dies here calls the model again.
+    // A schema that breaks its validator must not break the turn: a runner that dies here calls the model again.
     return {
       ok: false,
       problem: `response_schema can't be checked: ${error instanceof Error ? error.message : String(error)}`,

@@ -1,5 +1,5 @@
 /**
- * The drive of an instance: asks `nextAction` what comes next, does it, and asks again. It is detached from every
+ * The turn runner of an instance: asks `nextAction` what comes next, does it, and asks again. It is detached from every
  * caller, holds nothing that rows don't, and may die at any point.
  */
 import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
@@ -47,13 +47,13 @@ import * as turns from "./turn-transitions.ts";
 /** Tool calls of one answer that run at once: an object gets 6 connections, and the model call may hold one. */
 const PARALLEL_TOOLS = 5;
 
-/** Drives of one turn that died without a committed step in between; then something about the turn itself kills them. */
+/** Runners of one turn that died without a committed step in between; then something about the turn itself kills them. */
 const MAX_CRASHES = 20;
 
 /** An answer of the Orchestrator that takes this long waits for a place: a round trip takes a few ms. */
 const HELD_FROM_MS = 1_000;
 
-export interface EngineParts {
+export interface TurnRunnerParts {
   store: TurnStore;
   claude: Claude;
   tools: ReadonlyMap<string, InstanceTool>;
@@ -71,7 +71,7 @@ export interface EngineParts {
   committed(call?: CallOutcome): Promise<void>;
   /** There is more of the live answer. */
   streamed(): void;
-  /** Wake this drive again at a time (ms since the epoch); null: it is woken by what it waits for. */
+  /** Wake this runner again at a time (ms since the epoch); null: it is woken by what it waits for. */
   wakeAt(time: number | null): Promise<void>;
   env: Env;
   config: Config;
@@ -81,8 +81,8 @@ export interface EngineParts {
   turnEnded: ((n: number) => void) | null;
 }
 
-export class Engine {
-  readonly #parts: EngineParts;
+export class TurnRunner {
+  readonly #parts: TurnRunnerParts;
   #running: Promise<void> | undefined;
   #abort: AbortController | undefined;
   #live: LiveAnswer | null = null;
@@ -91,7 +91,7 @@ export class Engine {
   /** Since when a model call's leave is asked for, in ms since the epoch. */
   #askedAt: number | null = null;
 
-  constructor(parts: EngineParts) {
+  constructor(parts: TurnRunnerParts) {
     this.#parts = parts;
   }
 
@@ -110,15 +110,15 @@ export class Engine {
   }
 
   /** Starts the turn on a message that was just taken in, if nothing is under way: then both are one commit. */
-  begin(): void {
+  startTurn(): void {
     if (this.#running) return;
     const { store, now } = this.#parts;
     const action = nextAction(turnRows(store, now()));
     if (action.kind === "start") turns.start(store, action.n, now());
   }
 
-  /** Sees to it that the drive runs. Returns its end, which nobody has to wait for; it never rejects. */
-  ensure(): Promise<void> {
+  /** Sees to it that the runner runs. Returns its end, which nobody has to wait for; it never rejects. */
+  ensureRunning(): Promise<void> {
     this.#running ??= this.#run();
     return this.#running;
   }
@@ -128,7 +128,7 @@ export class Engine {
     this.#heard?.add(id);
   }
 
-  /** Breaks off what is under way, so that the drive looks at the rows again. */
+  /** Breaks off what is under way, so that the runner looks at the rows again. */
   interrupt(): void {
     this.#abort?.abort(new Error("stopped"));
   }
@@ -167,7 +167,7 @@ export class Engine {
       }
     } catch (error) {
       if (error instanceof Superseded) return;
-      // The alarm that is armed while a turn is open starts the next drive, which recovers from the rows.
+      // The alarm that is armed while a turn is open starts the next runner, which recovers from the rows.
       log.error("drive.failed", { error: describe(error) });
     } finally {
       this.#running = undefined;

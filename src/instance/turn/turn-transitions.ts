@@ -44,7 +44,7 @@ export function start(store: TurnStore, n: number, now: number): void {
 }
 
 /**
- * Takes over a turn whose drive died. Its model call is lost (its tokens stay counted as far as they were reported), a
+ * Takes over a turn whose runner died. Its model call is lost (its tokens stay counted as far as they were reported), a
  * tool that was running is open again where it may be repeated, and otherwise of unknown outcome.
  */
 export function recover(store: TurnStore, repeatable: (tool: string) => boolean, now: number): void {

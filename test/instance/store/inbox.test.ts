@@ -331,7 +331,7 @@ describe("interrupt_instance", () => {
     const id = await spawn();
     const text = about("Fail at first.");
     scriptModel(() => failing);
-    // The registry does not take the first report of the failure; the second is what the drive does last before it sleeps.
+    // The registry does not take the first report of the failure; the second is what the runner does last before it sleeps.
     const reports = { failed: 0, asked: false, passed: false };
     const { report } = Orchestrator.prototype;
     const spy = vi.spyOn(Orchestrator.prototype, "report").mockImplementation(async function (

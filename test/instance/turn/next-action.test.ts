@@ -77,19 +77,19 @@ describe("nextAction", () => {
     ["it ends after the running turn, and none runs", { ended: 1, nextQueued: 7 }, { kind: "rest" }],
     ["it has ended", { ended: 2, nextQueued: 7 }, { kind: "rest" }],
 
-    ["a dead drive left a ready turn", { turn: turn({ generation: "dead" }) }, { kind: "recover" }],
-    ["a dead drive left a call", { turn: turn({ generation: "dead", phase: "calling" }) }, { kind: "recover" }],
+    ["a dead runner left a ready turn", { turn: turn({ generation: "dead" }) }, { kind: "recover" }],
+    ["a dead runner left a call", { turn: turn({ generation: "dead", phase: "calling" }) }, { kind: "recover" }],
     [
-      "a dead drive left tools",
+      "a dead runner left tools",
       { turn: turn({ generation: "dead", phase: "tools" }), calls: [call(1, "running")] },
       { kind: "recover" },
     ],
     [
-      "a dead drive's turn is to be cancelled: it is taken over first",
+      "a dead runner's turn is to be cancelled: it is taken over first",
       { ended: 2, turn: turn({ generation: "dead", cancelReason: "stop" }) },
       { kind: "recover" },
     ],
-    ["its own drive says that a call is under way", { turn: turn({ phase: "calling" }) }, { kind: "recover" }],
+    ["its own runner says that a call is under way", { turn: turn({ phase: "calling" }) }, { kind: "recover" }],
 
     ["it ends after this turn", { ended: 1, turn: turn() }, { kind: "call_model" }],
     ["it has ended", { ended: 2, turn: turn() }, { kind: "cancel", reason: "the instance was terminated" }],
@@ -157,7 +157,7 @@ describe("nextAction", () => {
       { kind: "append_results" },
     ],
     [
-      "tools that its own drive broke off",
+      "tools that its own runner broke off",
       { turn: turn({ phase: "tools" }), calls: [call(1, "running")] },
       { kind: "append_results" },
     ],
