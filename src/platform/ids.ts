@@ -11,11 +11,10 @@
  */
 
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"; // Crockford's base 32, as in the ULID specification
-const ULID = "[0-9A-HJKMNP-TV-Z]{26}";
-const INSTANCE_ID = new RegExp(`^inst_${ULID}$`);
-const QUESTION_ID = new RegExp(`^q_(${ULID})_(\\d{1,12})$`);
-const JOB_ID = new RegExp(`^job_${ULID}$`);
-const MESSAGE_ID = new RegExp(`^msg_(${ULID})_(\\d{1,12})$`);
+const INSTANCE_ID = /^inst_[0-9A-HJKMNP-TV-Z]{26}$/;
+const QUESTION_ID = /^q_([0-9A-HJKMNP-TV-Z]{26})_(\d{1,12})$/;
+const JOB_ID = /^job_[0-9A-HJKMNP-TV-Z]{26}$/;
+const MESSAGE_ID = /^msg_([0-9A-HJKMNP-TV-Z]{26})_(\d{1,12})$/;
 
 let lastTime = 0;
 let lastRandom = new Uint8Array(10);

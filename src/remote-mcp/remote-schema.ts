@@ -3,6 +3,8 @@
  * in a schema is left out, which makes it looser, and the server judges the arguments itself.
  */
 
+import { isEcmaPattern } from "../platform/regular-expression/expression.ts";
+
 /** Of one tool, as JSON. */
 const MAX_SCHEMA_BYTES = 20_000;
 const MAX_DEPTH = 16;
@@ -63,7 +65,7 @@ function keywordOf(keyword: string, value: unknown, depth: number): unknown {
     case "format":
       return typeof value === "string" ? value.toWellFormed() : undefined;
     case "pattern":
-      return typeof value === "string" && isPattern(value) ? value : undefined;
+      return typeof value === "string" && isEcmaPattern(value) ? value : undefined;
     case "$ref":
       // Only what stands in the same schema can be found.
       return typeof value === "string" && /^#\/(\$defs|definitions)\//.test(value)
@@ -125,15 +127,6 @@ function schemasOf(value: unknown, depth = 1): Record<string, Json> {
 
 function isType(value: unknown): boolean {
   return typeof value === "string" && TYPES.includes(value);
-}
-
-function isPattern(value: string): boolean {
-  try {
-    new RegExp(value, "u");
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function isObject(value: unknown): value is Json {

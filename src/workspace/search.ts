@@ -6,6 +6,7 @@
 
 import type { Match, Matches, SearchQuery } from "../contracts/workspace.ts";
 import { MadroxError } from "../platform/errors.ts";
+import { compileRe2, MAX_PATTERN_CHARACTERS } from "../platform/regular-expression/expression.ts";
 import { fits } from "./glob.ts";
 import { linePieces } from "./lines.ts";
 import type { Node } from "./nodes.ts";
@@ -19,9 +20,6 @@ const LITERAL_BYTES = 64 * 1024 * 1024;
  */
 const EXPRESSION_WORK = 200_000_000;
 const EXPRESSION_BYTES = 16 * 1024 * 1024;
-/** Instructions of an expression's program, at most: `a{1,30}` nested twice has 1,900. */
-const MAX_PROGRAM = 2_000;
-const MAX_PATTERN_CHARACTERS = 1_000;
 /** Characters of a line that are shown. */
 const SHOWN_CHARACTERS = 500;
 /** Characters of one answer, all matches and their context together. */
@@ -110,24 +108,19 @@ async function testOf(query: SearchQuery): Promise<Test> {
       budget: LITERAL_BYTES,
     };
   }
-  // Only for those who use it: 150 KB of code to evaluate.
-  const { RE2JS } = await import("re2js");
-  try {
-    const expression = RE2JS.compile(query.pattern, query.ignoreCase ? RE2JS.CASE_INSENSITIVE : 0);
-    const size = expression.programSize();
-    if (size > MAX_PROGRAM) throw new Error(`it is too large (${size} of at most ${MAX_PROGRAM} steps)`);
-    return {
-      matches: (line) => expression.test(line),
-      budget: Math.min(EXPRESSION_BYTES, EXPRESSION_WORK / size),
-    };
-  } catch (error) {
-    const why = error instanceof Error ? error.message.replace(/^error parsing regexp: /, "").slice(0, 200) : "";
+  const compiled = await compileRe2(query.pattern, { ignoreCase: query.ignoreCase });
+  if (!compiled.ok) {
     throw new MadroxError(
       "invalid_input",
-      `The regular expression can't be used: ${why}. It is RE2's syntax: no backreferences, no look-around.`,
+      `The regular expression can't be used: ${compiled.reason}. It is RE2's syntax: no backreferences, no look-around.`,
       { field: "pattern" },
     );
   }
+  const { expression } = compiled;
+  return {
+    matches: (line) => expression.test(line),
+    budget: Math.min(EXPRESSION_BYTES, EXPRESSION_WORK / expression.size),
+  };
 }
 
 const cut = (text: string) =>

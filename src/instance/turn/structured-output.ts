@@ -3,6 +3,7 @@
  */
 import { transformJSONSchema } from "@anthropic-ai/sdk/lib/transform-json-schema";
 import { CfWorkerJsonSchemaValidator } from "@modelcontextprotocol/server/validators/cf-worker";
+import { isEcmaPattern } from "../../platform/regular-expression/expression.ts";
 import type { StructuredCheck } from "./model-answers.ts";
 
 /**
@@ -47,7 +48,7 @@ export function assertUsable(schema: Record<string, unknown>): void {
       for (const one of type === undefined ? [] : Array.isArray(type) ? type : [type]) {
         if (!TYPES.has(one as string)) throw new Error(`${at}.type is none of ${[...TYPES].join(", ")}`);
       }
-      if (typeof pattern === "string") new RegExp(pattern, "u");
+      if (typeof pattern === "string" && !isEcmaPattern(pattern)) throw new Error(`${at}.pattern is no expression`);
       if ($ref !== undefined && (typeof $ref !== "string" || !resolves(schema, $ref))) {
         throw new Error(`${at}.$ref names nothing in the schema`);
       }
