@@ -189,7 +189,10 @@ export interface InstanceApi extends WorkspaceHost, Watcher {
   cancel(n: number, reason: string, audit?: AuditedCall): Promise<Result<MessageView>>;
   /** What comes after a cursor (see live.ts), as soon as there is anything, at the latest after `waitMs`. */
   follow(cursor: string, waitMs: number): Promise<Result<Followed & { resting: boolean }>>;
-  /** Answers question `n` of the instance. `not_found`, `conflict` when it is no longer open, `invalid_input` for none of its options. */
+  /**
+   * Answers question `n` of the instance. `not_found`, `forbidden` for somebody who was not asked (see question-policy.ts), `conflict`
+   * when it is no longer open, `invalid_input` for none of its options.
+   */
   answer(n: number, given: GivenAnswer): Promise<Result<{ question_id: string; answer: string }>>;
   output(query: OutputQuery): Promise<Result<OutputPage>>;
   checkup(): Promise<Result<Checkup>>;

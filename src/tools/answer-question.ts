@@ -19,7 +19,11 @@ export const answerQuestion = defineTool({
     idempotency_key: idempotencyKey,
   }),
   output: answer({ question_id: z.string(), instance_id: z.string() }),
-  forInstances: { reach: (input) => ({ below: [input.question_id] }) },
+  forInstances: {
+    reach: (input) => ({ below: [input.question_id] }),
+    description:
+      "Answer what an instance below you asks you and waits for. What it asks a person, and leave to run a tool, only a person can answer.",
+  },
   async run(context, input) {
     const place = parseQuestionId(input.question_id);
     if (!place)

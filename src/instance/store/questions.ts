@@ -11,6 +11,7 @@ import { recall, remember } from "../../platform/idempotency.ts";
 import { questionIdOf } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { inTransaction, type Tx } from "../../platform/transaction.ts";
+import { answerRefusal } from "../question-policy.ts";
 import { recordCall } from "./audit-record.ts";
 import { emit } from "./instance-row.ts";
 import { unpark } from "./suspended-calls.ts";
@@ -103,7 +104,10 @@ interface Answered {
   answer: string;
 }
 
-/** Takes the answer to question `n`. `not_found`; `conflict` when it is no longer open; `invalid_input` for none of its options. */
+/**
+ * Takes the answer to question `n`. `not_found`; `forbidden` for somebody who was not asked; `conflict` when it is no longer open;
+ * `invalid_input` for none of its options.
+ */
 export function answer(
   storage: DurableObjectStorage,
   instanceId: string,
@@ -118,6 +122,8 @@ export function answer(
     const row = first<QuestionRow>(tx, "SELECT * FROM question WHERE n = ?", n);
     if (!row)
       return err("not_found", `There is no question ${id}. get_instance_tree and GET /questions show the open ones.`);
+    const refusal = answerRefusal(id, { kind: row.kind, to: row.to_id }, given.by);
+    if (refusal) return refusal;
     const state = stateOf(tx, instanceId, row, now);
     if (state.state === "answered" && state.answer === given.answer)
       return ok({ question_id: id, answer: given.answer });
