@@ -12,6 +12,7 @@ function copy(value: unknown, known: Map<object, unknown>): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (known.has(value)) return known.get(value);
   if (value instanceof Date) return new Date(value);
+  // biome-ignore lint/plugin: this runs inside the sandbox, on its own engine.
   if (value instanceof RegExp) return new RegExp(value);
   if (value instanceof ArrayBuffer) return value.slice(0);
   if (ArrayBuffer.isView(value)) return (value as Uint8Array).slice();
