@@ -31,8 +31,8 @@ function sourceOf(file: string): string {
     if (found.type !== "static" || !found.specifier.startsWith(".")) continue;
     named = named.slice(0, found.start) + nameOf(join(file, "..", found.specifier)) + named.slice(found.end);
   }
-  // Where types were there are blank lines.
-  return named.replace(/\n{3,}/g, "\n\n").trimEnd();
+  // Without comments, and without the blank lines where types were.
+  return named.replace(/^\s*(?:\/\/|\/\*|\*[ /]).*\n/gm, "").replace(/\n{2,}/g, "\n").trim();
 }
 
 const files = (readdirSync(FOLDER, { recursive: true }) as string[]).filter((file) => file.endsWith(".ts")).sort();

@@ -19,7 +19,7 @@ export type RoleId = (typeof ROLE_IDS)[number];
  *
  * `prompt` begins with a one-line sentence, "You are a <title> ...", that no other role has. It is frozen into an
  * instance at spawn and is the start of the cached prefix, so it holds nothing that changes: no dates, budgets or names
- * of other instances. What holds for every role stands in `house-rules.ts` instead.
+ * of other instances. What holds for every role stands in `roles/base-prompt.ts` instead.
  */
 export interface Role {
   readonly id: RoleId;

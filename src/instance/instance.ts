@@ -36,7 +36,7 @@ import { exportSpans } from "../platform/otlp.ts";
 import { keyNameOf, NO_SECRETS, open, type Secrets } from "../platform/secrets.ts";
 import { migrate } from "../platform/sqlite.ts";
 import { Waiters } from "../platform/waiters.ts";
-import { remoteTools } from "../remote-mcp/remote.ts";
+import { remoteTools } from "../remote-mcp/remote-tools.ts";
 import { heldBy } from "../workspace/nodes.ts";
 import { FILE_TOOLS } from "../workspace/tools.ts";
 import { REPORT_RETRY_MS, Upkeep } from "./housekeeping.ts";

@@ -3,7 +3,7 @@
  * that a command prints is taken out of it. This finds the value as it is; one that was encoded or cut up goes through, and
  * so does what a program writes into files.
  */
-import type { Secrets } from "./secrets";
+import type { Secrets } from "./secrets.ts";
 
 /** Shorter values ("1", "test", "eu") are settings rather than secrets, and taking them out would garble every answer. */
 const MIN_CHARACTERS = 6;

@@ -1,13 +1,13 @@
 import { ROLE_IDS, type Role, type RoleId } from "../contracts/role.ts";
 import { architect } from "./architect.ts";
 import { backendDeveloper } from "./backend-developer.ts";
+import { BASE_PROMPT } from "./base-prompt.ts";
 import { codeReviewer } from "./code-reviewer.ts";
 import { dataAnalyst } from "./data-analyst.ts";
 import { debuggerRole } from "./debugger.ts";
 import { documentationWriter } from "./documentation-writer.ts";
 import { frontendDeveloper } from "./frontend-developer.ts";
 import { general } from "./general.ts";
-import { HOUSE_RULES } from "./house-rules.ts";
 import { securityAnalyst } from "./security-analyst.ts";
 import { testingSpecialist } from "./testing-specialist.ts";
 
@@ -36,11 +36,11 @@ export function roleById(id: RoleId): Role {
 }
 
 /**
- * The whole system prompt of an instance: the role's prompt, the house rules, then `added` as it was given, under a
+ * The whole system prompt of an instance: the role's prompt, the base prompt, then `added` as it was given, under a
  * heading of its own. Blank `added` adds nothing. The same arguments give the same bytes: the result is frozen at spawn
  * and cached by prefix, and all that varies between instances of one role comes last.
  */
 export function systemPromptOf(role: RoleId, added?: string): string {
-  const standing = `${roleById(role).prompt}\n\n${HOUSE_RULES}`;
+  const standing = `${roleById(role).prompt}\n\n${BASE_PROMPT}`;
   return added?.trim() ? `${standing}\n\n# Instructions for this instance\n\n${added}` : standing;
 }

@@ -6,8 +6,8 @@ import type { InstanceTool, InstanceToolContext, ToolResult } from "../contracts
 import { inputOf, schemaOf } from "../contracts/tool-input.ts";
 import { redacted, secretValues } from "../platform/redaction.ts";
 import type { Outcome } from "./outcome.ts";
-import { Files } from "./shell/files.ts";
-import { ROOT } from "./shell/paths.ts";
+import { ROOT } from "./paths.ts";
+import { PosixFiles } from "./posix-files.ts";
 
 /** Characters of each stream that the model is shown: the beginning and the end. */
 const SHOWN = 30_000;
@@ -49,7 +49,7 @@ const bash: InstanceTool = {
     const { command, timeout_seconds } = inputOf("bash", BashInput, input);
     const { runShell } = await import("./shell/shell.ts");
     const { environment } = await context.secrets();
-    const outcome = await runShell(new Files(context.workspace), {
+    const outcome = await runShell(new PosixFiles(context.workspace), {
       script: command,
       env: environment,
       timeoutMs: timeout_seconds * 1000,
@@ -72,7 +72,7 @@ const runCode: InstanceTool = {
     if ((code === undefined) === (path === undefined)) throw new Error("run_code needs either code or path.");
     const { Program } = await import("./code/program.ts");
     const { environment } = await context.secrets();
-    const outcome = await new Program(new Files(context.workspace)).run({
+    const outcome = await new Program(new PosixFiles(context.workspace)).run({
       source: path === undefined ? { code: code ?? "", typescript: language === "typescript" } : { path },
       cwd: ROOT,
       argv: args,
@@ -84,7 +84,7 @@ const runCode: InstanceTool = {
   },
 };
 
-export const HAND_TOOLS: readonly InstanceTool[] = [bash, runCode];
+export const SANDBOX_TOOLS: readonly InstanceTool[] = [bash, runCode];
 
 /** What the model is told. Only a script or program that was stopped is an error: that one failed is for the model to judge. */
 async function shown(outcome: Outcome, context: InstanceToolContext): Promise<ToolResult> {

@@ -5,7 +5,7 @@ import type { LimitChange, SpawnRequest } from "../contracts/orchestrator.ts";
 import { originOf } from "../contracts/request-origin.ts";
 import { TOOL_PRESETS, type ToolPreset } from "../contracts/tool-presets.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
-import type { ListedServer } from "../remote-mcp/remote.ts";
+import type { ListedServer } from "../remote-mcp/server-tools.ts";
 import { isWebTool, WEB_TOOLS } from "../remote-mcp/web-tools.ts";
 import { ROLE_IDS, roleById, systemPromptOf } from "../roles/index.ts";
 import {

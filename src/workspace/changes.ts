@@ -40,17 +40,17 @@ export class Changes {
 
   async write(path: string, bytes: Uint8Array, options: ChangeOptions): Promise<Written> {
     const name = filePath(path);
-    return this.#change(options, () => this.#place(name, bytes, options));
+    return this.#change(options, (tx) => this.#place(tx, name, bytes, options));
   }
 
   async makeFolder(path: string, options: ChangeOptions): Promise<FileInfo> {
     const name = filePath(path);
-    return this.#change(options, () => {
+    return this.#change(options, (tx) => {
       const there = this.#store.at(name);
       if (there && there.type !== "dir") throw otherKind(name, "a file, not a folder");
       if (!there) {
         // It is the parent of whatever will be in it.
-        this.#makeParents(`${name}/.`);
+        this.#makeParents(tx, `${name}/.`);
         this.#store.recount();
       }
       return infoOf(name, this.#store.existing(name));
@@ -91,13 +91,13 @@ export class Changes {
         this.#store.recount();
       }
       begin();
-      return this.#change(options, () => {
+      return this.#change(options, (tx) => {
         const before = this.#target(name, options);
         fits(size, size);
-        this.#makeParents(name);
-        const replaced = before ? piecesOf(this.#store.sql, before.inode) : [];
+        this.#makeParents(tx, name);
+        const replaced = before ? piecesOf(tx, before.inode) : [];
         this.#store.provider.renameSync(staged, absolute(name));
-        forget(this.#store.sql, replaced);
+        forget(tx, replaced);
         this.#store.recount();
         return { ...infoOf(name, this.#store.existing(name)), created: !before };
       });
@@ -108,7 +108,7 @@ export class Changes {
 
   async edit(path: string, edit: Edit, options: ChangeOptions): Promise<Edited> {
     const name = filePath(path);
-    return this.#change(options, () => {
+    return this.#change(options, (tx) => {
       const node = this.#store.file(name);
       assertVersion(name, node, options);
       if (node.size > MAX_EDIT_BYTES) {
@@ -120,7 +120,7 @@ export class Changes {
       }
       const text = decoded(name, this.#store.provider.readRangeSync(absolute(name), 0, node.size));
       const replaced = unwrap(replace(text, edit, name));
-      const written = this.#place(name, new TextEncoder().encode(replaced.text), options);
+      const written = this.#place(tx, name, new TextEncoder().encode(replaced.text), options);
       const { created: _never, ...info } = written;
       return { ...info, replacements: replaced.replacements, line: replaced.line };
     });
@@ -129,7 +129,7 @@ export class Changes {
   async move(from: string, to: string, options: ChangeOptions & { overwrite: boolean }): Promise<FileInfo> {
     const source = filePath(from);
     const target = filePath(to);
-    return this.#change(options, () => {
+    return this.#change(options, (tx) => {
       const node = this.#store.existing(source);
       assertVersion(source, node, options);
       if (source === target) return infoOf(target, node);
@@ -141,10 +141,10 @@ export class Changes {
         const advice = there.type === "file" && node.type === "file" ? "Set overwrite, or choose" : "Choose";
         throw new MadroxError("conflict", `${target} exists. ${advice} another path.`, { path: target });
       }
-      this.#makeParents(target);
-      const replaced = there ? piecesOf(this.#store.sql, there.inode) : [];
+      this.#makeParents(tx, target);
+      const replaced = there ? piecesOf(tx, there.inode) : [];
       this.#store.provider.renameSync(absolute(source), absolute(target));
-      forget(this.#store.sql, replaced);
+      forget(tx, replaced);
       this.#store.recount();
       return infoOf(target, this.#store.existing(target));
     });
@@ -152,29 +152,29 @@ export class Changes {
 
   async delete(path: string, options: ChangeOptions & { recursive: boolean }): Promise<Deleted> {
     const name = filePath(path);
-    return this.#change(options, () => {
+    return this.#change(options, (tx) => {
       const node = this.#store.existing(name);
       assertVersion(name, node, options);
-      if (node.type === "dir" && !options.recursive && childrenOf(this.#store.sql, node.inode).length > 0) {
+      if (node.type === "dir" && !options.recursive && childrenOf(tx, node.inode).length > 0) {
         throw new MadroxError("conflict", `${name} is a folder with files in it. Set recursive to delete them all.`, {
           path: name,
         });
       }
-      return this.#store.remove(absolute(name), node);
+      return this.#store.remove(tx, absolute(name), node);
     });
   }
 
   /** One transaction with the idempotency key and the call's record in it. After an unforeseen failure the library's caches are dropped too. */
-  #change<T extends object>({ idempotency, audit }: Origin, work: () => T): T {
+  #change<T extends object>({ idempotency, audit }: Origin, work: (tx: Tx) => T): T {
     // The tables are made outside of it: what it undoes must not be them.
     this.#store.open();
     try {
       return inTransaction(this.#store.storage, (tx) => {
-        const known = recall<T>(this.#store.sql, idempotency);
+        const known = recall<T>(tx, idempotency);
         if (known) return unwrap(known);
-        const done = work();
+        const done = work(tx);
         if (audit) this.#record(tx, audit);
-        return unwrap(remember(this.#store.sql, idempotency, ok(done), Date.now()));
+        return unwrap(remember(tx, idempotency, ok(done), Date.now()));
       });
     } catch (error) {
       this.#store.recount();
@@ -183,8 +183,8 @@ export class Changes {
     }
   }
 
-  /** Call inside a change. */
-  #place(name: string, bytes: Uint8Array, options: ChangeOptions): Written {
+  /** Writes a whole file. */
+  #place(tx: Tx, name: string, bytes: Uint8Array, options: ChangeOptions): Written {
     const before = this.#target(name, options);
     const growth = {
       path: name,
@@ -194,10 +194,10 @@ export class Changes {
     };
     this.#admit(growth);
     const { bytes: heldBytes, files: heldFiles } = this.#store.held;
-    const replaced = before ? piecesOf(this.#store.sql, before.inode) : [];
-    this.#makeParents(name);
+    const replaced = before ? piecesOf(tx, before.inode) : [];
+    this.#makeParents(tx, name);
     this.#store.provider.writeFileSync(absolute(name), bytes as Buffer);
-    forget(this.#store.sql, replaced);
+    forget(tx, replaced);
     this.#store.recount({ bytes: heldBytes + growth.bytes, files: heldFiles + growth.files });
     return { ...infoOf(name, this.#store.existing(name)), created: !before };
   }
@@ -220,7 +220,8 @@ export class Changes {
     });
   }
 
-  #makeParents(name: string): void {
+  /** Folders are the library's rows: it writes through its own handle, in the transaction that is open. */
+  #makeParents(_tx: Tx, name: string): void {
     const missing = this.#missingParents(name);
     this.#admit({ path: name, size: 0, bytes: 0, files: missing.length });
     for (const parent of missing) this.#store.provider.mkdirSync(absolute(parent));

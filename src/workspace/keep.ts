@@ -5,10 +5,12 @@
  * goes in parts, and goes on behind the last one that arrived.
  */
 import { MadroxError } from "../platform/errors.ts";
-import { first, type Row } from "../platform/sqlite.ts";
+import { inTransaction } from "../platform/transaction.ts";
+import { hasUnkept, isKept, markKept } from "./kept-files.ts";
 import { keyOf } from "./keys.ts";
 import { mediaTypeOf } from "./media.ts";
 import { dropBytes, hasFiles, type Node } from "./nodes.ts";
+import { allUploads, forgetUpload, type PartUpload, saveUpload, uploadOf } from "./part-uploads.ts";
 import type { KeptBytes, ReadBytes } from "./store.ts";
 
 /** Keys that R2 lists or deletes at once. */
@@ -17,14 +19,6 @@ const PAGE = 1_000;
 export const PART_BYTES = 8 * 1024 * 1024;
 /** R2's code for an upload that was completed, aborted or forgotten (after 7 days). */
 const NO_SUCH_UPLOAD = /\b10024\b/;
-
-interface Sending extends Row {
-  upload_id: string;
-  key: string;
-  rev: number;
-  /** JSON of `R2UploadedPart[]`. */
-  parts: string;
-}
 
 export class Keeper implements KeptBytes {
   readonly #storage: DurableObjectStorage;
@@ -39,18 +33,11 @@ export class Keeper implements KeptBytes {
 
   /** Whether there is a file that is not kept yet. */
   get pending(): boolean {
-    const { sql } = this.#storage;
-    return (
-      hasFiles(sql) &&
-      first(
-        sql,
-        "SELECT 1 AS one FROM vfs_nodes WHERE type = 'file' AND inode NOT IN (SELECT inode FROM kept_file) LIMIT 1",
-      ) !== undefined
-    );
+    return hasUnkept(this.#storage.sql);
   }
 
   has(inode: number): boolean {
-    return first(this.#storage.sql, "SELECT 1 AS one FROM kept_file WHERE inode = ?", inode) !== undefined;
+    return isKept(this.#storage.sql, inode);
   }
 
   async store(path: string, node: Node, bytes: ReadBytes): Promise<void> {
@@ -59,11 +46,10 @@ export class Keeper implements KeptBytes {
       await this.#send(bytes(0, node.size), node.size, (body) =>
         this.#bucket.put(keyOf(this.#prefix, path), body, metadataOf(path, node)),
       );
-    this.#storage.transactionSync(() => {
-      const { sql } = this.#storage;
-      sql.exec("INSERT OR REPLACE INTO kept_file (inode, kept_at) VALUES (?, ?)", node.inode, Date.now());
-      sql.exec("DELETE FROM sending_file WHERE inode = ?", node.inode);
-      dropBytes(sql, node.inode);
+    inTransaction(this.#storage, (tx) => {
+      markKept(tx, node.inode, Date.now());
+      forgetUpload(tx, node.inode);
+      dropBytes(tx, node.inode);
     });
   }
 
@@ -83,9 +69,9 @@ export class Keeper implements KeptBytes {
   /** One part after the other; each that arrived is a row's, so a crash costs the part that was under way. */
   async #sendParts(path: string, node: Node, bytes: ReadBytes): Promise<void> {
     const { sql } = this.#storage;
-    const sending = await this.#sendingOf(path, node);
-    const upload = this.#bucket.resumeMultipartUpload(sending.key, sending.upload_id);
-    const parts = JSON.parse(sending.parts) as R2UploadedPart[];
+    const sending = await this.#uploadOf(path, node);
+    const upload = this.#bucket.resumeMultipartUpload(sending.key, sending.id);
+    const parts = [...sending.parts];
     try {
       for (let offset = parts.length * PART_BYTES; offset < node.size; offset += PART_BYTES) {
         const length = Math.min(PART_BYTES, node.size - offset);
@@ -94,12 +80,12 @@ export class Keeper implements KeptBytes {
           upload.uploadPart(number, body),
         );
         parts.push({ partNumber, etag });
-        sql.exec("UPDATE sending_file SET parts = ? WHERE inode = ?", JSON.stringify(parts), node.inode);
+        saveUpload(sql, { ...sending, parts });
       }
       await upload.complete(parts);
     } catch (error) {
       if (!NO_SUCH_UPLOAD.test(String(error))) throw error;
-      sql.exec("DELETE FROM sending_file WHERE inode = ?", node.inode);
+      forgetUpload(sql, node.inode);
       // It may have been completed just before a crash.
       const there = await this.#bucket.head(sending.key);
       if (there?.size !== node.size || there.customMetadata?.version !== String(node.rev)) throw error;
@@ -107,26 +93,20 @@ export class Keeper implements KeptBytes {
   }
 
   /** The upload that was begun for this version of the file, or a new one. */
-  async #sendingOf(path: string, node: Node): Promise<Sending> {
+  async #uploadOf(path: string, node: Node): Promise<PartUpload> {
     const { sql } = this.#storage;
-    const known = first<Sending>(sql, "SELECT * FROM sending_file WHERE inode = ?", node.inode);
+    const known = uploadOf(sql, node.inode);
     if (known?.rev === node.rev) return known;
     if (known) await this.#abandon(known);
     const key = keyOf(this.#prefix, path);
     const { uploadId } = await this.#bucket.createMultipartUpload(key, metadataOf(path, node));
-    const sending: Sending = { upload_id: uploadId, key, rev: node.rev, parts: "[]" };
-    sql.exec(
-      "INSERT OR REPLACE INTO sending_file (inode, upload_id, key, rev, parts) VALUES (?, ?, ?, ?, '[]')",
-      node.inode,
-      uploadId,
-      key,
-      node.rev,
-    );
-    return sending;
+    const upload: PartUpload = { inode: node.inode, id: uploadId, key, rev: node.rev, parts: [] };
+    saveUpload(sql, upload);
+    return upload;
   }
 
   /** Lets go of the parts that arrived. R2 forgets what it is not told of after 7 days. */
-  async #abandon({ key, upload_id: id }: Sending): Promise<void> {
+  async #abandon({ key, id }: PartUpload): Promise<void> {
     await this.#bucket
       .resumeMultipartUpload(key, id)
       .abort()
@@ -148,8 +128,7 @@ export class Keeper implements KeptBytes {
   /** Deletes everything under the instance's prefix, and nothing else. Returns how many objects there were. */
   async erase(): Promise<number> {
     const { sql } = this.#storage;
-    const sending = hasFiles(sql) ? sql.exec<Sending>("SELECT * FROM sending_file").toArray() : [];
-    for (const upload of sending) await this.#abandon(upload);
+    for (const upload of hasFiles(sql) ? allUploads(sql) : []) await this.#abandon(upload);
     let deleted = 0;
     for (;;) {
       const { objects } = await this.#bucket.list({ prefix: this.#prefix, limit: PAGE });

@@ -4,6 +4,7 @@
  * The only file that knows its tables; the version is pinned, and a newer one is taken together with a look at this file.
  */
 import { first, type Row } from "../platform/sqlite.ts";
+import type { Tx } from "../platform/transaction.ts";
 
 export interface Node extends Row {
   inode: number;
@@ -62,20 +63,23 @@ export function piecesOf(sql: SqlStorage, inode: number): ArrayBuffer[] {
 }
 
 /** Forgets pieces that no file names any more, and the library's notes for a synchronisation that we don't have. */
-export function forget(sql: SqlStorage, pieces: readonly ArrayBuffer[]): void {
+export function forget(tx: Tx, pieces: readonly ArrayBuffer[]): void {
   for (const hash of pieces) {
-    if (first(sql, "SELECT 1 AS one FROM vfs_chunks WHERE hash = ? LIMIT 1", hash)) continue;
-    sql.exec("DELETE FROM vfs_blob_bytes WHERE hash = ?", hash);
-    sql.exec("DELETE FROM vfs_blobs WHERE hash = ?", hash);
+    if (first(tx, "SELECT 1 AS one FROM vfs_chunks WHERE hash = ? LIMIT 1", hash)) continue;
+    tx.exec("DELETE FROM vfs_blob_bytes WHERE hash = ?", hash);
+    tx.exec("DELETE FROM vfs_blobs WHERE hash = ?", hash);
   }
-  sql.exec("DELETE FROM vfs_manifests");
-  sql.exec("DELETE FROM vfs_changes");
+  tx.exec("DELETE FROM vfs_manifests");
+  tx.exec("DELETE FROM vfs_changes");
 }
 
 /** Whether there ever was a file here: the tables are made on first use. */
 export function hasFiles(sql: SqlStorage): boolean {
   return first(sql, "SELECT 1 AS one FROM sqlite_master WHERE type = 'table' AND name = 'vfs_nodes'") !== undefined;
 }
+
+/** A query: the inodes of all files. */
+export const FILE_INODES = "SELECT inode FROM vfs_nodes WHERE type = 'file'";
 
 /** Files and bytes of an object, for an account of what is deleted. */
 export function heldBy(sql: SqlStorage): { files: number; bytes: number } {
@@ -88,8 +92,8 @@ export function heldBy(sql: SqlStorage): { files: number; bytes: number } {
 }
 
 /** Lets go of a file's bytes, and keeps its entry. Only for a file whose bytes are elsewhere. */
-export function dropBytes(sql: SqlStorage, inode: number): void {
-  const pieces = piecesOf(sql, inode);
-  sql.exec("DELETE FROM vfs_chunks WHERE inode = ?", inode);
-  forget(sql, pieces);
+export function dropBytes(tx: Tx, inode: number): void {
+  const pieces = piecesOf(tx, inode);
+  tx.exec("DELETE FROM vfs_chunks WHERE inode = ?", inode);
+  forget(tx, pieces);
 }

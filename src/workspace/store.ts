@@ -5,6 +5,7 @@
 import { Workspace as Computer } from "@cloudflare/computer";
 import type { Deleted, FileInfo } from "../contracts/workspace.ts";
 import { MadroxError } from "../platform/errors.ts";
+import { inTransaction, type Tx } from "../platform/transaction.ts";
 import { mediaTypeOf } from "./media.ts";
 import { childrenOf, forget, type Node, nodeAt, piecesOf, usageOf } from "./nodes.ts";
 import { CHUNK_BYTES } from "./streams.ts";
@@ -119,8 +120,8 @@ export class FileStore {
     return node;
   }
 
-  /** Removes what is at an absolute path, a folder with everything in it. Call inside a transaction. */
-  remove(path: string, node: Node): Deleted {
+  /** Removes what is at an absolute path, a folder with everything in it. */
+  remove(tx: Tx, path: string, node: Node): Deleted {
     const provider = this.#opened.provider();
     const deleted = { files: 0, bytes: 0 };
     const visit = (at: string, found: Node): void => {
@@ -131,7 +132,7 @@ export class FileStore {
       }
       const pieces = piecesOf(this.sql, found.inode);
       provider.unlinkSync(at);
-      forget(this.sql, pieces);
+      forget(tx, pieces);
       deleted.files += 1;
       deleted.bytes += found.size;
     };
@@ -143,9 +144,9 @@ export class FileStore {
   /** Removes an upload that came to nothing, if it is there. */
   discard(staged: string): void {
     this.#usage = undefined;
-    this.storage.transactionSync(() => {
-      const node = nodeAt(this.sql, staged);
-      if (node) this.remove(staged, node);
+    inTransaction(this.storage, (tx) => {
+      const node = nodeAt(tx, staged);
+      if (node) this.remove(tx, staged, node);
     });
   }
 

@@ -4,7 +4,7 @@ import { unzipSync } from "fflate";
 import { afterEach, describe, expect, it } from "vitest";
 import type { WorkspaceApi } from "../../src/contracts/workspace.ts";
 import { MadroxError } from "../../src/platform/errors.ts";
-import { Files } from "../../src/sandbox/shell/files.ts";
+import { PosixFiles } from "../../src/sandbox/posix-files.ts";
 import { output, request, send, spawn, status, tool, until } from "../support/door.ts";
 import { installModel, type ScriptCall, scriptModel } from "../support/model.ts";
 
@@ -201,7 +201,7 @@ describe("what is hostile or goes wrong", () => {
     const full = async () => {
       throw new MadroxError("limit_reached", "The workspace is full.");
     };
-    const files = new Files({ write: full, makeFolder: full, stat: full } as unknown as WorkspaceApi);
+    const files = new PosixFiles({ write: full, makeFolder: full, stat: full } as unknown as WorkspaceApi);
     await expect(files.write("a", new Uint8Array(1))).rejects.toThrow(/^ENOSPC: no space left: The workspace is full/);
     const id = await spawn({ tools: "full" });
     const tooDeep = await one(id, bash("p=d; for i in {1..70}; do p=$p/d; done; mkdir -p $p || echo refused"));

@@ -27,8 +27,8 @@ import type { Schema } from "../../platform/sqlite.ts";
  * awaited      What a parked tool call waits for, until it has heard of it.
  * question     One row a question that a parked call asks; open until it is answered, its time is over or the turn has ended.
  * watch        Objects that wait for message `n` (-1: for the instance's rest); `due_at` once there is something to tell them.
- * kept_file    Written by workspace/keep.ts: files (by their inode) whose bytes are in R2, no longer here.
- * sending_file Written by workspace/keep.ts: a file of which parts are in R2, with the parts that arrived, until it is kept.
+ * kept_file    Written by workspace/kept-files.ts: files (by their inode) whose bytes are in R2, no longer here.
+ * sending_file Written by workspace/part-uploads.ts: a file of which parts are in R2, with the parts that arrived, until it is kept.
  * idempotency  Answers to calls with an idempotency key that are no messages; a message keeps its own key.
  */
 export const INSTANCE_SCHEMA: Schema = {

@@ -2,8 +2,8 @@
  * The modules of a program: its entry and everything that it imports from the workspace, read before it runs. A specifier is
  * taken as Node takes it: relative, with its extension; or one of the built-in modules that there are.
  */
-import type { Files } from "../shell/files.ts";
-import { absolutePath, inWorkspace } from "../shell/paths.ts";
+import { absolutePath, inWorkspace } from "../paths.ts";
+import type { PosixFiles } from "../posix-files.ts";
 import { isBuiltin } from "./quickjs/library.ts";
 
 /** Of one program. */
@@ -28,7 +28,7 @@ export function resolveSpecifier(specifier: string, importer: string): string {
 }
 
 /** Reads the program. Throws with the compiler's or the file system's words; a missing import shows when it is linked. */
-export async function collect(files: Files, { source, cwd }: { source: Source; cwd: string }): Promise<Modules> {
+export async function collect(files: PosixFiles, { source, cwd }: { source: Source; cwd: string }): Promise<Modules> {
   const { parse } = await import("es-module-lexer/js");
   const sources = new Map<string, string>();
   let bytes = 0;

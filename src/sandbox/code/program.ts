@@ -4,11 +4,11 @@
  */
 
 import type { Outcome } from "../outcome.ts";
-import { codeOf, type Files } from "../shell/files.ts";
-import { absolutePath, inWorkspace } from "../shell/paths.ts";
+import { absolutePath, inWorkspace } from "../paths.ts";
+import { codeOf, type PosixFiles } from "../posix-files.ts";
+import { Semaphore } from "../semaphore.ts";
 import { collect, type Modules } from "./modules.ts";
 import type { FileCalls } from "./quickjs/sandbox.ts";
-import { Places } from "./semaphore.ts";
 
 export interface ProgramRequest {
   /** A file, seen from `cwd`, or code of its own. */
@@ -28,20 +28,20 @@ export interface ProgramRequest {
 const FUEL = 200_000_000;
 
 /** Programs of an isolate that are there at once: each has 16 MB from the start, and up to 48. */
-const sandboxes = new Places(2);
+const sandboxes = new Semaphore(2);
 
 /** Runs the programs of one call: what they may compute is for all of them together. */
 export class Program {
-  readonly #files: Files;
+  readonly #files: PosixFiles;
   #fuel = FUEL;
 
-  constructor(files: Files) {
+  constructor(files: PosixFiles) {
     this.#files = files;
   }
 
   /** Whatever the program does wrong is in the outcome. Throws only when there is no place for it in time. */
   async run(request: ProgramRequest): Promise<Outcome> {
-    return sandboxes.with(request.signal, async () => {
+    return sandboxes.run(request.signal, async () => {
       let modules: Modules;
       try {
         modules = await collect(this.#files, request);

@@ -3,21 +3,21 @@
  * Links and permissions are things that a workspace does not have: links are refused, permissions stay what they are.
  */
 import type { FsStat, IFileSystem } from "just-bash/browser";
-import { type Files, posix } from "./files.ts";
-import { bytesOfLatin1, latin1 } from "./latin1.ts";
-import { absolutePath } from "./paths.ts";
-import type { Pace } from "./yielding.ts";
+import { bytesOfLatin1, latin1 } from "../latin1.ts";
+import { absolutePath } from "../paths.ts";
+import { type PosixFiles, posixError } from "../posix-files.ts";
+import type { TimeSlice } from "./time-slice.ts";
 
 type Content = string | Uint8Array;
 type Encoding = Parameters<IFileSystem["writeFile"]>[2];
 
 export class ShellFiles implements IFileSystem {
-  readonly #files: Files;
-  readonly #pace: Pace;
+  readonly #files: PosixFiles;
+  readonly #slice: TimeSlice;
 
-  constructor(files: Files, pace: Pace) {
+  constructor(files: PosixFiles, slice: TimeSlice) {
     this.#files = files;
-    this.#pace = pace;
+    this.#slice = slice;
   }
 
   async readFile(path: string, options?: Parameters<IFileSystem["readFile"]>[1]): Promise<string> {
@@ -28,27 +28,27 @@ export class ShellFiles implements IFileSystem {
   }
 
   async readFileBuffer(path: string): Promise<Uint8Array> {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     return this.#files.read(relative(path));
   }
 
   async writeFile(path: string, content: Content, options?: Encoding): Promise<void> {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     await this.#files.write(relative(path), bytesOf(content, options));
   }
 
   async appendFile(path: string, content: Content, options?: Encoding): Promise<void> {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     await this.#files.append(relative(path), bytesOf(content, options));
   }
 
   async exists(path: string): Promise<boolean> {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     return (await this.#files.find(relative(path))) !== null;
   }
 
   async stat(path: string): Promise<FsStat> {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     const { folder, size, modified } = await this.#files.stat(relative(path));
     return {
       isFile: !folder,
@@ -66,17 +66,17 @@ export class ShellFiles implements IFileSystem {
   }
 
   async mkdir(path: string, options?: { recursive?: boolean }): Promise<void> {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     await this.#files.makeFolder(relative(path), options?.recursive ?? false);
   }
 
   async readdir(path: string): Promise<string[]> {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     return (await this.#files.list(relative(path))).map((entry) => entry.name);
   }
 
   async readdirWithFileTypes(path: string) {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     return (await this.#files.list(relative(path))).map(({ name, folder }) => ({
       name,
       isFile: !folder,
@@ -86,7 +86,7 @@ export class ShellFiles implements IFileSystem {
   }
 
   async rm(path: string, options?: { recursive?: boolean; force?: boolean }): Promise<void> {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     await this.#files.remove(relative(path), {
       recursive: options?.recursive ?? false,
       force: options?.force ?? false,
@@ -94,18 +94,18 @@ export class ShellFiles implements IFileSystem {
   }
 
   async cp(from: string, to: string, options?: { recursive?: boolean }): Promise<void> {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     if (!(await this.#files.stat(relative(from))).folder) {
       return this.#files.write(relative(to), await this.#files.read(relative(from)));
     }
-    if (!options?.recursive) throw posix("EISDIR", "is a directory", "cp", from);
-    if (`${to}/`.startsWith(`${from}/`)) throw posix("EINVAL", "a folder can't be copied into itself", "cp", from);
+    if (!options?.recursive) throw posixError("EISDIR", "is a directory", "cp", from);
+    if (`${to}/`.startsWith(`${from}/`)) throw posixError("EINVAL", "a folder can't be copied into itself", "cp", from);
     await this.#files.makeFolder(relative(to), true);
     for (const name of await this.readdir(from)) await this.cp(`${from}/${name}`, `${to}/${name}`, options);
   }
 
   async mv(from: string, to: string): Promise<void> {
-    await this.#turn();
+    await this.#slice.yieldIfDue();
     await this.#files.move(relative(from), relative(to));
   }
 
@@ -127,24 +127,20 @@ export class ShellFiles implements IFileSystem {
   }
 
   async symlink(_target: string, path: string): Promise<void> {
-    throw posix("EPERM", "a workspace has no links", "symlink", path);
+    throw posixError("EPERM", "a workspace has no links", "symlink", path);
   }
 
   async link(_existing: string, path: string): Promise<void> {
-    throw posix("EPERM", "a workspace has no links", "link", path);
+    throw posixError("EPERM", "a workspace has no links", "link", path);
   }
 
   async readlink(path: string): Promise<string> {
-    throw posix("EINVAL", "not a link", "readlink", path);
+    throw posixError("EINVAL", "not a link", "readlink", path);
   }
 
   async realpath(path: string): Promise<string> {
     await this.stat(path);
     return absolutePath("/", path);
-  }
-
-  #turn(): Promise<void> {
-    return this.#pace.turn();
   }
 }
 

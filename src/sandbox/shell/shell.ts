@@ -4,11 +4,11 @@
  */
 import type { IFileSystem } from "just-bash/browser";
 import { Program, type ProgramRequest } from "../code/program.ts";
-import { Places } from "../code/semaphore.ts";
 import type { Outcome } from "../outcome.ts";
-import type { Files } from "./files.ts";
-import { ROOT } from "./paths.ts";
-import { Pace } from "./yielding.ts";
+import { ROOT } from "../paths.ts";
+import type { PosixFiles } from "../posix-files.ts";
+import { Semaphore } from "../semaphore.ts";
+import { TimeSlice } from "./time-slice.ts";
 
 export interface ShellRequest {
   script: string;
@@ -34,22 +34,22 @@ const LIMITS = {
 };
 
 /** Scripts of an isolate that run at once. */
-const shells = new Places(3);
+const shells = new Semaphore(3);
 
 /** The status with which the interpreter ends a script at a limit; a file that can't be run has it too. */
 const LIMIT_STATUS = 126;
 const TIMEOUT_STATUS = 124;
 
 /** Runs a script. Files that it changed stay changed when it is stopped. Throws only when there is no place in time. */
-export async function runShell(files: Files, request: ShellRequest): Promise<Outcome> {
-  return shells.with(request.signal, async () => {
+export async function runShell(files: PosixFiles, request: ShellRequest): Promise<Outcome> {
+  return shells.run(request.signal, async () => {
     const { Bash, InMemoryFs, MountableFs, defineCommand } = await import("just-bash/browser");
     const { ShellFiles } = await import("./shell-files.ts");
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), request.timeoutMs);
     const program = new Program(files);
     const signal = AbortSignal.any([request.signal, abort.signal]);
-    const pace = new Pace();
+    const slice = new TimeSlice();
     let overdue = false;
     const node = defineCommand("node", async (args, context) => {
       const asked = programsOf(args);
@@ -58,7 +58,7 @@ export async function runShell(files: Files, request: ShellRequest): Promise<Out
       const whole = { stdout: "", stderr: "", exitCode: 0 };
       for (const one of asked) {
         const ran = await program.run({ ...one, cwd: context.cwd, env, timeoutMs: request.timeoutMs, signal });
-        pace.rested();
+        slice.restart();
         whole.stdout += ran.stdout;
         whole.stderr += ran.stopped === null ? ran.stderr : `${ran.stderr}node: ${ran.stopped}\n`;
         whole.exitCode ||= ran.exitCode;
@@ -66,8 +66,8 @@ export async function runShell(files: Files, request: ShellRequest): Promise<Out
       return whole;
     });
     const fs = new MountableFs({
-      base: ownFiles(new InMemoryFs({ "/dev/null": "", "/tmp/.keep": "" }), pace),
-      mounts: [{ mountPoint: ROOT, filesystem: new ShellFiles(files, pace) }],
+      base: ownFiles(new InMemoryFs({ "/dev/null": "", "/tmp/.keep": "" }), slice),
+      mounts: [{ mountPoint: ROOT, filesystem: new ShellFiles(files, slice) }],
     });
     const bash = new Bash({
       fs,
@@ -78,12 +78,12 @@ export async function runShell(files: Files, request: ShellRequest): Promise<Out
       customCommands: [node],
       sleep: async (ms) => {
         await wait(ms, signal);
-        pace.rested();
+        slice.restart();
       },
       // Told of every step. A script that computes on and on is stopped at its next one.
       coverage: {
         hit() {
-          if (!pace.overdue || abort.signal.aborted) return;
+          if (!slice.exceeded || abort.signal.aborted) return;
           overdue = true;
           abort.abort();
         },
@@ -102,10 +102,10 @@ export async function runShell(files: Files, request: ShellRequest): Promise<Out
 const OVERDUE = "Stopped: one step of it computed for too long.";
 
 /** The shell's own files, beside the workspace: what is written to the null device is gone. Commands are looked up here. */
-function ownFiles(fs: IFileSystem, pace: Pace): IFileSystem {
+function ownFiles(fs: IFileSystem, slice: TimeSlice): IFileSystem {
   const { writeFile, appendFile, exists } = fs;
   fs.exists = async (path) => {
-    await pace.turn();
+    await slice.yieldIfDue();
     return exists.call(fs, path);
   };
   fs.writeFile = async (path, ...rest) => (path === "/dev/null" ? undefined : writeFile.call(fs, path, ...rest));

@@ -3,7 +3,7 @@
  */
 
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
-import { HAND_TOOLS } from "../../sandbox/tools.ts";
+import { SANDBOX_TOOLS } from "../../sandbox/tools.ts";
 import { FILE_TOOLS } from "../../workspace/tools.ts";
 import { CATALOGUE } from "../runtime/catalogue.ts";
 import { ask } from "./ask.ts";
@@ -12,7 +12,7 @@ import { reportToParent } from "./report-to-parent.ts";
 
 export const INSTANCE_TOOLS: readonly InstanceTool[] = [
   ...FILE_TOOLS,
-  ...HAND_TOOLS,
+  ...SANDBOX_TOOLS,
   ask,
   reportToParent,
   ...CATALOGUE.filter((tool) => tool.forInstances !== undefined).map(fromCatalogue),

@@ -5,7 +5,7 @@ import * as z from "zod";
 import type { ServerToolDefinition } from "../../contracts/instance-spec.ts";
 import { MadroxError } from "../../platform/errors.ts";
 import type { Secrets } from "../../platform/secrets.ts";
-import { type ListedServer, listServer } from "../../remote-mcp/remote.ts";
+import { type ListedServer, listServer } from "../../remote-mcp/server-tools.ts";
 import { DEFAULT_USES, isWebTool, WEB_TOOLS, webTool } from "../../remote-mcp/web-tools.ts";
 import { text } from "./fields.ts";
 import type { ToolContext } from "./tool.ts";

@@ -6,7 +6,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { version } from "../../../package.json";
 import { VERSION } from "../../../src/platform/version.ts";
-import { HOUSE_RULES } from "../../../src/roles/house-rules.ts";
+import { BASE_PROMPT } from "../../../src/roles/base-prompt.ts";
 import { ROLE_IDS, ROLES, type Role } from "../../../src/roles/index.ts";
 import { CATALOGUE, toolByName } from "../../../src/tools/runtime/catalogue.ts";
 import { jsonSchemaOf } from "../../../src/tools/runtime/tool.ts";
@@ -298,7 +298,7 @@ describe("the roles", () => {
   it.each(ROLES)("bring the prompt of $id to the model, and no other's", async (role) => {
     const system = await systemOf({ role: role.id });
     expect(system.startsWith(role.prompt)).toBe(true);
-    expect(system).toContain(HOUSE_RULES);
+    expect(system).toContain(BASE_PROMPT);
     for (const other of ROLES) expect(system.includes(firstLine(other))).toBe(other.id === role.id);
   });
 
@@ -306,7 +306,7 @@ describe("the roles", () => {
     const added = `You keep bees, and say "buzz" – in ${role.title}.`;
     const system = await systemOf({ role: role.id, system_prompt: added });
     expect(system.startsWith(role.prompt)).toBe(true);
-    expect(system).toContain(HOUSE_RULES);
+    expect(system).toContain(BASE_PROMPT);
     expect(system.endsWith(added)).toBe(true);
   });
 

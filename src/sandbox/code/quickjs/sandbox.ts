@@ -12,15 +12,18 @@ import {
   type QuickJSHandle,
   type QuickJSRuntime,
 } from "quickjs-emscripten-core";
+import { bytesOfLatin1, latin1 } from "../../latin1.ts";
 import type { Outcome } from "../../outcome.ts";
-import { codeOf, type Files } from "../../shell/files.ts";
-import { bytesOfLatin1, latin1 } from "../../shell/latin1.ts";
+import { codeOf, type PosixFiles } from "../../posix-files.ts";
 import { type Modules, resolveSpecifier } from "../modules.ts";
 import { GLOBALS, isLibraryModule, librarySource } from "./library.ts";
 import engine from "./quickjs.wasm";
 
 /** What a program may do with files. Paths as it wrote them. */
-export type FileCalls = Pick<Files, "read" | "write" | "append" | "list" | "stat" | "makeFolder" | "remove" | "move">;
+export type FileCalls = Pick<
+  PosixFiles,
+  "read" | "write" | "append" | "list" | "stat" | "makeFolder" | "remove" | "move"
+>;
 
 export interface SandboxOptions {
   modules: Modules;

@@ -1,5 +1,5 @@
-/** The working rules of every role: said once here, appended to each role's prompt by `systemPromptOf`. */
-export const HOUSE_RULES = `# Working rules
+/** The base prompt: the working rules of every role, appended to each role's own prompt by `systemPromptOf`. */
+export const BASE_PROMPT = `# Working rules
 
 You are one of several instances that work on parts of a larger task under a coordinator. A message
 may come from a person or from another instance; give it the same care, whoever sent it.

@@ -3,18 +3,18 @@
  * for them; quotas hold as everywhere.
  */
 
-import { MAX_PIECE_BYTES, type WorkspaceApi } from "../../contracts/workspace.ts";
-import { MadroxError } from "../../platform/errors.ts";
+import { MAX_PIECE_BYTES, type WorkspaceApi } from "../contracts/workspace.ts";
+import { MadroxError } from "../platform/errors.ts";
 
 /** A file that is larger than this is not for a shell or a program here: both hold it in memory, and an isolate has 128 MB. */
 const MAX_READ_BYTES = 4 * MAX_PIECE_BYTES;
 
-export interface Entry {
+export interface DirectoryEntry {
   name: string;
   folder: boolean;
 }
 
-export interface Stat {
+export interface FileStatus {
   folder: boolean;
   /** Bytes. */
   size: number;
@@ -23,14 +23,14 @@ export interface Stat {
 }
 
 /** Paths are relative to the workspace, `""` is the workspace itself. Failures are thrown as `Error`. */
-export class Files {
+export class PosixFiles {
   readonly #workspace: WorkspaceApi;
 
   constructor(workspace: WorkspaceApi) {
     this.#workspace = workspace;
   }
 
-  async stat(path: string): Promise<Stat> {
+  async stat(path: string): Promise<FileStatus> {
     // The workspace itself has no row until there is something in it.
     if (path === "") return { folder: true, size: 0, modified: new Date(0), version: "" };
     const info = await this.#try("stat", path, () => this.#workspace.stat(path));
@@ -43,7 +43,7 @@ export class Files {
   }
 
   /** Null where there is nothing. */
-  async find(path: string): Promise<Stat | null> {
+  async find(path: string): Promise<FileStatus | null> {
     try {
       return await this.stat(path);
     } catch (error) {
@@ -56,7 +56,7 @@ export class Files {
     return this.#try("open", path, async () => {
       const first = await this.#workspace.read(path, { offset: 0, length: MAX_PIECE_BYTES });
       if (first.size > MAX_READ_BYTES) {
-        throw posix(
+        throw posixError(
           "EFBIG",
           `file too large: it has ${first.size} bytes, and at most ${MAX_READ_BYTES} are read here`,
           "open",
@@ -69,7 +69,7 @@ export class Files {
       for (let at = first.bytes.byteLength; at < first.size; ) {
         const piece = await this.#workspace.read(path, { offset: at, length: MAX_PIECE_BYTES });
         if (piece.version !== first.version || piece.bytes.byteLength === 0) {
-          throw posix("EAGAIN", "the file changed while it was read", "open", path);
+          throw posixError("EAGAIN", "the file changed while it was read", "open", path);
         }
         whole.set(piece.bytes, at);
         at += piece.bytes.byteLength;
@@ -93,9 +93,9 @@ export class Files {
     await this.#try("open", path, () => this.#workspace.write(path, whole, { expected }));
   }
 
-  async list(path: string): Promise<Entry[]> {
+  async list(path: string): Promise<DirectoryEntry[]> {
     return this.#try("scandir", path, async () => {
-      const entries: Entry[] = [];
+      const entries: DirectoryEntry[] = [];
       let cursor: string | null = null;
       do {
         const page = await this.#workspace.list({
@@ -117,18 +117,18 @@ export class Files {
   async makeFolder(path: string, parents: boolean): Promise<void> {
     const there = await this.find(path);
     if (there && parents && there.folder) return;
-    if (there) throw posix("EEXIST", "file already exists", "mkdir", path);
+    if (there) throw posixError("EEXIST", "file already exists", "mkdir", path);
     const parent = path.slice(0, Math.max(0, path.lastIndexOf("/")));
     if (!parents) await this.stat(parent);
     await this.#try("mkdir", path, () => this.#workspace.makeFolder(path, {}));
   }
 
   async remove(path: string, { recursive, force }: { recursive: boolean; force: boolean }): Promise<void> {
-    if (path === "") throw posix("EBUSY", "the workspace itself stays", "rm", path);
+    if (path === "") throw posixError("EBUSY", "the workspace itself stays", "rm", path);
     const there = await this.find(path);
     if (!there && force) return;
     if (there?.folder && !recursive && (await this.list(path)).length > 0) {
-      throw posix("ENOTEMPTY", "directory not empty", "rm", path);
+      throw posixError("ENOTEMPTY", "directory not empty", "rm", path);
     }
     await this.#try("rm", path, () => this.#workspace.delete(path, { recursive }));
   }
@@ -148,7 +148,7 @@ export class Files {
   }
 }
 
-export function posix(code: string, what: string, call: string, path: string): Error {
+export function posixError(code: string, what: string, call: string, path: string): Error {
   return Object.assign(new Error(`${code}: ${what}, ${call} '${path}'`), { code });
 }
 
@@ -163,13 +163,13 @@ const CONFLICTS: Readonly<Record<string, string>> = { open: "EISDIR", scandir: "
 function posixOf(error: MadroxError, call: string, path: string): Error {
   switch (error.code) {
     case "not_found":
-      return posix("ENOENT", "no such file or directory", call, path);
+      return posixError("ENOENT", "no such file or directory", call, path);
     case "limit_reached":
     case "too_large":
-      return posix("ENOSPC", `no space left: ${error.message}`, call, path);
+      return posixError("ENOSPC", `no space left: ${error.message}`, call, path);
     case "invalid_input":
-      return posix("EINVAL", error.message, call, path);
+      return posixError("EINVAL", error.message, call, path);
     default:
-      return posix(CONFLICTS[call] ?? "EACCES", error.message, call, path);
+      return posixError(CONFLICTS[call] ?? "EACCES", error.message, call, path);
   }
 }
