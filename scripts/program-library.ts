@@ -32,7 +32,10 @@ function sourceOf(file: string): string {
     named = named.slice(0, found.start) + nameOf(join(file, "..", found.specifier)) + named.slice(found.end);
   }
   // Without comments, and without the blank lines where types were.
-  return named.replace(/^\s*(?:\/\/|\/\*|\*[ /]).*\n/gm, "").replace(/\n{2,}/g, "\n").trim();
+  return named
+    .replace(/^\s*(?:\/\/|\/\*|\*[ /]).*\n/gm, "")
+    .replace(/\n{2,}/g, "\n")
+    .trim();
 }
 
 const files = (readdirSync(FOLDER, { recursive: true }) as string[]).filter((file) => file.endsWith(".ts")).sort();
