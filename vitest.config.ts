@@ -1,8 +1,12 @@
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { configDefaults, defineConfig } from "vitest/config";
 
+import { importedDependencies, withoutDependencyMaps } from "./test/runner/dependencies.ts";
+import { ModuleGraphGuard } from "./test/runner/module-graph.ts";
+
 export default defineConfig({
   plugins: [
+    withoutDependencyMaps(),
     cloudflareTest({
       wrangler: { configPath: "./test/entry/wrangler.toml" },
       miniflare: {
@@ -25,6 +29,16 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: [...configDefaults.exclude, "test/e2e/**"],
     testTimeout: 30_000,
+    reporters: ["default", new ModuleGraphGuard()],
+    deps: {
+      optimizer: {
+        ssr: {
+          enabled: true,
+          rolldownOptions: { external: [/^node:/, /^cloudflare:/] },
+          include: importedDependencies(import.meta.dirname),
+        },
+      },
+    },
     // For test/http/app.fuzz.test.ts: how many cases, and which. `npm run fuzz` asks for more.
     provide: {
       fuzzCases: Number(process.env.FUZZ_CASES ?? 300),
