@@ -4,14 +4,15 @@
  * set for follows from the rows.
  */
 
-import type { News, Watcher } from "../contracts/instance.ts";
+import type { Watcher } from "../contracts/instance.ts";
 import type { CallOutcome } from "../contracts/model-call.ts";
 import type { Alarm } from "../platform/alarm.ts";
 import { describe, type Log } from "../platform/log.ts";
 import type { Waiters } from "../platform/waiters.ts";
-import type { Belongings } from "./instance-files.ts";
+import type { InstanceFiles } from "./instance-files.ts";
 import { idleDeadline, isOverdue, isResting } from "./lifecycle/idle-deadline.ts";
 import { hasEnded } from "./lifecycle/termination.ts";
+import type { MessageViews } from "./reporting/message-views.ts";
 import { checkHealth, hasUnreported } from "./reporting/report.ts";
 import type { Reporter } from "./reporting/reporter.ts";
 import type { Readers } from "./reporting/stream-readers.ts";
@@ -29,30 +30,29 @@ export const REPORT_RETRY_MS = 5_000;
 /** Files that could not be kept are tried again after this time. */
 const KEEP_RETRY_MS = 30_000;
 
-export interface UpkeepParts {
+export interface HousekeepingParts {
   storage: DurableObjectStorage;
   instanceId: string;
   alarm: Alarm;
   runner: TurnRunner;
-  belongings: Belongings;
+  files: InstanceFiles;
   reporter: Reporter;
   /** Whoever waits for something to become final, and whoever follows live. */
   waiters: Waiters;
   readers: Readers;
-  /** The news of message `n` (or `AT_REST`), and whether more can follow. */
-  newsOf: (n: number) => { news: News; last: boolean };
+  views: MessageViews;
   watcher: (id: string) => Watcher;
   /** Keeps the object awake until the work is done. */
   waitUntil: (work: Promise<unknown>) => void;
   log: Log;
 }
 
-export class Upkeep {
-  readonly #parts: UpkeepParts;
+export class Housekeeping {
+  readonly #parts: HousekeepingParts;
   /** How many tellings are under way. */
   #telling = 0;
 
-  constructor(parts: UpkeepParts) {
+  constructor(parts: HousekeepingParts) {
     this.#parts = parts;
   }
 
@@ -75,6 +75,14 @@ export class Upkeep {
     waitUntil(runner.running ? reporter.report() : this.rest());
   }
 
+  /** The instance has ended, or will after its turn. */
+  ended(): void {
+    const { alarm, files, waitUntil } = this.#parts;
+    this.work();
+    if (files.needsUpload) alarm.notAfter(Date.now());
+    waitUntil(this.committed());
+  }
+
   /** Something is committed that the registry and whoever waits have to hear of. Resolves when the registry has. */
   async committed(call?: CallOutcome): Promise<void> {
     const { reporter, waiters, readers, waitUntil } = this.#parts;
@@ -87,10 +95,16 @@ export class Upkeep {
 
   /** Tells whoever watches. What they did not take, the alarm brings again. `beside`: as in `watch.ts`. */
   async #tell(beside?: Promise<void>): Promise<void> {
-    const { storage, alarm, runner, newsOf, watcher } = this.#parts;
+    const { storage, alarm, runner, views, watcher } = this.#parts;
     const { sql } = storage;
     this.#telling += 1;
-    await tell(sql, newsOf, watcher, () => Date.now(), beside).finally(() => {
+    await tell(
+      sql,
+      (n) => views.newsOf(n),
+      watcher,
+      () => Date.now(),
+      beside,
+    ).finally(() => {
       this.#telling -= 1;
     });
     const due = nextNews(sql);
@@ -131,25 +145,25 @@ export class Upkeep {
 
   /** The alarm has gone off. */
   async onAlarm(): Promise<void> {
-    const { storage, alarm, runner, belongings } = this.#parts;
+    const { storage, alarm, runner, files } = this.#parts;
     alarm.fired();
     checkHealth(storage, Date.now());
     if (isOverdue(storage.sql, Date.now())) runner.interrupt();
     this.work();
     if (runner.running) return;
     if (await this.#expire()) return;
-    if (belongings.areBeingErased || !(await this.#keepFiles())) return;
+    if (files.isErasing || !(await this.#keepFiles())) return;
     await this.rest();
   }
 
   /** While somebody has yet to hear of something, the heartbeat's alarm stays: it is what brings it to them after a crash. */
   #armForRest(): void {
-    const { storage, alarm, belongings } = this.#parts;
+    const { storage, alarm, files } = this.#parts;
     const { sql } = storage;
     if (this.#telling > 0 || hasUnreported(sql) || nextNews(sql) !== null || selfOf(sql)?.open_n !== null) return;
     const deadline = idleDeadline(sql);
     if (deadline !== null) alarm.set(deadline);
-    else if (belongings.haveToBeKept) alarm.notAfter(Date.now());
+    else if (files.needsUpload) alarm.notAfter(Date.now());
     else if (hasEnded(sql)) alarm.clear();
   }
 
@@ -171,12 +185,12 @@ export class Upkeep {
 
   /** Keeps what has to be kept. Returns whether nothing is left of it. */
   async #keepFiles(): Promise<boolean> {
-    const { alarm, belongings } = this.#parts;
-    if (!belongings.haveToBeKept) return true;
-    await belongings.keep();
-    if (!belongings.haveToBeKept) return true;
+    const { alarm, files } = this.#parts;
+    if (!files.needsUpload) return true;
+    await files.keep();
+    if (!files.needsUpload) return true;
     // After a failure, or while an upload that began before the end is under way.
-    if (!belongings.areBeingErased) alarm.set(Date.now() + KEEP_RETRY_MS);
+    if (!files.isErasing) alarm.set(Date.now() + KEEP_RETRY_MS);
     return false;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * What others do with an instance that was born: messages come in, and whoever wants to know reads, waits, watches or follows.
- * Everything is accepted in rows first; the upkeep sees to what follows from them.
+ * Everything is accepted in rows first; the housekeeping sees to what follows from them.
  */
 import type { AuditedCall } from "../contracts/audited-call.ts";
 import {
@@ -15,20 +15,23 @@ import {
   type SendRequest,
 } from "../contracts/instance.ts";
 import type { Origin } from "../contracts/request-origin.ts";
-import { err, ok, type Result, unwrap } from "../platform/errors.ts";
+import { ok, type Result } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import { inTransaction } from "../platform/transaction.ts";
 import { type Waiters, within } from "../platform/waiters.ts";
-import type { Upkeep } from "./housekeeping.ts";
+import type { Housekeeping } from "./housekeeping.ts";
 import { restOf } from "./lifecycle/idle-deadline.ts";
+import { end } from "./lifecycle/termination.ts";
 import { type Cursor, follow } from "./reporting/live-stream.ts";
-import { hasUnreported } from "./reporting/report.ts";
+import type { MessageViews } from "./reporting/message-views.ts";
+import { confirm, hasUnreported } from "./reporting/report.ts";
 import type { Reporter } from "./reporting/reporter.ts";
 import type { Readers } from "./reporting/stream-readers.ts";
 import { recordCall } from "./store/audit-record.ts";
-import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, viewOf } from "./store/inbox.ts";
-import { selfOf, standingOf } from "./store/instance-row.ts";
+import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn } from "./store/inbox.ts";
+import { selfOf } from "./store/instance-row.ts";
+import { resume } from "./store/model-calls.ts";
 import { pageOf } from "./store/output.ts";
 import { answer } from "./store/questions.ts";
 import { hear } from "./store/suspended-calls.ts";
@@ -41,12 +44,13 @@ const REPORT_PATIENCE_MS = 1_000;
 /** How long a caller that interrupts is kept until the turn has stopped; it stops in any case. */
 const INTERRUPT_PATIENCE_MS = 5_000;
 
-export interface ConversationParts {
+export interface InstanceCallsParts {
   storage: DurableObjectStorage;
   transcript: Transcript;
   instanceId: string;
   runner: TurnRunner;
-  upkeep: Upkeep;
+  housekeeping: Housekeeping;
+  views: MessageViews;
   reporter: Reporter;
   /** Whoever waits for something to become final, and whoever follows live. */
   waiters: Waiters;
@@ -55,10 +59,10 @@ export interface ConversationParts {
   waitUntil: (work: Promise<unknown>) => void;
 }
 
-export class Conversation {
-  readonly #parts: ConversationParts;
+export class InstanceCalls {
+  readonly #parts: InstanceCallsParts;
 
-  constructor(parts: ConversationParts) {
+  constructor(parts: InstanceCallsParts) {
     this.#parts = parts;
   }
 
@@ -66,8 +70,26 @@ export class Conversation {
     return this.#parts.storage.sql;
   }
 
+  /** The registry has changed the limits, or has just made the instance: takes them over, and goes on with what there is to do. */
+  async wake(): Promise<void> {
+    const { storage, instanceId, runner, housekeeping, reporter } = this.#parts;
+    const standing = await reporter.ask((orchestrator) => orchestrator.standing(instanceId));
+    confirm(storage.sql, 0, standing);
+    resume(storage, Date.now());
+    housekeeping.work();
+    if (!runner.running) await housekeeping.rest();
+  }
+
+  stop({ force }: { force: boolean }): void {
+    const { storage, instanceId, runner, housekeeping, waiters } = this.#parts;
+    end(storage, instanceId, force, Date.now());
+    if (force) runner.interrupt();
+    waiters.wake();
+    housekeeping.ended();
+  }
+
   send(request: SendRequest): Result<MessageView> {
-    const { storage, instanceId, runner, upkeep, readers } = this.#parts;
+    const { storage, instanceId, runner, housekeeping, readers } = this.#parts;
     const accepted = accept(storage, instanceId, request, Date.now());
     if (!accepted.ok) return accepted;
     const { n, repeated } = accepted.value;
@@ -75,33 +97,33 @@ export class Conversation {
     if (request.when_busy === "interrupt") runner.interrupt();
     runner.startTurn();
     readers.wake();
-    upkeep.work("behind the answer");
+    housekeeping.work("behind the answer");
     return this.view(n);
   }
 
   /** Another object has news that a tool of this one may wait for. */
   hear(news: News): void {
-    const { storage, instanceId, runner, upkeep } = this.#parts;
-    runner.heard(news.id);
-    if (hear(storage, instanceId, news.id, Date.now())) upkeep.work();
+    const { storage, instanceId, runner, housekeeping } = this.#parts;
+    runner.notify(news.id);
+    if (hear(storage, instanceId, news.id, Date.now())) housekeeping.work();
   }
 
   answer(n: number, given: GivenAnswer): Result<{ question_id: string; answer: string }> {
-    const { storage, instanceId, runner, upkeep, readers } = this.#parts;
+    const { storage, instanceId, runner, housekeeping, readers } = this.#parts;
     const answered = answer(storage, instanceId, n, given, Date.now());
     if (answered.ok) {
-      runner.heard(answered.value.question_id);
+      runner.notify(answered.value.question_id);
       readers.wake();
-      upkeep.work();
+      housekeeping.work();
     }
     return answered;
   }
 
   async interrupt(reason: string, { idempotency, audit }: Origin = {}): Promise<Result<string[]>> {
-    const { storage, instanceId, runner, upkeep, waiters } = this.#parts;
+    const { storage, instanceId, runner, housekeeping, waiters } = this.#parts;
     const sql = this.#sql;
     // A message that was accepted a moment ago may not have begun: beginning it now makes it one that can be stopped.
-    upkeep.work();
+    housekeeping.work();
     const open = selfOf(sql)?.open_n ?? null;
     const stopped = inTransaction(storage, (tx): Result<string[]> => {
       const known = recall<string[]>(tx, idempotency);
@@ -110,20 +132,20 @@ export class Conversation {
       recordCall(tx, audit, Date.now());
       return remember(tx, idempotency, ok(messages.map((n) => messageIdOf(instanceId, n))), Date.now());
     });
-    upkeep.announce();
+    housekeeping.announce();
     if (!stopped.ok || open === null || !stopped.value.includes(messageIdOf(instanceId, open))) return stopped;
     runner.interrupt();
-    upkeep.work();
+    housekeeping.work();
     const deadline = Date.now() + INTERRUPT_PATIENCE_MS;
     while (selfOf(sql)?.open_n === open && Date.now() < deadline) await waiters.next(deadline - Date.now());
     return stopped;
   }
 
   async cancel(n: number, reason: string, audit?: AuditedCall): Promise<Result<MessageView>> {
-    const { storage, instanceId, upkeep, waitUntil } = this.#parts;
+    const { storage, instanceId, housekeeping, waitUntil } = this.#parts;
     const open = selfOf(this.#sql)?.open_n ?? null;
     if (cancelQueued(storage, instanceId, n, reason, Date.now(), audit)) {
-      waitUntil(upkeep.committed());
+      waitUntil(housekeeping.committed());
     } else if (open !== null && messagesOfTurn(this.#sql, open).includes(n)) {
       const stopped = await this.interrupt(reason, { audit });
       if (!stopped.ok) return stopped;
@@ -131,23 +153,9 @@ export class Conversation {
     return this.view(n);
   }
 
-  /** Message `n` as it stands now. */
+  /** Message `n` as it is now. `not_found`. */
   view(n: number): Result<MessageView> {
-    const { transcript, instanceId, runner } = this.#parts;
-    const view = viewOf(this.#sql, transcript, instanceId, n);
-    const self = selfOf(this.#sql);
-    if (view) {
-      // Only this object knows: nothing is written for a wait that is over in a moment, as a rule.
-      const open = view.state === "running" || view.state === "waiting";
-      const held = open && runner.held;
-      const shown: MessageView = held
-        ? { ...view, state: "waiting", waiting_for: { reason: "gate", until: null } }
-        : view;
-      return ok(self ? { ...shown, funds: standingOf(self).funds } : shown);
-    }
-    return err("not_found", `There is no message ${messageIdOf(instanceId, n)}.`, {
-      message_id: messageIdOf(instanceId, n),
-    });
+    return this.#parts.views.view(n);
   }
 
   /** Message `n` as soon as it is final or paused, at the latest after `waitMs`. */
@@ -173,13 +181,6 @@ export class Conversation {
     const view = this.view(n);
     if (view.ok && !isFinal(view.value.state)) watch(this.#sql, n, watcher);
     return view;
-  }
-
-  /** What whoever watches message `n`, or the instance's rest, is told; and whether more can follow. */
-  newsOf(n: number): { news: News; last: boolean } {
-    if (n === AT_REST) return { news: { id: this.#parts.instanceId }, last: true };
-    const message = unwrap(this.view(n));
-    return { news: { id: message.message_id, message }, last: isFinal(message.state) };
   }
 
   async rest(waitMs: number): Promise<Rest> {

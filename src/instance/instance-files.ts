@@ -13,7 +13,7 @@ import { Workspace } from "../workspace/workspace.ts";
 import { hasEnded } from "./lifecycle/termination.ts";
 import { recordCall } from "./store/audit-record.ts";
 
-export class Belongings {
+export class InstanceFiles {
   readonly #storage: DurableObjectStorage;
   readonly #env: Env;
   readonly #config: Config;
@@ -49,21 +49,21 @@ export class Belongings {
   }
 
   /** Whether files outlive the object at all. */
-  get areKept(): boolean {
+  get outliveObject(): boolean {
     return this.#keeper !== null;
   }
 
   /** Whether the instance has ended and some of its files are still only here. */
-  get haveToBeKept(): boolean {
+  get needsUpload(): boolean {
     return this.#keeper?.pending === true && hasEnded(this.#storage.sql);
   }
 
   /** Whether some are just being kept or deleted. */
-  get areOnTheirWay(): boolean {
+  get isUploading(): boolean {
     return this.#keeping !== undefined || this.#erasing;
   }
 
-  get areBeingErased(): boolean {
+  get isErasing(): boolean {
     return this.#erasing;
   }
 

@@ -1,8 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
-import { createClaude } from "../anthropic/client.ts";
 import { configFor } from "../config/config.ts";
 import type { AuditedCall } from "../contracts/audited-call.ts";
-import type { Config } from "../contracts/config.ts";
 import type {
   Checkup,
   Erased,
@@ -16,11 +14,10 @@ import type {
   Rest,
   SendRequest,
 } from "../contracts/instance.ts";
-import type { InstanceSpec } from "../contracts/instance-spec.ts";
 import type { InstanceTool } from "../contracts/instance-tool.ts";
 import { filesClosed, terminated, unknownInstance } from "../contracts/refusals.ts";
 import type { Origin } from "../contracts/request-origin.ts";
-import { instanceNameOf, orchestratorOf, watcherOf } from "../contracts/stubs.ts";
+import { instanceNameOf, orchestratorOf } from "../contracts/stubs.ts";
 import {
   changesFiles,
   type FileArguments,
@@ -31,83 +28,53 @@ import {
 } from "../contracts/workspace-rpc.ts";
 import { Alarm } from "../platform/alarm.ts";
 import { err, ok, type Result } from "../platform/errors.ts";
-import { createLog, describe, type Log } from "../platform/log.ts";
-import { exportSpans } from "../platform/otlp.ts";
-import { keyNameOf, NO_SECRETS, open, type Secrets } from "../platform/secrets.ts";
+import { createLog } from "../platform/log.ts";
 import { migrate } from "../platform/sqlite.ts";
-import { Waiters } from "../platform/waiters.ts";
-import { remoteTools } from "../remote-mcp/remote-tools.ts";
 import { heldBy } from "../workspace/nodes.ts";
 import { FILE_TOOLS } from "../workspace/tools.ts";
-import { REPORT_RETRY_MS, Upkeep } from "./housekeeping.ts";
-import { Conversation } from "./instance-calls.ts";
-import { Belongings } from "./instance-files.ts";
+import { REPORT_RETRY_MS } from "./housekeeping.ts";
+import { InstanceFiles } from "./instance-files.ts";
 import { checkupOf } from "./lifecycle/diagnostics.ts";
-import { bear, isBorn } from "./lifecycle/first-use.ts";
-import { deletionRefusal, end, hasEnded } from "./lifecycle/termination.ts";
+import { initialize, isInitialized } from "./lifecycle/first-use.ts";
+import { deletionRefusal, hasEnded } from "./lifecycle/termination.ts";
 import { parseCursor } from "./reporting/live-stream.ts";
-import { checkHealth, confirm } from "./reporting/report.ts";
+import { checkHealth } from "./reporting/report.ts";
 import { Reporter } from "./reporting/reporter.ts";
-import { spansOf } from "./reporting/spans.ts";
-import { Readers } from "./reporting/stream-readers.ts";
-import { sealedSecrets, storedSpec } from "./store/instance-row.ts";
-import { resume } from "./store/model-calls.ts";
+import { type InstanceObject, type RunningInstance, runningInstance } from "./running-instance.ts";
+import { storedSpec } from "./store/instance-row.ts";
 import { INSTANCE_SCHEMA } from "./store/schema.ts";
 import { Transcript } from "./store/transcript.ts";
-import { TurnRunner } from "./turn/turn-runner.ts";
 
-/** What there is of an instance from its first use on. */
-interface Life {
-  runner: TurnRunner;
-  upkeep: Upkeep;
-  conversation: Conversation;
-}
-
-/** How an instance stands that has ended before it was ever used. */
-const AT_REST: Rest = { resting: true, ended: true, queue_depth: 0, working_on: null };
+/** An instance that has ended before it was ever used. */
+const NEVER_USED: Rest = { resting: true, ended: true, queue_depth: 0, working_on: null };
 
 /**
  * One Claude instance. A plain Durable Object: it needs one alarm, whose time is derived from its rows, and a fresh object
  * has to be as cheap as it can be.
  */
 export class Instance extends DurableObject<Env> implements InstanceApi {
-  readonly #tenant: string;
   readonly #id: string;
-  readonly #config: Config;
-  readonly #log: Log;
-  readonly #reporter: Reporter;
-  readonly #transcript: Transcript;
-  readonly #alarm: Alarm;
-  readonly #waiters = new Waiters();
-  readonly #readers = new Readers(() => this.#life?.runner.live ?? null);
-  readonly #belongings: Belongings;
-  #life: Life | undefined;
-  #birth: Promise<Result<Life>> | undefined;
+  readonly #object: InstanceObject;
+  #running: RunningInstance | undefined;
+  #starting: Promise<Result<RunningInstance>> | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const { tenant, instanceId } = instanceNameOf(ctx.id.name);
-    this.#tenant = tenant;
-    this.#id = instanceId;
-    this.#config = configFor(env, tenant);
-    this.#log = createLog(this.#config.logLevel, { tenant, instance_id: instanceId });
-    this.#transcript = new Transcript(ctx.storage.sql);
-    this.#alarm = new Alarm(ctx.storage);
-    this.#reporter = new Reporter({
+    const config = configFor(env, tenant);
+    const log = createLog(config.logLevel, { tenant, instance_id: instanceId });
+    const alarm = new Alarm(ctx.storage);
+    const reporter = new Reporter({
       sql: ctx.storage.sql,
       instanceId,
       connect: () => orchestratorOf(env, tenant),
-      log: this.#log,
-      failed: () => this.#alarm.notAfter(Date.now() + REPORT_RETRY_MS),
+      log,
+      failed: () => alarm.notAfter(Date.now() + REPORT_RETRY_MS),
     });
-    this.#belongings = new Belongings({
-      storage: ctx.storage,
-      env,
-      config: this.#config,
-      tenant,
-      instanceId,
-      log: this.#log,
-    });
+    const files = new InstanceFiles({ storage: ctx.storage, env, config, tenant, instanceId, log });
+    const transcript = new Transcript(ctx.storage.sql);
+    this.#id = instanceId;
+    this.#object = { ctx, env, tenant, instanceId, config, log, alarm, transcript, reporter, files };
   }
 
   /** The tools that the instances of this Worker may have. A spec names which of them an instance has. */
@@ -116,73 +83,49 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async wake(): Promise<void> {
-    const born = await this.#born();
-    if (!born.ok) return;
-    const { runner, upkeep } = born.value;
-    const standing = await this.#reporter.ask((orchestrator) => orchestrator.standing(this.#id));
-    confirm(this.ctx.storage.sql, 0, standing);
-    resume(this.ctx.storage, Date.now());
-    upkeep.work();
-    if (!runner.running) await upkeep.rest();
+    await this.#serve(async ({ calls }) => ok(await calls.wake()));
   }
 
-  async stop({ force }: { force: boolean }): Promise<void> {
+  async stop(request: { force: boolean }): Promise<void> {
     // An object that was never used has nothing to end: if it is used after this, the registry says that it has ended.
-    if (!this.#isBorn() && !this.#birth) return;
-    const born = await this.#born();
-    if (!born.ok) return;
-    const { runner, upkeep } = born.value;
-    end(this.ctx.storage, this.#id, force, Date.now());
-    if (force) runner.interrupt();
-    this.#waiters.wake();
-    upkeep.work();
-    if (this.#belongings.haveToBeKept) this.#alarm.notAfter(Date.now());
-    this.ctx.waitUntil(upkeep.committed());
-  }
-
-  async send(request: SendRequest): Promise<Result<MessageView>> {
-    const born = await this.#born();
-    return born.ok ? born.value.conversation.send(request) : born;
+    if (!this.#isInitialized() && !this.#starting) return;
+    await this.#serve(({ calls }) => ok(calls.stop(request)));
   }
 
   async knock(news: News): Promise<void> {
-    const born = await this.#born();
-    if (born.ok) born.value.conversation.hear(news);
+    await this.#serve(({ calls }) => ok(calls.hear(news)));
   }
 
-  async answer(n: number, given: GivenAnswer): Promise<Result<{ question_id: string; answer: string }>> {
-    const born = await this.#born();
-    return born.ok ? born.value.conversation.answer(n, given) : born;
+  send(request: SendRequest): Promise<Result<MessageView>> {
+    return this.#serve(({ calls }) => calls.send(request));
   }
 
-  async interrupt(reason: string, origin?: Origin): Promise<Result<string[]>> {
-    const born = await this.#born();
-    return born.ok ? born.value.conversation.interrupt(reason, origin) : born;
+  answer(n: number, given: GivenAnswer): Promise<Result<{ question_id: string; answer: string }>> {
+    return this.#serve(({ calls }) => calls.answer(n, given));
   }
 
-  async cancel(n: number, reason: string, audit?: AuditedCall): Promise<Result<MessageView>> {
-    const born = await this.#born();
-    return born.ok ? born.value.conversation.cancel(n, reason, audit) : born;
+  interrupt(reason: string, origin?: Origin): Promise<Result<string[]>> {
+    return this.#serve(({ calls }) => calls.interrupt(reason, origin));
   }
 
-  async message(n: number, waitMs: number): Promise<Result<MessageView>> {
-    const born = await this.#born();
-    return born.ok ? born.value.conversation.message(n, waitMs) : born;
+  cancel(n: number, reason: string, audit?: AuditedCall): Promise<Result<MessageView>> {
+    return this.#serve(({ calls }) => calls.cancel(n, reason, audit));
   }
 
-  async watch(n: number, watcher: string): Promise<Result<MessageView>> {
-    const born = await this.#born();
-    return born.ok ? born.value.conversation.watch(n, watcher) : born;
+  message(n: number, waitMs: number): Promise<Result<MessageView>> {
+    return this.#serve(({ calls }) => calls.message(n, waitMs));
   }
 
-  async watchRest(watcher: string): Promise<Result<Rest>> {
-    const born = await this.#born();
-    return born.ok ? ok(await born.value.conversation.watchRest(watcher)) : unlessUnused(born, AT_REST);
+  watch(n: number, watcher: string): Promise<Result<MessageView>> {
+    return this.#serve(({ calls }) => calls.watch(n, watcher));
   }
 
-  async rest(waitMs: number): Promise<Result<Rest>> {
-    const born = await this.#born();
-    return born.ok ? ok(await born.value.conversation.rest(waitMs)) : unlessUnused(born, AT_REST);
+  watchRest(watcher: string): Promise<Result<Rest>> {
+    return this.#serve(async ({ calls }) => ok(await calls.watchRest(watcher)), NEVER_USED);
+  }
+
+  rest(waitMs: number): Promise<Result<Rest>> {
+    return this.#serve(async ({ calls }) => ok(await calls.rest(waitMs)), NEVER_USED);
   }
 
   async follow(cursor: string, waitMs: number): Promise<Result<Followed & { resting: boolean }>> {
@@ -192,191 +135,116 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
         "invalid_input",
         "That is no event id of this stream: leave it out, or take the id of an event that it sent.",
       );
-    const born = await this.#born();
-    if (!born.ok) return unlessUnused(born, { events: [], cursor, resting: true });
-    return ok(await born.value.conversation.follow(from, waitMs));
+    const nothing = { events: [], cursor, resting: true };
+    return this.#serve(async ({ calls }) => ok(await calls.follow(from, waitMs)), nothing);
   }
 
-  async output(query: OutputQuery): Promise<Result<OutputPage>> {
-    const born = await this.#born();
-    return born.ok ? ok(born.value.conversation.output(query)) : unlessUnused(born, { rows: [], next: null });
+  output(query: OutputQuery): Promise<Result<OutputPage>> {
+    return this.#serve(({ calls }) => ok(calls.output(query)), { rows: [], next: null });
   }
 
   async files<Call extends FileCall>(call: Call, args: FileArguments<Call>): Promise<Result<FileResult<Call>>> {
-    const born = await this.#born();
-    if (!born.ok) return born.error.code === "conflict" ? noFiles(call, this.#id) : born;
+    const running = await this.#start();
+    if (!running.ok) return running.error.code === "conflict" ? noFiles(call, this.#id) : running;
     const { sql } = this.ctx.storage;
     if (changesFiles(call) && hasEnded(sql)) return filesClosed(this.#id);
-    const served = await serveFiles(this.#belongings.workspace(storedSpec(sql)?.workspace_owner ?? null), call, args);
-    if (changesFiles(call)) born.value.upkeep.announce();
+    const workspace = this.#object.files.workspace(storedSpec(sql)?.workspace_owner ?? null);
+    const served = await serveFiles(workspace, call, args);
+    if (changesFiles(call)) running.value.housekeeping.announce();
     return served;
   }
 
   async erase(): Promise<Result<Erased>> {
-    const born = await this.#born();
+    const running = await this.#start();
     // Never used: there can't be anything but what an earlier, interrupted call left.
-    if (!born.ok && born.error.code !== "conflict") return born;
+    if (!running.ok && running.error.code !== "conflict") return running;
     const { sql } = this.ctx.storage;
     const erased: Erased = { messages: 0, files: 0, bytes: 0, kept_objects: 0 };
-    if (born.ok) {
-      if (hasEnded(sql)) await born.value.upkeep.inform();
+    if (running.ok) {
+      if (hasEnded(sql)) await running.value.housekeeping.inform();
       const refusal = deletionRefusal(sql, this.#id);
       if (refusal) return refusal;
       erased.messages = sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM message").one().n;
       Object.assign(erased, heldBy(sql));
     }
-    erased.kept_objects = await this.#belongings.erase(() => this.#empty());
+    erased.kept_objects = await this.#object.files.erase(() => this.#empty());
     return ok(erased);
   }
 
-  async forget(): Promise<Result<null>> {
-    const born = await this.#born();
-    if (!born.ok) return unlessUnused(born, null);
+  forget(): Promise<Result<null>> {
     const { sql } = this.ctx.storage;
-    if (!hasEnded(sql) || this.#belongings.haveToBeKept || this.#belongings.areOnTheirWay) {
-      return err("conflict", `${this.#id} has not ended yet, or its files are still being kept.`);
-    }
-    await born.value.upkeep.inform();
-    const refusal = deletionRefusal(sql, this.#id);
-    if (refusal) return refusal;
-    // Files that nothing else keeps are not deleted behind anybody's back.
-    if (this.#belongings.areKept || heldBy(sql).files === 0) await this.#empty();
-    return ok(null);
+    const { files } = this.#object;
+    return this.#serve(async ({ housekeeping }) => {
+      if (!hasEnded(sql) || files.needsUpload || files.isUploading) {
+        return err("conflict", `${this.#id} has not ended yet, or its files are still being kept.`);
+      }
+      await housekeeping.inform();
+      const refusal = deletionRefusal(sql, this.#id);
+      if (refusal) return refusal;
+      // Files that nothing else keeps are not deleted behind anybody's back.
+      if (files.outliveObject || heldBy(sql).files === 0) await this.#empty();
+      return ok(null);
+    }, null);
   }
 
   /** Whatever is asked next begins with an empty object. */
   async #empty(): Promise<void> {
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
-    this.#life = undefined;
-    this.#belongings.forget();
-    this.#transcript.forget();
+    this.#running = undefined;
+    this.#object.files.forget();
+    this.#object.transcript.forget();
   }
 
   async checkup(): Promise<Result<Checkup>> {
     const { storage } = this.ctx;
-    // Looking at an object that was never used does not begin its life.
-    if (this.#isBorn()) await this.#born();
-    const born = this.#isBorn();
-    if (born) checkHealth(storage, Date.now());
-    return ok(checkupOf(storage.sql, born, await storage.getAlarm()));
+    // Looking at an object that was never used does not initialize it.
+    if (this.#isInitialized()) await this.#start();
+    const initialized = this.#isInitialized();
+    if (initialized) checkHealth(storage, Date.now());
+    return ok(checkupOf(storage.sql, initialized, await storage.getAlarm()));
   }
 
   override async alarm(): Promise<void> {
-    const born = await this.#born();
-    if (born.ok) await born.value.upkeep.onAlarm();
+    await this.#serve(async ({ housekeeping }) => ok(await housekeeping.onAlarm()));
   }
 
-  #isBorn(): boolean {
-    return this.#life !== undefined || isBorn(this.ctx.storage.sql);
+  /** Has the running instance do it. `unused`: the answer of one that ended without ever being used, which else is a `conflict`. */
+  async #serve<T>(work: (instance: RunningInstance) => Result<T> | Promise<Result<T>>, unused?: T): Promise<Result<T>> {
+    const running = await this.#start();
+    if (running.ok) return work(running.value);
+    return unused !== undefined && running.error.code === "conflict" ? ok(unused) : running;
+  }
+
+  #isInitialized(): boolean {
+    return this.#running !== undefined || isInitialized(this.ctx.storage.sql);
   }
 
   /** The instance with its spec: from storage, or on the very first use from the registry. `conflict`: it ended unused. */
-  async #born(): Promise<Result<Life>> {
-    if (this.#life) return ok(this.#life);
-    this.#birth ??= this.#bear().finally(() => {
-      this.#birth = undefined;
+  async #start(): Promise<Result<RunningInstance>> {
+    if (this.#running) return ok(this.#running);
+    this.#starting ??= this.#load().finally(() => {
+      this.#starting = undefined;
     });
-    return this.#birth;
+    return this.#starting;
   }
 
-  async #bear(): Promise<Result<Life>> {
+  async #load(): Promise<Result<RunningInstance>> {
     const { storage } = this.ctx;
-    await this.#alarm.load();
-    if (isBorn(storage.sql)) {
+    const { alarm, config, reporter } = this.#object;
+    await alarm.load();
+    if (isInitialized(storage.sql)) {
       migrate(storage, INSTANCE_SCHEMA);
     } else {
-      const birth = await this.#reporter.ask((orchestrator) => orchestrator.birthOf(this.#id));
+      const birth = await reporter.ask((orchestrator) => orchestrator.birthOf(this.#id));
       if (!birth) return unknownInstance(this.#id);
       if (birth.ended) return terminated(this.#id);
-      bear(storage, birth, this.#config.anthropicApiKey === null, Date.now());
+      initialize(storage, birth, config.anthropicApiKey === null, Date.now());
     }
     const spec = storedSpec(storage.sql);
     if (!spec) throw new Error("The instance has tables but no spec.");
-    this.#life = this.#begin(spec);
-    this.#life.upkeep.armForIdleness();
-    return ok(this.#life);
+    this.#running = runningInstance(this.#object, spec, this.tools());
+    this.#running.housekeeping.armForIdleness();
+    return ok(this.#running);
   }
-
-  #begin(spec: InstanceSpec): Life {
-    const { storage } = this.ctx;
-    const shared = {
-      storage,
-      instanceId: this.#id,
-      reporter: this.#reporter,
-      waiters: this.#waiters,
-      readers: this.#readers,
-      waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work),
-    };
-    // The runner tells the upkeep what happened, and the upkeep starts it: neither calls the other before both are there.
-    const runner: TurnRunner = new TurnRunner({
-      store: {
-        storage,
-        transcript: this.#transcript,
-        spec,
-        generation: crypto.randomUUID(),
-        maxSteps: this.#config.maxSteps,
-      },
-      claude: createClaude(this.#config),
-      tools: this.#toolsOf(spec),
-      allTools: this.tools(),
-      workspace: this.#belongings.workspace(spec.workspace_owner ?? null),
-      secrets: () => this.#secrets(),
-      log: this.#log,
-      now: () => Date.now(),
-      admit: (ask, signal) => {
-        this.#readers.wake();
-        return this.#reporter.admit(ask, signal);
-      },
-      withdraw: () => this.#reporter.ask((orchestrator) => orchestrator.withdraw(this.#id)),
-      committed: (call) => upkeep.committed(call),
-      streamed: () => this.#readers.streamed(),
-      env: this.env,
-      config: this.#config,
-      wakeAt: (time) => upkeep.wakeAt(time),
-      rested: () => upkeep.rest(),
-      turnEnded: this.#config.collector === null ? null : (n) => this.#trace(spec, n),
-    });
-    const upkeep: Upkeep = new Upkeep({
-      ...shared,
-      alarm: this.#alarm,
-      runner,
-      belongings: this.#belongings,
-      newsOf: (n) => conversation.newsOf(n),
-      watcher: (id) => watcherOf(this.env, this.#tenant, id),
-      log: this.#log,
-    });
-    const conversation = new Conversation({ ...shared, transcript: this.#transcript, runner, upkeep });
-    return { runner, upkeep, conversation };
-  }
-
-  /** Only what it was given at its spawn. */
-  #toolsOf(spec: InstanceSpec): Map<string, InstanceTool> {
-    const given = new Set(spec.tools.map((tool) => tool.name));
-    const known = [...this.tools(), ...remoteTools(spec, this.#config)];
-    return new Map(known.filter((tool) => given.has(tool.name)).map((tool) => [tool.name, tool]));
-  }
-
-  async #secrets(): Promise<Secrets> {
-    const sealed = sealedSecrets(this.ctx.storage.sql);
-    if (sealed === null) return NO_SECRETS;
-    const key =
-      keyNameOf(sealed) === "deployment"
-        ? (this.#config.encryptionKey ?? "")
-        : await this.#reporter.ask((orchestrator) => orchestrator.tenantKey());
-    return open(sealed, key, this.#tenant);
-  }
-
-  /** Hands a turn's trace to the collector. Nobody waits for it. */
-  #trace(spec: InstanceSpec, n: number): void {
-    const { collector } = this.#config;
-    if (collector === null) return;
-    const sent = exportSpans(collector, spansOf(this.ctx.storage.sql, spec, n));
-    this.ctx.waitUntil(sent.catch((error) => this.#log.warning("trace.lost", { error: describe(error) })));
-  }
-}
-
-/** Terminated before it was ever used: there is nothing to read, and that is no error. */
-function unlessUnused<T>(failed: Result<never>, nothing: T): Result<T> {
-  return !failed.ok && failed.error.code === "conflict" ? ok(nothing) : failed;
 }

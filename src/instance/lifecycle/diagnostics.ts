@@ -8,9 +8,9 @@ import { openTurn } from "../store/turn-store.ts";
 
 const iso = (ms: number | null | undefined) => (ms ? new Date(ms).toISOString() : null);
 
-/** `born`: whether the object has rows to look at. `nextAlarm` in ms since the epoch. */
-export function checkupOf(sql: SqlStorage, born: boolean, nextAlarm: number | null): Checkup {
-  const self = born ? selfOf(sql) : undefined;
+/** `initialized`: whether the object has rows to look at. `nextAlarm` in ms since the epoch. */
+export function checkupOf(sql: SqlStorage, initialized: boolean, nextAlarm: number | null): Checkup {
+  const self = initialized ? selfOf(sql) : undefined;
   const turn = self ? openTurn(sql) : undefined;
   const started = turn
     ? sql.exec<{ started_at: number | null }>("SELECT started_at FROM message WHERE n = ?", turn.n).one().started_at

@@ -10,12 +10,12 @@ import { emit } from "../store/instance-row.ts";
 import { INSTANCE_SCHEMA } from "../store/schema.ts";
 
 /** Whether this object was ever used. */
-export function isBorn(sql: SqlStorage): boolean {
+export function isInitialized(sql: SqlStorage): boolean {
   return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'self'").toArray().length > 0;
 }
 
 /** Makes the tables and fills them, all or nothing. `simulated`: the simulator answers, as there is no key. */
-export function bear(storage: DurableObjectStorage, birth: Birth, simulated: boolean, now: number): void {
+export function initialize(storage: DurableObjectStorage, birth: Birth, simulated: boolean, now: number): void {
   const { spec, standing, secrets, initial_prompt } = birth;
   inTransaction(storage, (tx) => {
     migrate(storage, INSTANCE_SCHEMA);

@@ -6,9 +6,10 @@
 import type { Admission, CallOutcome, ReservationRequest } from "../../contracts/model-call.ts";
 import type { OrchestratorApi } from "../../contracts/orchestrator.ts";
 import { describe, type Log } from "../../platform/log.ts";
+import type { ModelCallGate } from "../turn/model-caller.ts";
 import { confirm, hasUnreported, reportOf } from "./report.ts";
 
-export class Reporter {
+export class Reporter implements ModelCallGate {
   readonly #sql: SqlStorage;
   readonly #instanceId: string;
   readonly #connect: () => OrchestratorApi;
@@ -55,6 +56,11 @@ export class Reporter {
     const admission = await this.ask((orchestrator) => orchestrator.admit(this.#instanceId, report, ask));
     if (report) confirm(this.#sql, report.seq, null);
     return admission;
+  }
+
+  /** The leave that was asked for is no longer needed. Rejects when the Orchestrator can't be reached. */
+  async withdraw(): Promise<void> {
+    await this.ask((orchestrator) => orchestrator.withdraw(this.#instanceId));
   }
 
   /** Brings the registry up to date, with how a model call went. Never throws. */

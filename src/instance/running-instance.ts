@@ -1,0 +1,112 @@
+/**
+ * The parts of an instance at work, and how they hang together: the turn runner tells its one listener what it did, and the
+ * listener is here.
+ */
+import { createClaude } from "../anthropic/client.ts";
+import type { Config } from "../contracts/config.ts";
+import type { InstanceSpec } from "../contracts/instance-spec.ts";
+import type { InstanceTool } from "../contracts/instance-tool.ts";
+import { watcherOf } from "../contracts/stubs.ts";
+import type { Alarm } from "../platform/alarm.ts";
+import { describe, type Log } from "../platform/log.ts";
+import { exportSpans } from "../platform/otlp.ts";
+import { Waiters } from "../platform/waiters.ts";
+import { remoteTools } from "../remote-mcp/remote-tools.ts";
+import { Housekeeping } from "./housekeeping.ts";
+import { InstanceCalls } from "./instance-calls.ts";
+import type { InstanceFiles } from "./instance-files.ts";
+import { MessageViews } from "./reporting/message-views.ts";
+import type { Reporter } from "./reporting/reporter.ts";
+import { spansOf } from "./reporting/spans.ts";
+import { Readers } from "./reporting/stream-readers.ts";
+import { openSecrets } from "./secrets.ts";
+import type { Transcript } from "./store/transcript.ts";
+import type { TurnEvent } from "./turn/turn-events.ts";
+import { TurnRunner } from "./turn/turn-runner.ts";
+
+/** What an object has from its construction on. */
+export interface InstanceObject {
+  ctx: DurableObjectState;
+  env: Env;
+  tenant: string;
+  instanceId: string;
+  config: Config;
+  log: Log;
+  alarm: Alarm;
+  transcript: Transcript;
+  reporter: Reporter;
+  files: InstanceFiles;
+}
+
+/** What there is of an instance once it is initialized. */
+export interface RunningInstance {
+  runner: TurnRunner;
+  housekeeping: Housekeeping;
+  calls: InstanceCalls;
+}
+
+/** `tools`: all that instances of this Worker can have. Nothing runs before somebody asks for it. */
+export function runningInstance(
+  object: InstanceObject,
+  spec: InstanceSpec,
+  tools: readonly InstanceTool[],
+): RunningInstance {
+  const { ctx, env, tenant, instanceId, config, log, alarm, transcript, reporter, files } = object;
+  const { storage } = ctx;
+  const { sql } = storage;
+  const runner = new TurnRunner({
+    store: { storage, transcript, spec, generation: crypto.randomUUID(), maxSteps: config.maxSteps },
+    claude: createClaude(config),
+    gate: reporter,
+    tools: toolsOf(spec, tools, config),
+    environment: {
+      workspace: files.workspace(spec.workspace_owner ?? null),
+      secrets: () => openSecrets({ sql, tenant, config, reporter }),
+      env,
+      config,
+      instanceTools: tools,
+    },
+    log,
+    now: () => Date.now(),
+  });
+  const views = new MessageViews({ sql, transcript, instanceId, runner });
+  const waiters = new Waiters();
+  const readers = new Readers(() => runner.live);
+  const waitUntil = (work: Promise<unknown>) => ctx.waitUntil(work);
+  const shared = { storage, instanceId, runner, views, reporter, waiters, readers, waitUntil };
+  const watcher = (id: string) => watcherOf(env, tenant, id);
+  const housekeeping = new Housekeeping({ ...shared, alarm, files, watcher, log });
+  const calls = new InstanceCalls({ ...shared, transcript, housekeeping });
+
+  runner.listen((event: TurnEvent) => {
+    switch (event.kind) {
+      case "admitting":
+        return readers.wake();
+      case "streamed":
+        return readers.streamed();
+      case "committed":
+        return housekeeping.committed(event.call);
+      case "waiting":
+        return housekeeping.wakeAt(event.until);
+      case "rested":
+        return housekeeping.rest();
+      case "turn_ended":
+        return trace(object, spec, event.n);
+    }
+  });
+  return { runner, housekeeping, calls };
+}
+
+/** What the instance was given at its spawn, by name. */
+function toolsOf(spec: InstanceSpec, all: readonly InstanceTool[], config: Config): Map<string, InstanceTool> {
+  const given = new Set(spec.tools.map((tool) => tool.name));
+  const known = [...all, ...remoteTools(spec, config)];
+  return new Map(known.filter((tool) => given.has(tool.name)).map((tool) => [tool.name, tool]));
+}
+
+/** Hands the trace of turn `n` to the collector, if there is one. Nobody waits for it. */
+function trace({ ctx, config, log }: InstanceObject, spec: InstanceSpec, n: number): void {
+  if (config.collector === null) return;
+  const sent = exportSpans(config.collector, spansOf(ctx.storage.sql, spec, n));
+  ctx.waitUntil(sent.catch((error) => log.warning("trace.lost", { error: describe(error) })));
+}

@@ -1,0 +1,227 @@
+/**
+ * A turn's model calls: leave from the Orchestrator, then the call, then its commit; each with everything on record.
+ */
+import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
+import type { CallOptions, Claude } from "../../anthropic/client.ts";
+import { type CallFailure, classify, MAX_TRIES, retryDelay } from "../../anthropic/failure.ts";
+import type { Reply } from "../../anthropic/reply.ts";
+import type { Admission, ReservationRequest } from "../../contracts/model-call.ts";
+import type { TranscriptEntry } from "../../contracts/transcript.ts";
+import type { Failure } from "../../platform/errors.ts";
+import { isJobId } from "../../platform/ids.ts";
+import { describe, type Log } from "../../platform/log.ts";
+import { inSpan } from "../../platform/trace.ts";
+import type { LiveAnswer } from "../reporting/live-stream.ts";
+import { jobOf } from "../store/inbox.ts";
+import { beginCall, breakOff, nextAttempt, noteStart, park, pause, postpone } from "../store/model-calls.ts";
+import type { TurnRow, TurnStore } from "../store/turn-store.ts";
+import { promptBound } from "./prompt-size.ts";
+import type { TurnListener } from "./turn-events.ts";
+import { abandon, fillUp, giveUp } from "./turn-transitions.ts";
+
+/** An answer of the Orchestrator that takes this long waits for a slot: a round trip takes a few ms. */
+const QUEUED_FROM_MS = 1_000;
+
+/** Who gives leave for model calls. */
+export interface ModelCallGate {
+  /** Leave for one call, or when to ask again. Rejects when it can't be asked. */
+  admit(request: ReservationRequest, signal: AbortSignal): Promise<Admission>;
+  /** The leave that was asked for is no longer needed. */
+  withdraw(): Promise<void>;
+}
+
+export interface ModelRequest {
+  /** `max_tokens` is what the turn wants at most; what is granted takes its place. */
+  body: MessageCreateParamsStreaming;
+  /** The transcript's rows that `body` was made of. */
+  entries: readonly TranscriptEntry[];
+  betas: string[];
+}
+
+export interface ModelCallerParts {
+  store: TurnStore;
+  claude: Claude;
+  gate: ModelCallGate;
+  emit: TurnListener;
+  log: Log;
+  now(): number;
+}
+
+export class ModelCaller {
+  readonly #parts: ModelCallerParts;
+  #abort: AbortController | undefined;
+  #live: LiveAnswer | null = null;
+  /** Since when leave is asked for, in ms since the epoch. */
+  #askedAt: number | null = null;
+
+  constructor(parts: ModelCallerParts) {
+    this.#parts = parts;
+  }
+
+  /** The answer that is being written, until it is committed. */
+  get live(): LiveAnswer | null {
+    return this.#live;
+  }
+
+  /** Whether the turn waits for a slot: leave is given at once, or when one is free. */
+  get queued(): boolean {
+    return this.#askedAt !== null && this.#parts.now() - this.#askedAt >= QUEUED_FROM_MS;
+  }
+
+  /** Breaks off the call that is under way. */
+  interrupt(): void {
+    this.#abort?.abort(new Error("stopped"));
+  }
+
+  /**
+   * One model call. `commit` is given the whole reply and writes what follows from it. When there is none (no leave, a failure,
+   * an interruption), the turn's rows say why and what comes next, and `commit` is not called.
+   */
+  async call(turn: TurnRow, request: ModelRequest, commit: (attempt: number, reply: Reply) => void): Promise<void> {
+    const { store, emit, now } = this.#parts;
+    const maxTokens = await this.#admit(turn, request);
+    if (maxTokens === null) return;
+    const attempt = beginCall(store, turn, maxTokens, now());
+    try {
+      const outcome = await this.#call(turn, { ...request.body, max_tokens: maxTokens }, request.betas, attempt);
+      if (!outcome.ok) {
+        this.#live = null;
+        return await this.#fail(turn, attempt, outcome);
+      }
+      commit(attempt, outcome.reply);
+    } finally {
+      this.#live = null;
+    }
+    await emit({ kind: "committed", call: { kind: "ok" } });
+  }
+
+  /** The most that the call may answer, in tokens; null: it may not be made now. */
+  async #admit(turn: TurnRow, { body, entries }: ModelRequest): Promise<number | null> {
+    const { store, gate, emit, log, now } = this.#parts;
+    const { sql } = store.storage;
+    const abort = new AbortController();
+    this.#abort = abort;
+    try {
+      const request: ReservationRequest = {
+        attempt: nextAttempt(sql),
+        model: store.spec.model,
+        promptTokens: promptBound(sql, body, entries),
+        maxTokens: store.spec.max_tokens,
+        at: now(),
+        job: jobOf(sql, turn.n),
+      };
+      this.#askedAt = now();
+      emit({ kind: "admitting" });
+      const admission = await unlessAborted(gate.admit(request, abort.signal), abort.signal);
+      if (admission === null) {
+        await gate.withdraw();
+        return null;
+      }
+      if (admission.granted) return admission.maxTokens;
+      if (admission.until !== null) park(store, turn, { at: admission.until, reason: admission.reason }, now());
+      // A job's cap is never raised: there is nothing to wait for.
+      else if (isJobId(String(admission.error.details?.scope))) abandon(store, "failed", admission.error, now());
+      else pause(store, turn, admission.error, now());
+      await emit({ kind: "committed" });
+      return null;
+    } catch (error) {
+      log.warning("admit.failed", { error: describe(error) });
+      const unreachable: Failure = { code: "internal", message: "The instance's Orchestrator can't be reached." };
+      const failure = { kind: "retry", reason: "connection", afterMs: null, error: unreachable } as const;
+      await this.#postpone(turn, null, null, failure);
+      return null;
+    } finally {
+      this.#askedAt = null;
+      this.#abort = undefined;
+    }
+  }
+
+  /** From the request to the whole answer, or what went wrong. */
+  async #call(turn: TurnRow, body: MessageCreateParamsStreaming, betas: string[], attempt: number): Promise<Outcome> {
+    const { store, claude, emit } = this.#parts;
+    const live: LiveAnswer = { attempt, n: turn.n, step: turn.step + 1, text: "" };
+    this.#live = live;
+    const abort = new AbortController();
+    this.#abort = abort;
+    let partial: Reply | null = null;
+    try {
+      const options: CallOptions = {
+        signal: abort.signal,
+        betas,
+        onEvent: (event, reply, requestId) => {
+          partial = reply;
+          if (event.type === "message_start") noteStart(store, attempt, reply, requestId);
+          if (event.type === "content_block_delta" && event.delta.type === "text_delta") {
+            live.text += event.delta.text;
+            emit({ kind: "streamed" });
+          }
+        },
+      };
+      const { reply } = await inSpan(
+        `chat ${body.model}`,
+        () => ({
+          "gen_ai.operation.name": "chat",
+          "gen_ai.provider.name": "anthropic",
+          "gen_ai.request.model": body.model,
+          "gen_ai.conversation.id": store.spec.instance_id,
+        }),
+        () => claude.call(body, options),
+      );
+      return { ok: true, reply };
+    } catch (error) {
+      const failure: CallFailure = abort.signal.aborted ? { kind: "aborted" } : classify(error);
+      return { ok: false, failure, partial };
+    } finally {
+      this.#abort = undefined;
+    }
+  }
+
+  async #fail(turn: TurnRow, attempt: number, { failure, partial }: Extract<Outcome, { ok: false }>): Promise<void> {
+    const { store, log, emit, now } = this.#parts;
+    if (failure.kind === "aborted") {
+      breakOff(store, attempt, turn, partial, now());
+      return emit({ kind: "committed", call: { kind: "failed" } });
+    }
+    // That it failed is in the event log. What the API said of it can quote the conversation.
+    log.debug("model_call.error", {
+      kind: failure.kind,
+      error: failure.error.code,
+      status: Number(failure.error.details?.status ?? 0),
+      cause: describe(failure.error.details?.cause ?? ""),
+    });
+    if (failure.kind === "retry" && turn.failures + 1 < MAX_TRIES[failure.reason]) {
+      return this.#postpone(turn, attempt, partial, failure);
+    }
+    if (failure.kind === "too_long" && turn.phase !== "full") {
+      return fillUp(store, attempt, turn, partial, failure.error, now());
+    }
+    giveUp(store, attempt, turn, partial, failure.error, now());
+    await emit({ kind: "committed", call: { kind: "failed" } });
+  }
+
+  async #postpone(
+    turn: TurnRow,
+    attempt: number | null,
+    reply: Reply | null,
+    failure: Extract<CallFailure, { kind: "retry" }>,
+  ): Promise<void> {
+    const { store, emit, now } = this.#parts;
+    const at = now() + retryDelay(turn.failures + 1, failure.afterMs, Math.random());
+    postpone(store, attempt, turn, { at, reason: failure.reason, error: failure.error, reply }, now());
+    const pushedBack = failure.reason === "rate_limited" || failure.reason === "overloaded";
+    // Only a time that the API named holds for everybody; a backoff of our own is this turn's affair.
+    const until = failure.afterMs === null ? now() : at;
+    await emit({ kind: "committed", call: pushedBack ? { kind: "pushed_back", until } : { kind: "failed" } });
+  }
+}
+
+type Outcome = { ok: true; reply: Reply } | { ok: false; failure: CallFailure; partial: Reply | null };
+
+/** The work's result, or null as soon as the signal says that nobody needs it. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  if (signal.aborted) return null;
+  return Promise.race([
+    work,
+    new Promise<null>((resolve) => signal.addEventListener("abort", () => resolve(null), { once: true })),
+  ]);
+}

@@ -1,0 +1,130 @@
+/**
+ * A turn's tool calls: some at once, each with its intent written before it and its result after.
+ */
+import type { Asked, InstanceTool, InstanceToolContext, QuestionState } from "../../contracts/instance-tool.ts";
+import { inSpan } from "../../platform/trace.ts";
+import { senderTrace, traceparentOfCall } from "../reporting/spans.ts";
+import { jobOf } from "../store/inbox.ts";
+import { newestEvent } from "../store/instance-row.ts";
+import * as questions from "../store/questions.ts";
+import { parkCall } from "../store/suspended-calls.ts";
+import { beginTool, type CallRow, callsOf, denyTool, endTool } from "../store/tool-calls.ts";
+import { fenced, type TurnRow, type TurnStore } from "../store/turn-store.ts";
+import { runTool } from "./run-tool.ts";
+
+/** Tool calls of one answer that run at once: an object gets 6 connections, and the model call may hold one. */
+const PARALLEL_TOOLS = 5;
+
+/** What tools get of their surroundings: the same for every call. */
+export type ToolEnvironment = Pick<InstanceToolContext, "workspace" | "secrets" | "env" | "config" | "instanceTools">;
+
+export interface ToolCallerParts {
+  store: TurnStore;
+  /** What the instance has, by name. */
+  tools: ReadonlyMap<string, InstanceTool>;
+  environment: ToolEnvironment;
+  now(): number;
+}
+
+export class ToolCaller {
+  readonly #parts: ToolCallerParts;
+  #abort: AbortController | undefined;
+  /** What the instance was notified of while tools run: one of them may be about to suspend on it. */
+  #notified: Set<string> | null = null;
+
+  constructor(parts: ToolCallerParts) {
+    this.#parts = parts;
+  }
+
+  /** Something that a running tool may be about to wait for has happened. */
+  notify(id: string): void {
+    this.#notified?.add(id);
+  }
+
+  /** Stops the tools that run. */
+  interrupt(): void {
+    this.#abort?.abort(new Error("stopped"));
+  }
+
+  /** Runs calls of the open step; each result is kept as soon as it is there. */
+  async run(turn: TurnRow, ids: readonly number[]): Promise<void> {
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#notified = new Set();
+    const queue = callsOf(this.#parts.store.storage.sql, turn).filter((call) => ids.includes(call.id));
+    const worker = async () => {
+      for (let call = queue.shift(); call && !abort.signal.aborted; call = queue.shift()) {
+        await this.#runCall(turn, call, abort.signal);
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: Math.min(PARALLEL_TOOLS, queue.length) }, worker));
+    } finally {
+      this.#abort = undefined;
+      this.#notified = null;
+    }
+  }
+
+  async #runCall(turn: TurnRow, call: CallRow, signal: AbortSignal): Promise<void> {
+    const { store, tools, now } = this.#parts;
+    const { spec } = store;
+    const { sql } = store.storage;
+    const notified = this.#notified ?? new Set();
+    const ask = (asked: Asked): QuestionState => {
+      const state = fenced(store, (tx) => questions.ask(tx, spec.instance_id, call.id, asked, now()));
+      if (state.state !== "open") notified.add(state.id);
+      return state;
+    };
+    const startedAt = call.started_at ?? now();
+    beginTool(store, turn, call.id, now());
+    if (spec.require_approval?.includes(call.name)) {
+      const approval = questions.approvalOf(sql, call.id);
+      if (!approval) {
+        const { id } = ask(questions.approvalFor(call));
+        const waitpoint = { reason: "approval", ids: [id], needed: 1, until: null, wakeEarly: false };
+        return parkCall(store, call, waitpoint, notified);
+      }
+      if (!approval.given) return denyTool(store, turn, call, approval.note, now());
+    }
+    const context = this.#contextOf(turn, call, { signal, startedAt, ask });
+    const result = await inSpan(
+      `execute_tool ${call.name}`,
+      () => ({
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": call.name,
+        "gen_ai.tool.call.id": call.tool_use_id,
+        "gen_ai.conversation.id": spec.instance_id,
+        ...(context.trace == null ? {} : { traceparent: context.trace }),
+      }),
+      () => runTool(tools.get(call.name), call.name, JSON.parse(call.input), context),
+    );
+    if (signal.aborted) return;
+    if ("waitpoint" in result) parkCall(store, call, result.waitpoint, notified);
+    else endTool(store, turn, call, result, now());
+  }
+
+  #contextOf(
+    turn: TurnRow,
+    call: CallRow,
+    own: Pick<InstanceToolContext, "signal" | "startedAt" | "ask">,
+  ): InstanceToolContext {
+    const { store, environment } = this.#parts;
+    const { spec } = store;
+    const { sql } = store.storage;
+    const traced = environment.config.collector !== null;
+    return {
+      ...environment,
+      ...own,
+      tenant: spec.tenant,
+      instanceId: spec.instance_id,
+      parentId: spec.parent_instance_id,
+      name: spec.name,
+      key: `${spec.instance_id}:${call.tool_use_id}`,
+      wokenEarly: call.nudged === 1,
+      eventSeq: newestEvent(sql),
+      job: jobOf(sql, turn.n),
+      // Where no span is made of the call, its sender's is the one above.
+      trace: traced ? traceparentOfCall(sql, spec.instance_id, turn.n, call.id) : senderTrace(sql, turn.n),
+    };
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * What the turn runner tells of its work, to one listener.
+ */
+import type { CallOutcome } from "../../contracts/model-call.ts";
+
+export type TurnEvent =
+  /** A model call is about to be asked for; what is committed so far goes to the Orchestrator with that request. */
+  | { kind: "admitting" }
+  /** There is more of the running model answer. */
+  | { kind: "streamed" }
+  /** Something is committed that others wait for: a turn's end, a pause, or the end of a model call (`call`: how it went). */
+  | { kind: "committed"; call?: CallOutcome }
+  /** The runner stops with a turn open, and goes on at a time (ms since the epoch); null: when it is woken. */
+  | { kind: "waiting"; until: number | null }
+  /** The runner stops: nothing is left to do, or nothing that it may do. */
+  | { kind: "rested" }
+  /** The turn on message `n` is closed. */
+  | { kind: "turn_ended"; n: number };
+
+/** The runner does not go on before the promise resolves. It must not reject. */
+export type TurnListener = (event: TurnEvent) => Promise<void> | void;
