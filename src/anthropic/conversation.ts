@@ -28,6 +28,12 @@ export function conversationOf(entries: readonly TranscriptEntry[]): Conversatio
   return paired(withoutOpenServerTools(rows).map(withoutThinkingAtTheEnd));
 }
 
+/** Whether the API goes on with an answer that ends like this when it is sent back with nothing added (`pause_turn`). */
+export function isResumable(blocks: readonly Block[]): boolean {
+  const last = blocks.findLast((block) => !THINKING.has(block.type) && !isBlank(block));
+  return last === undefined || last.type === "server_tool_use" || isServerResult(last);
+}
+
 function withoutThinkingAtTheEnd({ role, content }: ConversationMessage): ConversationMessage {
   if (role === "user") return { role, content };
   return { role, content: content.slice(0, content.findLastIndex((block) => !THINKING.has(block.type)) + 1) };

@@ -66,3 +66,8 @@ export function standingOf(self: SelfRow): Standing {
 export function newestEvent(sql: SqlStorage): number {
   return first<{ seq: number | null }>(sql, "SELECT MAX(seq) AS seq FROM event")?.seq ?? 0;
 }
+
+/** Messages ended with an error apart from the open turn. */
+export function countErrors(tx: Tx, count: number): void {
+  tx.exec("UPDATE self SET error_count = error_count + ?", count);
+}

@@ -6,7 +6,7 @@
 import type { OutputPage, OutputQuery, OutputType } from "../../contracts/instance.ts";
 import type { Block, TranscriptEntry } from "../../contracts/transcript.ts";
 import { messageIdOf } from "../../platform/ids.ts";
-import type { Row } from "../../platform/sqlite.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 import { type Transcript, textOf } from "./transcript.ts";
@@ -42,6 +42,16 @@ export function show(tx: Tx, entry: OutputEntry, now: number): number {
       entry.costNano ?? 0,
     )
     .one().message_index;
+}
+
+/** The transcript row in which message `n` stands; null before it was read. */
+export function userRowOf(sql: SqlStorage, n: number): number | null {
+  return first<{ seq: number | null }>(sql, "SELECT seq FROM output WHERE n = ? AND type = 'user'", n)?.seq ?? null;
+}
+
+/** Message `n` was shown before, and is now read in another row. */
+export function reshow(tx: Tx, n: number, seq: number): void {
+  tx.exec("UPDATE output SET seq = ? WHERE n = ? AND type = 'user'", seq, n);
 }
 
 interface StoredOutput extends Row {

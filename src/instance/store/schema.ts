@@ -12,7 +12,8 @@ import type { Schema } from "../../platform/sqlite.ts";
  * message      The inbox: one row a message, from its acceptance on, never deleted. `content` moves to the transcript when
  *              the turn starts. States as in `MESSAGE_STATES`.
  *              `trace`: the traceparent that its sender gave along.
- *              A steering message that joined a running turn names it in `joined_n` and shares its end.
+ *              A steering message that joined a running turn names it in `joined_n` and shares its end. `returned_from`: the
+ *              turn that a passive message went back from, because the API refused it for one of them.
  * turn         The work on one message, from its start on. `phase`: ready (a model call is next), calling, tools, done.
  *              `paused` holds the refusal while only a higher cap can make it go on.
  *              A write by a runner names its `generation`; a runner that was superseded writes nothing.
@@ -78,7 +79,8 @@ export const INSTANCE_SCHEMA: Schema = {
     job TEXT,
     sender_title TEXT,
     note INTEGER NOT NULL DEFAULT 0,
-    trace TEXT
+    trace TEXT,
+    returned_from INTEGER
   );
   CREATE UNIQUE INDEX message_by_key ON message (key) WHERE key IS NOT NULL;
   CREATE INDEX message_queue ON message (priority DESC, n) WHERE state = 'queued';
@@ -455,6 +457,9 @@ export const INSTANCE_SCHEMA: Schema = {
   INSERT INTO event_without_sequence SELECT seq, at, kind, data, output_index FROM event;
   DROP TABLE event;
   ALTER TABLE event_without_sequence RENAME TO event;
+  `,
+    `
+  ALTER TABLE message ADD COLUMN returned_from INTEGER;
   `,
   ],
 };

@@ -64,17 +64,11 @@ export class Transcript {
     return seq;
   }
 
-  /**
-   * Leaves the newest row out of what is sent, if it is message `n`'s own and the model has not answered it: then no
-   * later row depends on it. Returns whether it did.
-   */
-  omitUnanswered(tx: Tx, n: number): boolean {
-    const last = this.entries().at(-1);
-    if (!last || last.n !== n || last.role !== "user" || last.blocks.some((block) => block.type === "tool_result"))
-      return false;
-    tx.exec("UPDATE transcript SET omitted = 1 WHERE seq = ?", last.seq);
-    this.#entries?.pop();
-    return true;
+  /** Leaves these rows out of what is sent. */
+  omit(tx: Tx, seqs: readonly number[]): void {
+    for (const seq of seqs) tx.exec("UPDATE transcript SET omitted = 1 WHERE seq = ?", seq);
+    const omitted = new Set(seqs);
+    this.#entries = this.#entries?.filter(({ seq }) => !omitted.has(seq)) ?? null;
   }
 
   /** Leaves everything so far out of what is sent, in the transaction that appends what takes its place. */

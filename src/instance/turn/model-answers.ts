@@ -1,6 +1,7 @@
 /**
  * What a whole answer of the model means for its turn, decided from the answer and the turn's row alone, and the commit of it.
  */
+import { isResumable } from "../../anthropic/conversation.ts";
 import type { Reply } from "../../anthropic/reply.ts";
 import type { OutputType } from "../../contracts/instance.ts";
 import type { Block } from "../../contracts/transcript.ts";
@@ -11,7 +12,7 @@ import { show } from "../store/output.ts";
 import { CUT_OFF_CALL } from "../store/tool-calls.ts";
 import { textOf } from "../store/transcript.ts";
 import { fenced, type TurnRow, type TurnStore } from "../store/turn-store.ts";
-import { finish } from "./turn-transitions.ts";
+import { finish, tryWithoutNotes } from "./turn-transitions.ts";
 
 /** `pause_turn` answers in one turn that are resumed. */
 export const MAX_RESUMES = 10;
@@ -75,7 +76,11 @@ export function commitAnswer(
     );
     if (verdict.kind === "refused" || verdict.kind === "compact") {
       announce(tx, used, now);
-      if (verdict.kind === "refused") finish(tx, store, turn.n, "refused", verdict.error, now);
+      if (
+        verdict.kind === "refused" &&
+        !tryWithoutNotes(tx, store, turn.n, { state: "refused", error: verdict.error }, now)
+      )
+        finish(tx, store, turn.n, "refused", verdict.error, now);
       return;
     }
 
@@ -109,6 +114,15 @@ export function commitAnswer(
       case "failed":
         return finish(tx, store, turn.n, "failed", verdict.error, now);
       case "resume":
+        // An answer that ends in text would have to be continued, which models refuse.
+        if (!isResumable(blocks))
+          store.transcript.append(
+            tx,
+            turn.n,
+            "user",
+            [{ type: "text", text: "[Your answer was paused. Go on.]" }],
+            now,
+          );
         tx.exec("UPDATE turn SET resumes = resumes + 1 WHERE n = ?", turn.n);
         return;
       case "repair": {
@@ -177,7 +191,7 @@ function refusalOf(reply: Reply): Failure {
   const why = reply.stopDetails?.explanation ?? "The model gave no explanation.";
   return {
     code: "refused",
-    message: `The model refused to answer${category ? ` (${category})` : ""}: ${why} The message was left out of the conversation; send another one.`,
+    message: `The model refused to answer${category ? ` (${category})` : ""}: ${why}`,
     details: { category },
   };
 }

@@ -135,7 +135,8 @@ function tooManySteps(maxSteps: number): Failure {
 /** The allowed changes of a message's state; a test walks them. */
 export const MESSAGE_TRANSITIONS = {
   queued: ["running", "cancelled"],
-  running: ["waiting", "completed", "failed", "cancelled", "refused"],
+  // Back to `queued`: a passive message whose turn was refused.
+  running: ["waiting", "completed", "failed", "cancelled", "refused", "queued"],
   waiting: ["running", "failed", "cancelled"],
   completed: [],
   failed: [],

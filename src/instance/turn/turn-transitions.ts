@@ -9,7 +9,7 @@ import { messageIdOf } from "../../platform/ids.ts";
 import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { emit } from "../store/instance-row.ts";
-import { join } from "../store/joined-messages.ts";
+import { join, returnNotes, withdrawNotes } from "../store/joined-messages.ts";
 import { announce, closeAttempt, takeUnshown } from "../store/model-calls.ts";
 import { show } from "../store/output.ts";
 import { closeQuestions } from "../store/questions.ts";
@@ -17,6 +17,7 @@ import { addressed } from "../store/sender-line.ts";
 import { callsOf, writeResults } from "../store/tool-calls.ts";
 import { fenced, openTurn, type TurnRow, type TurnStore, transaction } from "../store/turn-store.ts";
 import { ring, ringAtRest } from "../store/watchers.ts";
+import { newestAnswer, refusesContent, rollBack } from "./rollback.ts";
 
 /** Starts the turn on message `n`: its text goes into the transcript. */
 export function start(store: TurnStore, n: number, now: number): void {
@@ -51,29 +52,27 @@ export function recover(store: TurnStore, repeatable: (tool: string) => boolean,
   transaction(store, (tx) => {
     const turn = openTurn(tx);
     if (!turn) return;
-    for (const { id } of tx
-      .exec<{ id: number }>("SELECT id FROM attempt WHERE n = ? AND outcome = 'live'", turn.n)
-      .toArray()) {
-      announce(tx, closeAttempt(tx, store, id, turn.n, "lost", null, now), now);
-    }
-    for (const call of turn.phase === "tools" ? callsOf(tx, turn) : []) {
-      if (call.state !== "running") continue;
+    const live = tx.exec<{ id: number }>("SELECT id FROM attempt WHERE n = ? AND outcome = 'live'", turn.n).toArray();
+    for (const { id } of live) announce(tx, closeAttempt(tx, store, id, turn.n, "lost", null, now), now);
+    const running = (turn.phase === "tools" ? callsOf(tx, turn) : []).filter(({ state }) => state === "running");
+    for (const call of running) {
       tx.exec("UPDATE tool_call SET state = ? WHERE id = ?", repeatable(call.name) ? "pending" : "unknown", call.id);
     }
-    // A parked turn that its object left for a while has not crashed.
-    const parked = turn.phase === "tools" && callsOf(tx, turn).some((call) => call.state === "parked");
+    // Without a lost model call or tool nothing crashed: the turn rested in its rows, and its object had gone meanwhile.
+    const crashed = live.length > 0 || running.length > 0;
     tx.exec(
       "UPDATE turn SET generation = ?, phase = CASE phase WHEN 'calling' THEN 'ready' ELSE phase END, crashes = crashes + ?, failures = failures + ? WHERE n = ?",
       store.generation,
-      parked ? 0 : 1,
-      turn.phase === "calling" ? 1 : 0,
+      crashed ? 1 : 0,
+      live.length > 0 ? 1 : 0,
       turn.n,
     );
+    if (!crashed) return;
     emit(tx, now, "turn.recovered", { message_id: messageIdOf(store.spec.instance_id, turn.n), phase: turn.phase });
   });
 }
 
-/** A model call failed for good, and the message with it. */
+/** A model call failed for good, and the message with it; unless it may have failed for passive messages that had joined it. */
 export function giveUp(
   store: TurnStore,
   attempt: number,
@@ -84,8 +83,25 @@ export function giveUp(
 ): void {
   fenced(store, (tx) => {
     announce(tx, closeAttempt(tx, store, attempt, turn.n, "failed", reply, now, error), now);
-    finish(tx, store, turn.n, "failed", error, now);
+    if (!tryWithoutNotes(tx, store, turn.n, { state: "failed", error }, now))
+      finish(tx, store, turn.n, "failed", error, now);
   });
+}
+
+/**
+ * What the API refused may stand in passive messages that joined the turn since its last answer. Then they are taken out, and the
+ * turn calls the model again. Returns whether it does.
+ */
+export function tryWithoutNotes(
+  tx: Tx,
+  store: TurnStore,
+  n: number,
+  end: { state: "failed" | "refused"; error: Failure },
+  now: number,
+): boolean {
+  if (!refusesContent(end.error) || !withdrawNotes(tx, store, n, newestAnswer(tx), end, now)) return false;
+  tx.exec("UPDATE turn SET phase = 'ready' WHERE n = ?", n);
+  return true;
 }
 
 /** The conversation does not fit: the turn goes on once it is compacted. */
@@ -127,13 +143,17 @@ export function finish(
   error: Failure | null,
   now: number,
 ): void {
-  // What the model never answered would be answered together with the next message, or fail it in the same way.
-  if (state === "failed" || state === "refused") store.transcript.omitUnanswered(tx, n);
+  const failed = state === "failed" || state === "refused";
+  if (failed && error) {
+    const { rollback, sentence } = rollBack(tx, store, n, error, now);
+    error = { ...error, message: `${error.message} ${sentence}` };
+    returnNotes(tx, store, n, new Set(rollback.omitted), { state, error }, now);
+  }
   if (error) show(tx, { n, type: "notice", text: `${state}: ${error.message}`, ...takeUnshown(tx, n) }, now);
   const { started_at } = tx.exec<{ started_at: number | null }>("SELECT started_at FROM message WHERE n = ?", n).one();
   const joined = tx.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ? ORDER BY n", n).toArray();
   tx.exec(
-    "UPDATE message SET state = ?, finished_at = ?, error = ? WHERE n = ? OR joined_n = ?",
+    "UPDATE message SET state = ?, finished_at = ?, error = ?, content = NULL WHERE n = ? OR joined_n = ?",
     state,
     now,
     error ? JSON.stringify(error) : null,
@@ -143,7 +163,6 @@ export function finish(
   tx.exec("UPDATE turn SET not_before = NULL, waiting_reason = NULL, paused = NULL WHERE n = ?", n);
   const completed = state === "completed";
   const count = 1 + joined.length;
-  const failed = state === "failed" || state === "refused";
   tx.exec(
     `UPDATE self SET open_n = NULL, ended = CASE ended WHEN 0 THEN 0 ELSE 2 END, completed_count = completed_count + ?,
        error_count = error_count + ?, response_ms_total = response_ms_total + ?, error_message = ?, last_activity = ?`,

@@ -277,7 +277,7 @@ const MATRIX: readonly Expectation[] = [
     "failed",
     "limit_reached",
     1,
-    { answered: true, says: /max_tokens \(16000\).*larger max_tokens/ },
+    { says: /max_tokens \(16000\).*larger max_tokens/ },
   ),
   row("pause_turn", paused, ONCE, "completed", null, 1, { answered: true }),
   row("pause_turn for ever", paused, ALWAYS, "completed", null, MAX_RESUMES + 1, { answered: true, truncated: true }),
@@ -292,7 +292,7 @@ const MATRIX: readonly Expectation[] = [
     "refused",
     "refused",
     1,
-    { says: /bio.*plagues.*send another/ },
+    { says: /bio.*plagues.*send another/i },
   ),
   row(
     "a full context with nothing to summarize",
