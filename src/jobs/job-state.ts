@@ -4,6 +4,7 @@
 
 import type { InstanceEvent } from "../contracts/instance-spec.ts";
 import type { JobReport, JobSpec, JobState } from "../contracts/job.ts";
+import type { DeliveryPolicy, DeliveryTable } from "../platform/delivery.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
 import { tellAll } from "./outbox.ts";
@@ -57,6 +58,17 @@ export function end(sql: SqlStorage, state: JobState, error: Failure | null, now
 export function note(sql: SqlStorage, at: number, kind: string, data: InstanceEvent["data"]): void {
   sql.exec("INSERT INTO event (at, kind, data) VALUES (?, ?, ?)", at, kind, JSON.stringify(data));
 }
+
+/** The report of a job to the registry as a delivery: the job's row says when it is due. */
+export const REPORTS: DeliveryTable = { name: "job", key: ["id"], columns: [], due: "report_due", tries: null };
+
+export const REPORT_POLICY: DeliveryPolicy = {
+  firstMs: 5_000,
+  factor: 1,
+  ceilingMs: 5_000,
+  leaseMs: 5_000,
+  atOnce: 1,
+};
 
 /** Events in one report, at most. */
 const MAX_EVENTS = 500;

@@ -59,7 +59,6 @@ export class Job extends DurableObject<Env> implements JobApi {
       log: this.#log,
       spec: () => this.#spec ?? null,
       sent: (what) => this.#heard.add(what),
-      waitUntil: (work) => ctx.waitUntil(work),
     });
   }
 
@@ -148,8 +147,6 @@ export class Job extends DurableObject<Env> implements JobApi {
     const { storage } = this.ctx;
     const changed = storage.transactionSync(() => all.map((heard) => this.#settle(heard)).includes(true));
     if (changed) this.#advance();
-    // What found no room before may find it now.
-    else if (all.some(({ kind }) => kind !== "news")) this.ctx.waitUntil(this.#dispatch.bringOut());
   }
 
   /** Call inside a transaction. Returns whether a step has come to an end, or begins again. */

@@ -3,6 +3,7 @@
  */
 
 import type { JobSpec, StepKind, StepState } from "../contracts/job.ts";
+import type { DeliveryPolicy, DeliveryTable } from "../platform/delivery.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
 import { note } from "./job-state.ts";
@@ -13,9 +14,23 @@ import type { NewStep, Steps, StepView } from "./strategies/strategy.ts";
 /** Characters of an answer that are kept for the prompts of others: as much as a model writes with the default max_tokens. */
 const MAX_OUTPUT_CHARACTERS = 64_000;
 
-/** A sending that was not answered is repeated after this time, doubled with each further one, up to the ceiling. */
-const SEND_RETRY_MS = 5_000;
-const SEND_RETRY_CEILING_MS = 60_000;
+/** Everything but the answer's text, which can be large. */
+const COLUMNS: readonly (keyof StepRow & string)[] = [
+  ...(["n", "key", "kind", "instance_id", "state", "tries", "sendings", "message_id", "message_ids"] as const),
+  ...(["started_at", "finished_at", "cost_nano", "error", "structured", "simulated"] as const),
+];
+const STEP = COLUMNS.join(", ");
+
+/** The messages of steps as deliveries. A try of a step has its own message; `sendings` counts the deliveries of that. */
+export const SENDINGS: DeliveryTable = { name: "step", key: ["n"], columns: COLUMNS, due: "due_at", tries: "sendings" };
+
+export const SENDING_POLICY: DeliveryPolicy = {
+  firstMs: 5_000,
+  factor: 2,
+  ceilingMs: 60_000,
+  leaseMs: 5_000,
+  atOnce: 64,
+};
 
 export interface StepRow extends Row {
   n: number;
@@ -35,12 +50,8 @@ export interface StepRow extends Row {
   simulated: number;
 }
 
-/** Everything but the answer's text, which can be large. */
-const COLUMNS = `n, key, kind, instance_id, state, tries, sendings, message_id, message_ids, started_at, finished_at, cost_nano,
-  error, structured, simulated`;
-
 export function stepRows(sql: SqlStorage): StepRow[] {
-  return sql.exec<StepRow>(`SELECT ${COLUMNS} FROM step ORDER BY n`).toArray();
+  return sql.exec<StepRow>(`SELECT ${STEP} FROM step ORDER BY n`).toArray();
 }
 
 /** What a course decides on. */
@@ -61,11 +72,11 @@ export function stepsOf(rows: readonly StepRow[]): Steps {
 }
 
 export function stepOf(sql: SqlStorage, n: number): StepRow | undefined {
-  return first<StepRow>(sql, `SELECT ${COLUMNS} FROM step WHERE n = ?`, n);
+  return first<StepRow>(sql, `SELECT ${STEP} FROM step WHERE n = ?`, n);
 }
 
 export function stepOfMessage(sql: SqlStorage, messageId: string): StepRow | undefined {
-  return first<StepRow>(sql, `SELECT ${COLUMNS} FROM step WHERE message_id = ?`, messageId);
+  return first<StepRow>(sql, `SELECT ${STEP} FROM step WHERE message_id = ?`, messageId);
 }
 
 /** The text of a completed step's answer. */
@@ -96,22 +107,6 @@ export function begin(sql: SqlStorage, spec: JobSpec, steps: readonly NewStep[],
     );
     note(sql, now, skip ? "job.step_skipped" : "job.step_started", { step: key, instance_id });
   }
-}
-
-/** Steps that have to be sent now, at most `limit`; each is put off, so that what this object leaves undone is done later. */
-export function claim(sql: SqlStorage, limit: number, now: number): StepRow[] {
-  return sql
-    .exec<StepRow>(
-      `UPDATE step SET sendings = sendings + 1, due_at = ? + MIN(? << MIN(sendings, 10), ?)
-       WHERE n IN (SELECT n FROM step WHERE due_at <= ? ORDER BY due_at, n LIMIT ?) RETURNING ${COLUMNS}`,
-      now,
-      SEND_RETRY_MS,
-      SEND_RETRY_CEILING_MS,
-      now,
-      limit,
-    )
-    .toArray()
-    .toSorted((a, b) => a.n - b.n);
 }
 
 /** The instance has the message of this try. Returns the row as it is now, or null when nobody waits for it any more. */
@@ -161,7 +156,7 @@ export function settle(sql: SqlStorage, step: StepRow, outcome: Outcome, now: nu
 
 /** Ends every open step whose time is over. Returns whether there was any. */
 export function expire(sql: SqlStorage, spec: JobSpec, now: number): boolean {
-  const late = sql.exec<StepRow>(`SELECT ${COLUMNS} FROM step WHERE deadline <= ?`, now).toArray();
+  const late = sql.exec<StepRow>(`SELECT ${STEP} FROM step WHERE deadline <= ?`, now).toArray();
   const seconds = spec.options.step_timeout_seconds;
   const error: Failure = {
     code: "limit_reached",
@@ -175,18 +170,16 @@ export function expire(sql: SqlStorage, spec: JobSpec, now: number): boolean {
 /** Stops every open step. */
 export function stopAll(sql: SqlStorage, reason: string, now: number): void {
   const error: Failure = { code: "cancelled", message: `The job was cancelled: ${reason}.` };
-  for (const step of sql.exec<StepRow>(`SELECT ${COLUMNS} FROM step WHERE deadline IS NOT NULL`).toArray()) {
+  for (const step of sql.exec<StepRow>(`SELECT ${STEP} FROM step WHERE deadline IS NOT NULL`).toArray()) {
     close(sql, step, "skipped", 0, error, now);
     recall(sql, step, reason, now);
   }
 }
 
-/** When something is next to be done about a step, in ms since the epoch, or null. */
-export function nextTime(sql: SqlStorage): number | null {
-  const due = first<{ at: number | null }>(sql, "SELECT MIN(due_at) AS at FROM step WHERE due_at IS NOT NULL")?.at;
-  const late = first<{ at: number | null }>(sql, "SELECT MIN(deadline) AS at FROM step WHERE deadline IS NOT NULL")?.at;
-  const times = [due, late].filter((time): time is number => typeof time === "number");
-  return times.length === 0 ? null : Math.min(...times);
+/** When the time of the next step is over, in ms since the epoch, or null. */
+export function nextDeadline(sql: SqlStorage): number | null {
+  const query = "SELECT deadline AS at FROM step WHERE deadline IS NOT NULL ORDER BY deadline LIMIT 1";
+  return first<{ at: number }>(sql, query)?.at ?? null;
 }
 
 function close(

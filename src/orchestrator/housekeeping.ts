@@ -3,57 +3,116 @@
  * outlived its time, and moves old rows away. One alarm wakes it for all of that; its time follows from the rows.
  */
 import type { AuditedCall } from "../contracts/audited-call.ts";
+import type { Alarm } from "../platform/alarm.ts";
 import type { Result } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
+import { describe, type Log } from "../platform/log.ts";
 import { within } from "../platform/waiters.ts";
 import type { Archive } from "./archive/archive.ts";
 import type { Courier } from "./delivery/webhook-delivery.ts";
-import { nextWebhookDue } from "./delivery/webhooks.ts";
 import { nextOutlivedJob, outliveJobs, removeJob } from "./registry/jobs.ts";
 import type { Terms } from "./registry/policy.ts";
 import * as registry from "./registry/registry.ts";
 import { idleDeadline } from "./registry/tree.ts";
-import { deliver, forgive, nextDue, owe, type Receivers } from "./store/outbox.ts";
+import { forgive, type Outbox, outboxOf, owe, type Receivers } from "./store/outbox.ts";
 
 /** The reason in the record of an instance that nobody used for too long. */
 export const IDLE_TIMEOUT = "idle timeout";
 /** A deletion that its caller's request did not finish goes on after this time. */
 const ERASE_RETRY_MS = 60_000;
+/** A duty that failed is tried again after this time. */
+const DUTY_RETRY_MS = 60_000;
+/** How long the alarm waits for what it has begun; it does not stop for that. */
+const ALARM_PATIENCE_MS = 5_000;
 /** How long a call waits for instances to take the word of its change; the outbox goes on by alarm after it. */
 const DELIVERY_PATIENCE_MS = 2_000;
 
 export interface UpkeepParts {
   storage: DurableObjectStorage;
+  alarm: Alarm;
   terms: Terms;
   archive: Archive;
   courier: Courier;
   receivers: Receivers;
   retentionDays: number;
+  log: Log;
   /** Something was logged: whoever follows is told. */
   logged: () => void;
   /** Keeps the object awake until the work is done. */
   waitUntil: (work: Promise<unknown>) => void;
 }
 
+/** Something that the alarm is for. */
+interface Duty {
+  name: string;
+  /** When there is something to do, in ms since the epoch; null: nothing. */
+  due: () => number | null;
+  /** Does what is due. */
+  run: (now: number) => Promise<void> | void;
+}
+
 export class Upkeep {
   readonly #parts: UpkeepParts;
+  readonly #outbox: Outbox;
+  /** The outbox comes last: it delivers what the others put into it. */
+  readonly #duties: readonly Duty[];
+  /** Not before this time is a duty tried again that has failed. */
+  readonly #retryAt = new Map<string, number>();
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
+    const { storage, archive, courier, receivers, log, waitUntil } = parts;
+    const { sql } = storage;
+    this.#outbox = outboxOf({
+      storage,
+      receivers,
+      erased: (id) => this.#removed(id),
+      log,
+      onIdle: () => this.arm(),
+    });
+    this.#duties = [
+      { name: "idle time", due: () => registry.nextUnused(sql), run: (now) => this.#endUnused(now) },
+      {
+        name: "retention",
+        due: () => registry.nextOutlived(sql),
+        run: (now) => {
+          for (const id of registry.outlived(sql, now)) registry.forget(sql, id, now);
+        },
+      },
+      { name: "retention of jobs", due: () => nextOutlivedJob(sql), run: (now) => outliveJobs(storage, now) },
+      // Nobody waits for receivers of webhooks, not the next alarm either.
+      { name: "webhooks", due: () => courier.nextDue, run: () => waitUntil(courier.deliver()) },
+      { name: "archive", due: () => archive.due, run: (now) => archive.move(now) },
+      { name: "outbox", due: () => this.#outbox.nextDue, run: () => this.#outbox.deliverDue() },
+    ];
   }
 
   /** The alarm has gone off. */
   async onAlarm(): Promise<void> {
-    const { storage, archive, courier, logged, waitUntil } = this.#parts;
+    const { alarm, logged } = this.#parts;
+    alarm.fired();
     const now = Date.now();
-    this.#endUnused(now);
-    for (const id of registry.outlived(storage.sql, now)) registry.forget(storage.sql, id, now);
-    outliveJobs(storage, now);
+    const running: Promise<void>[] = [];
+    for (const duty of this.#duties) if ((this.#dueOf(duty) ?? Infinity) <= now) running.push(this.#do(duty, now));
     logged();
-    // Nobody waits for receivers of webhooks, not the next alarm either.
-    waitUntil(courier.deliver().then(() => this.#rearm()));
-    await archive.move(now);
-    await this.deliver();
+    this.arm();
+    await within(Promise.all(running), ALARM_PATIENCE_MS);
+    this.arm();
+  }
+
+  /** Never rejects: a duty that fails is put off, and keeps nothing else from being done. */
+  async #do({ name, run }: Duty, now: number): Promise<void> {
+    try {
+      await run(now);
+    } catch (error) {
+      this.#retryAt.set(name, Date.now() + DUTY_RETRY_MS);
+      this.#parts.log.error("housekeeping.failed", { duty: name, error: describe(error) });
+    }
+  }
+
+  #dueOf({ name, due }: Duty): number | null {
+    const at = due();
+    return at === null ? null : Math.max(at, this.#retryAt.get(name) ?? 0);
   }
 
   #endUnused(now: number): void {
@@ -66,29 +125,22 @@ export class Upkeep {
     }
   }
 
-  /** Delivers what the outbox owes. The alarm is armed before it, so what this object leaves undone is done later. */
-  async deliver(): Promise<void> {
-    const { storage, receivers } = this.#parts;
-    await deliver(
-      storage.sql,
-      receivers,
-      () => Date.now(),
-      (id) => this.#removed(id),
-    );
-    await this.arm();
+  /** Delivers what the outbox owes. The alarm is armed with it, so what this object leaves undone is done later. */
+  deliver(): Promise<void> {
+    const delivered = this.#outbox.deliverDue();
+    this.arm();
+    return delivered;
   }
 
-  /** Arms the alarm and delivers what the outbox owes, for a moment in front of the caller and then behind it. */
+  /** The same, for a moment in front of the caller and then behind it. */
   async deliverSoon(): Promise<void> {
-    await this.arm();
     await within(this.deliver(), DELIVERY_PATIENCE_MS);
   }
 
   /** Wakes these instances, behind whoever asks for it. */
-  async wake(instanceIds: readonly string[]): Promise<void> {
+  wake(instanceIds: readonly string[]): void {
     if (instanceIds.length === 0) return;
     for (const id of instanceIds) owe(this.#parts.storage.sql, id, "wake", Date.now());
-    await this.arm();
     this.#parts.waitUntil(this.deliver());
   }
 
@@ -101,12 +153,15 @@ export class Upkeep {
     object: { erase(): Promise<Result<Deleted>> },
     audit: AuditedCall | undefined,
   ): Promise<Result<Deleted>> {
-    const { sql } = this.#parts.storage;
-    owe(sql, id, "erase", Date.now() + ERASE_RETRY_MS, audit);
-    await this.arm();
+    const { storage, alarm } = this.#parts;
+    const { sql } = storage;
+    const retryAt = Date.now() + ERASE_RETRY_MS;
+    owe(sql, id, "erase", retryAt, audit);
+    alarm.notAfter(retryAt);
     const erased = await object.erase();
     if (erased.ok) this.#removed(id);
     else forgive(sql, id, "erase");
+    this.arm();
     return erased;
   }
 
@@ -117,35 +172,11 @@ export class Upkeep {
     this.#parts.logged();
   }
 
-  /** Sees to it that the alarm goes off when there is something to do, at the latest. */
-  async arm(): Promise<void> {
-    const { storage } = this.#parts;
-    const due = this.#next;
-    if (due === null) return;
-    const armed = await storage.getAlarm();
-    if (armed === null || armed > due) await storage.setAlarm(due);
-  }
-
-  /** The same once something is done for which the alarm was armed: it is not left to wake this object for nothing. */
-  async #rearm(): Promise<void> {
-    const { storage } = this.#parts;
-    const due = this.#next;
-    await (due === null ? storage.deleteAlarm() : storage.setAlarm(due));
-  }
-
-  /** When this object has something to do by itself, in ms since the epoch, or null. */
-  get #next(): number | null {
-    const { storage, archive } = this.#parts;
-    const { sql } = storage;
-    const times = [
-      nextDue(sql),
-      nextWebhookDue(sql),
-      registry.nextUnused(sql),
-      registry.nextOutlived(sql),
-      nextOutlivedJob(sql),
-      archive.due,
-    ];
-    const known = times.filter((time) => time !== null);
-    return known.length === 0 ? null : Math.min(...known);
+  /** Sets the alarm to the next time at which there is something to do. */
+  arm(): void {
+    const { alarm } = this.#parts;
+    const times = this.#duties.map((duty) => this.#dueOf(duty)).filter((time) => time !== null);
+    if (times.length === 0) alarm.clear();
+    else alarm.set(Math.min(...times));
   }
 }

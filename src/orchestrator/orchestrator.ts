@@ -51,6 +51,7 @@ import { unknownInstance } from "../contracts/refusals.ts";
 import type { Origin } from "../contracts/request-origin.ts";
 import { instanceOf, jobOf } from "../contracts/stubs.ts";
 import type { TeamTemplate } from "../contracts/team-template.ts";
+import { Alarm } from "../platform/alarm.ts";
 import { failureOf, ok, type Result } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import type { Idempotency } from "../platform/idempotency-key.ts";
@@ -96,6 +97,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #tenant: string;
   readonly #config: Config;
   readonly #log: Log;
+  readonly #alarm: Alarm;
   readonly #gate: Gate;
   /** Whoever follows the event log: by calls that wait, and by sockets. */
   readonly #watchers = new Waiters();
@@ -112,18 +114,23 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#log = createLog(this.#config.logLevel, { tenant: this.#tenant });
     migrate(ctx.storage, ORCHESTRATOR_SCHEMA);
     chainOlder(ctx.storage);
+    this.#alarm = new Alarm(ctx.storage);
+    ctx.blockConcurrencyWhile(() => this.#alarm.load());
     this.#lines = new EventLines(ctx.storage.sql, this.#log);
     this.#courier = new Courier({
       storage: ctx.storage,
       tenant: this.#tenant,
       log: this.#log,
       logged: () => this.#tellWatchers(),
+      onIdle: () => this.#upkeep.arm(),
     });
     this.#gate = new Gate(ctx.storage.sql);
     this.#terms = new Terms(ctx.storage, this.#config);
     this.#viewers = new Viewers(ctx, () => this.#terms.caps);
     this.#upkeep = new Upkeep({
       storage: ctx.storage,
+      alarm: this.#alarm,
+      log: this.#log,
       terms: this.#terms,
       archive: new Archive({
         storage: ctx.storage,
@@ -165,21 +172,21 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       this.#terms.caps,
       Date.now(),
     );
-    if (answer.ok) await this.#spawned([answer.value]);
+    if (answer.ok) this.#spawned([answer.value]);
     return answer;
   }
 
   async spawnTeam(request: TeamRequest): Promise<Result<TeamReceipt>> {
     const answer = spawnTeam(this.ctx.storage, request, this.#terms.spawning, this.#terms.caps, Date.now());
-    if (answer.ok) await this.#spawned([answer.value.supervisor, ...answer.value.members]);
+    if (answer.ok) this.#spawned([answer.value.supervisor, ...answer.value.members]);
     return answer;
   }
 
-  async #spawned(spawned: SpawnReceipt[]): Promise<void> {
-    // Their idle time, in case they are never used.
-    await this.#upkeep.arm();
+  #spawned(spawned: SpawnReceipt[]): void {
     this.#tellWatchers();
     if (spawned.some(({ message_id }) => message_id !== null)) this.ctx.waitUntil(this.#upkeep.deliver());
+    // Their idle time, in case they are never used.
+    else this.#upkeep.arm();
   }
 
   async templates(): Promise<TeamTemplate[]> {
@@ -263,14 +270,14 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async withdraw(instanceId: string): Promise<void> {
     this.#gate.forget(instanceId);
     releaseAll(this.ctx.storage, instanceId, Date.now());
-    await this.#wakeBudgetWaiters();
+    this.#wakeBudgetWaiters();
   }
 
   async report(report: Report, call?: CallOutcome): Promise<Standing | null> {
     const freed = this.#take(report);
     if (call) this.#gate.leave(report.instance_id, call, Date.now());
     else if (isAtRest(report.snapshot.state)) this.#gate.forget(report.instance_id);
-    if (freed) await this.#wakeBudgetWaiters();
+    if (freed) this.#wakeBudgetWaiters();
     return this.standing(report.instance_id);
   }
 
@@ -303,7 +310,6 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async coordinate(request: CoordinateRequest): Promise<Result<JobReceipt>> {
     const answer = coordinate(this.ctx.storage, request, Date.now());
     if (answer.ok) {
-      await this.#upkeep.arm();
       this.#tellWatchers();
       this.ctx.waitUntil(this.#upkeep.deliver());
     }
@@ -330,7 +336,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async reportJob(report: JobReport): Promise<void> {
     applyJob(this.ctx.storage, report, this.#config.retentionDays);
-    if (report.finished_at !== null) await this.#upkeep.arm();
+    if (report.finished_at !== null) this.#upkeep.arm();
     this.#tellWatchers();
   }
 
@@ -456,13 +462,12 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#watchers.wake();
     this.#viewers.changed(...instanceIds);
     this.#lines.write();
-    // Not awaited: a write of the alarm and the rows beside it are one commit.
-    if (this.#courier.notice(Date.now())) void this.ctx.storage.setAlarm(Date.now());
+    if (this.#courier.notice(Date.now())) this.#alarm.notAfter(Date.now());
   }
 
   /** Money came free: whoever waits for some asks again. */
-  #wakeBudgetWaiters(): Promise<void> {
-    return this.#upkeep.wake(registry.waitingForBudget(this.ctx.storage.sql));
+  #wakeBudgetWaiters(): void {
+    this.#upkeep.wake(registry.waitingForBudget(this.ctx.storage.sql));
   }
 
   get #prefix(): string {

@@ -27,12 +27,15 @@ export class Waiters {
   }
 }
 
-/** Waits for `work`, but for `ms` at most; the work goes on. */
-export async function within(work: Promise<void>, ms: number): Promise<void> {
+/** Waits for `work`, but for `ms` at most; the work goes on. Returns whether it was over in time. */
+export async function within(work: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const patience = new Promise<void>((done) => {
-    timer = setTimeout(done, ms);
+  const patience = new Promise<boolean>((done) => {
+    timer = setTimeout(() => done(false), ms);
   });
-  await Promise.race([work, patience]);
-  clearTimeout(timer);
+  try {
+    return await Promise.race([work.then(() => true), patience]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,41 +1,83 @@
 /**
- * Carries out webhooks: at least once, in the order of the log for each webhook, driven by the Orchestrator's alarm. What is due
- * stands in rows; a run that dies is taken up again when its lease is over, with the same ids. No run is waited for by anybody.
+ * Carries out webhooks: at least once, in the order of the log for each webhook. A webhook's row is one delivery: its next event;
+ * once that has arrived, the one after it is due. A call that dies with its process is made again, with the same id.
  */
+import { Deliveries, type DeliveryTable, retryDelay } from "../../platform/delivery.ts";
 import { describe, type Log } from "../../platform/log.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { VERSION } from "../../platform/version.ts";
 import { headOf, logEvent } from "../store/event-log.ts";
 import type { StoredEvent } from "../store/hash-chain.ts";
 import { signedHeaders } from "./signature.ts";
-import { nextWanted, payloadOf, retryAfter, type WebhookRow, webhookRow } from "./webhooks.ts";
+import {
+  activeWebhooks,
+  BACKOFF,
+  MAX_FAILURES,
+  MAX_WEBHOOKS,
+  markDue,
+  nextWanted,
+  noteDelivery,
+  payloadOf,
+  type WebhookRow,
+} from "./webhooks.ts";
 
 /** How long a receiver may take to answer. */
 const PATIENCE_MS = 10_000;
 /** A delivery that was not heard of for this long died with its process. */
 const LEASE_MS = 30_000;
-/** Deliveries of one webhook in one run. */
-const BATCH = 100;
-/** Events that a webhook does not want, after which its cursor is written all the same: a restart looks at no more. */
-const SKIPPED = 1_000;
 /** The receiver says that it is not there any more. */
 const GONE = 410;
+
+const WEBHOOKS: DeliveryTable = { name: "webhook", key: ["webhook_id"], columns: ["*"], due: "due_at", tries: null };
+
+/** What came of a delivery: what the receiver answered, or that up to a sequence there was nothing that the webhook wants. */
+type Posted = Answered | { event: null; upTo: number };
+
+/** `at`: when it was sent, in ms since the epoch. */
+interface Answered {
+  event: StoredEvent;
+  status: string;
+  at: number;
+}
 
 export interface CourierParts {
   storage: DurableObjectStorage;
   tenant: string;
   log: Log;
   /** Something was logged. */
-  logged(): void;
+  logged: () => void;
+  /** Nothing is under way any more: the time for the alarm is another. */
+  onIdle: () => void;
 }
 
 export class Courier {
   readonly #parts: CourierParts;
+  readonly #deliveries: Deliveries<WebhookRow, Posted>;
   /** The webhooks that are not disabled: their filters and how far the log was looked through for them. Null: to be read. */
   #watching: { id: string; filters: string[]; seen: number }[] | null = null;
-  readonly #running = new Set<string>();
 
   constructor(parts: CourierParts) {
     this.#parts = parts;
+    this.#deliveries = new Deliveries<WebhookRow, Posted>({
+      storage: parts.storage,
+      table: WEBHOOKS,
+      // All at once: none waits for another's receiver.
+      policy: { ...BACKOFF, leaseMs: LEASE_MS, atOnce: MAX_WEBHOOKS },
+      send: (row) => this.#post(row),
+      onDelivered: (tx, row, posted) => this.#posted(tx, row, posted),
+      onFailed: ({ webhook_id }, error) => parts.log.error("webhook.broken", { webhook_id, error: describe(error) }),
+      onIdle: parts.onIdle,
+    });
+  }
+
+  /** When there is something to deliver, in ms since the epoch, or null. */
+  get nextDue(): number | null {
+    return this.#deliveries.nextDue;
+  }
+
+  /** Delivers what is due. */
+  deliver(): Promise<void> {
+    return this.#deliveries.deliverDue();
   }
 
   /** The webhooks have changed. */
@@ -49,10 +91,11 @@ export class Courier {
    */
   notice(now: number): boolean {
     const { sql } = this.#parts.storage;
-    this.#watching ??= sql
-      .exec<WebhookRow>("SELECT * FROM webhook WHERE disabled_at IS NULL")
-      .toArray()
-      .map((row) => ({ id: row.webhook_id, filters: JSON.parse(row.events) as string[], seen: row.cursor }));
+    this.#watching ??= activeWebhooks(sql).map((row) => ({
+      id: row.webhook_id,
+      filters: filtersOf(row),
+      seen: row.cursor,
+    }));
     let due = false;
     for (const webhook of this.#watching) {
       const next = nextWanted(sql, webhook.filters, webhook.seen);
@@ -62,88 +105,61 @@ export class Courier {
       }
       // A run that is under way or comes now looks at all of the rest.
       webhook.seen = headOf(sql).seq;
-      const marked = sql.exec(
-        "UPDATE webhook SET due_at = ? WHERE webhook_id = ? AND due_at IS NULL AND disabled_at IS NULL RETURNING webhook_id",
-        now,
-        webhook.id,
-      );
-      due = marked.toArray().length > 0 || due;
+      due = markDue(sql, webhook.id, now) || due;
     }
     return due;
   }
 
-  /** Delivers what is due. Never throws. */
-  async deliver(): Promise<void> {
-    const { sql } = this.#parts.storage;
-    const due = sql
-      .exec<{ id: string }>("SELECT webhook_id AS id FROM webhook WHERE due_at <= ?", Date.now())
-      .toArray()
-      .filter(({ id }) => !this.#running.has(id));
-    await Promise.all(due.map(({ id }) => this.#run(id)));
+  async #post(row: WebhookRow): Promise<Posted> {
+    const next = nextWanted(this.#parts.storage.sql, filtersOf(row), row.cursor);
+    if (next.event === null) return next;
+    const at = Date.now();
+    return { event: next.event, status: await post(row, next.event, this.#parts.tenant), at };
   }
 
-  async #run(id: string): Promise<void> {
-    this.#running.add(id);
-    try {
-      for (let sent = 0; sent < BATCH; sent++) {
-        const row = webhookRow(this.#parts.storage.sql, id);
-        if (!row || row.disabled_at !== null || !(await this.#next(row))) return;
-      }
-      this.#set(id, { due_at: Date.now() });
-    } catch (error) {
-      this.#parts.log.error("webhook.broken", { webhook_id: id, error: describe(error) });
-    } finally {
-      this.#running.delete(id);
-    }
+  /** Notes what came of a delivery, and when the next one is due. */
+  #posted(tx: Tx, row: WebhookRow, posted: Posted): void {
+    if (posted.event === null) noteDelivery(tx, row.webhook_id, { due_at: null, cursor: posted.upTo });
+    else if (posted.status >= "200" && posted.status < "300") this.#arrived(tx, row, posted);
+    else this.#failed(tx, row, posted);
   }
 
-  /** Delivers the webhook's next event. Returns whether to go on at once. */
-  async #next(row: WebhookRow): Promise<boolean> {
-    const { storage, tenant, log } = this.#parts;
-    const next = nextWanted(storage.sql, JSON.parse(row.events) as string[], row.cursor);
-    if (next.event === null) {
-      this.#set(row.webhook_id, { due_at: null, ...(next.upTo - row.cursor >= SKIPPED ? { cursor: next.upTo } : {}) });
-      return false;
-    }
-    const { event } = next;
-    this.#set(row.webhook_id, { due_at: Date.now() + LEASE_MS, last_tried_at: Date.now() });
-    const status = await post(row, event, tenant);
-    if (status >= "200" && status < "300") {
-      const { delivered } = row;
-      this.#set(row.webhook_id, { cursor: event.seq, failures: 0, delivered: delivered + 1, last_status: status });
-      log.debug("webhook.delivered", { webhook_id: row.webhook_id, kind: event.kind, seq: event.seq });
-      return true;
-    }
-    const failures = row.failures + 1;
-    const wait = status === String(GONE) ? null : retryAfter(failures);
-    log.warning("webhook.failed", { webhook_id: row.webhook_id, seq: event.seq, status, failures });
-    if (wait !== null) this.#set(row.webhook_id, { failures, last_status: status, due_at: Date.now() + wait });
-    else this.#disable(row, failures, status);
-    return false;
-  }
-
-  #disable(row: WebhookRow, failures: number, status: string): void {
-    const { storage, logged } = this.#parts;
-    const now = Date.now();
-    storage.transactionSync(() => {
-      if (!webhookRow(storage.sql, row.webhook_id)) return;
-      this.#set(row.webhook_id, { failures, last_status: status, due_at: null, disabled_at: now });
-      logEvent(storage.sql, "", 0, now, "webhook.disabled", {
-        webhook_id: row.webhook_id,
-        failures,
-        last_status: status,
-      });
+  #arrived(tx: Tx, row: WebhookRow, { event, status, at }: Answered): void {
+    const next = nextWanted(tx, filtersOf(row), event.seq);
+    noteDelivery(tx, row.webhook_id, {
+      cursor: next.event === null ? next.upTo : next.event.seq - 1,
+      due_at: next.event === null ? null : Date.now(),
+      failures: 0,
+      delivered: row.delivered + 1,
+      last_status: status,
+      last_tried_at: at,
     });
-    this.reload();
-    logged();
+    this.#parts.log.debug("webhook.delivered", { webhook_id: row.webhook_id, kind: event.kind, seq: event.seq });
   }
 
-  #set(id: string, changes: Partial<WebhookRow>): void {
-    const names = Object.keys(changes);
-    const values = names.map((name) => changes[name] ?? null);
-    const sets = names.map((name) => `${name} = ?`).join(", ");
-    this.#parts.storage.sql.exec(`UPDATE webhook SET ${sets} WHERE webhook_id = ?`, ...values, id);
+  #failed(tx: Tx, row: WebhookRow, { event, status, at }: Answered): void {
+    const { webhook_id } = row;
+    const now = Date.now();
+    const failures = row.failures + 1;
+    const isOver = status === String(GONE) || failures >= MAX_FAILURES;
+    noteDelivery(tx, webhook_id, {
+      due_at: isOver ? null : now + retryDelay(failures, BACKOFF),
+      disabled_at: isOver ? now : null,
+      failures,
+      last_status: status,
+      last_tried_at: at,
+    });
+    this.#parts.log.warning("webhook.failed", { webhook_id, seq: event.seq, status, failures });
+    if (!isOver) return;
+    logEvent(tx, "", 0, now, "webhook.disabled", { webhook_id, failures, last_status: status });
+    this.reload();
+    // Once it is committed.
+    queueMicrotask(this.#parts.logged);
   }
+}
+
+function filtersOf(row: WebhookRow): string[] {
+  return JSON.parse(row.events) as string[];
 }
 
 /** The status that the receiver answered with, or in a word why there was none. A redirection is followed nowhere. */

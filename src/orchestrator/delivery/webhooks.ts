@@ -5,9 +5,11 @@
 import type { AuditedCall } from "../../contracts/audited-call.ts";
 import type { WebhookRequest } from "../../contracts/orchestrator.ts";
 import type { WebhookRecord } from "../../contracts/records.ts";
+import type { Backoff } from "../../platform/delivery.ts";
 import { err, ok, type Result } from "../../platform/errors.ts";
 import { ulid } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { addressProblem } from "../../remote-mcp/public-address.ts";
 import { recordCall } from "../store/audit-record.ts";
 import { headOf } from "../store/event-log.ts";
@@ -34,15 +36,10 @@ export const DEFAULT_EVENTS: readonly string[] = [
 /** A kind of event, all of a family (`job.*`), or all (`*`). */
 export const EVENT_FILTER = /^(\*|[a-z_]{1,40}\.(\*|[a-z_]{1,40}))$/;
 
-/** When a delivery that failed is tried again: ms after the first failure, the second, and so on. */
-const BACKOFF_MS = [5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 21_600].map((seconds) => seconds * 1_000);
-/** Failures in a row after which a webhook is disabled: about 14 hours. */
-export const MAX_FAILURES = BACKOFF_MS.length + 1;
-
-/** When to try again after so many failures in a row (ms from now), or null: never. */
-export function retryAfter(failures: number): number | null {
-  return BACKOFF_MS[failures - 1] ?? null;
-}
+/** When a delivery that failed is tried again: after 5 s, 20 s, 80 s and so on, at most 6 h. */
+export const BACKOFF: Backoff = { firstMs: 5_000, factor: 4, ceilingMs: 6 * 60 * 60 * 1000 };
+/** Failures in a row after which a webhook is disabled: about 20 hours. */
+export const MAX_FAILURES = 10;
 
 /** Whether a filter lets a kind of event through. */
 export function wants(filters: readonly string[], kind: string): boolean {
@@ -125,12 +122,26 @@ export function removeWebhook(storage: DurableObjectStorage, id: string, now: nu
   });
 }
 
-/** When the next delivery is due, in ms since the epoch, or null. */
-export function nextWebhookDue(sql: SqlStorage): number | null {
-  return (
-    first<{ at: number }>(sql, "SELECT due_at AS at FROM webhook WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1")
-      ?.at ?? null
+/** The webhooks that are not disabled. */
+export function activeWebhooks(sql: SqlStorage): WebhookRow[] {
+  return sql.exec<WebhookRow>("SELECT * FROM webhook WHERE disabled_at IS NULL").toArray();
+}
+
+/** There is something to deliver. Returns whether there was nothing before. */
+export function markDue(sql: SqlStorage, id: string, now: number): boolean {
+  const marked = sql.exec(
+    "UPDATE webhook SET due_at = ? WHERE webhook_id = ? AND due_at IS NULL AND disabled_at IS NULL RETURNING webhook_id",
+    now,
+    id,
   );
+  return marked.toArray().length > 0;
+}
+
+/** Notes how far a webhook is, or what its last delivery came to. */
+export function noteDelivery(tx: Tx, id: string, changes: Partial<WebhookRow>): void {
+  const names = Object.keys(changes);
+  const values = names.map((name) => changes[name] ?? null);
+  tx.exec(`UPDATE webhook SET ${names.map((name) => `${name} = ?`).join(", ")} WHERE webhook_id = ?`, ...values, id);
 }
 
 /** Events that are looked through at a time. */

@@ -5,9 +5,11 @@
 import type { AuditedCall } from "../../contracts/audited-call.ts";
 import type { InstanceApi } from "../../contracts/instance.ts";
 import type { JobApi } from "../../contracts/job.ts";
+import { Deliveries, type DeliveryPolicy, type DeliveryTable } from "../../platform/delivery.ts";
 import { unwrap } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
-import { first } from "../../platform/sqlite.ts";
+import { describe, type Log } from "../../platform/log.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
 
 /**
  * `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`:
@@ -16,11 +18,15 @@ import { first } from "../../platform/sqlite.ts";
  */
 export type OutboxCall = "wake" | "stop" | "stop_now" | "erase" | "forget" | "cancel";
 
-/** First retry after this time, doubled with each further one, up to the ceiling. */
-const RETRY_MS = 2_000;
-const RETRY_CEILING_MS = 60_000;
-/** Deliveries under way at once; more would only queue in the runtime. */
-const BATCH = 32;
+const OUTBOX: DeliveryTable = {
+  name: "outbox",
+  key: ["id"],
+  columns: ["target", "call"],
+  due: "due_at",
+  tries: "tries",
+};
+
+const POLICY: DeliveryPolicy = { firstMs: 2_000, factor: 2, ceilingMs: 60_000, leaseMs: 5_000, atOnce: 32 };
 
 /** `target`: an instance or a job. `asked`: who asks for it, where that goes on record once it is done. */
 export function owe(sql: SqlStorage, target: string, call: OutboxCall, now: number, asked?: AuditedCall): void {
@@ -56,47 +62,48 @@ export function forgiveAll(sql: SqlStorage, target: string): void {
     sql.exec("DELETE FROM outbox WHERE id = ?", idOf(target, call));
 }
 
-/** When the next delivery is due, in ms since the epoch, or null. */
-export function nextDue(sql: SqlStorage): number | null {
-  return first<{ due_at: number }>(sql, "SELECT due_at FROM outbox ORDER BY due_at LIMIT 1")?.due_at ?? null;
-}
-
 /** The objects that something can be owed to. */
 export interface Receivers {
   instance(id: string): InstanceApi;
   job(id: string): Pick<JobApi, "wake" | "cancel" | "erase">;
 }
 
-/** Delivers what is due. A failing object is put off and never holds up the others. */
-export async function deliver(
-  sql: SqlStorage,
-  receivers: Receivers,
-  now: () => number,
+interface OutboxRow extends Row {
+  id: string;
+  target: string;
+  call: OutboxCall;
+}
+
+export type Outbox = Deliveries<OutboxRow, void>;
+
+/** The deliveries of a tenant's outbox. */
+export function outboxOf({
+  storage,
+  receivers,
+  erased,
+  log,
+  onIdle,
+}: {
+  storage: DurableObjectStorage;
+  receivers: Receivers;
   /** An instance or a job has deleted everything of its own. */
-  erased: (id: string) => void,
-): Promise<void> {
-  for (;;) {
-    const rows = sql
-      .exec<{ id: string; target: string; call: OutboxCall; tries: number }>(
-        "SELECT id, target, call, tries FROM outbox WHERE due_at <= ? ORDER BY due_at LIMIT ?",
-        now(),
-        BATCH,
-      )
-      .toArray();
-    if (rows.length === 0) return;
-    for (const row of rows) {
-      const wait = Math.min(RETRY_MS * 2 ** row.tries, RETRY_CEILING_MS);
-      sql.exec("UPDATE outbox SET tries = tries + 1, due_at = ? WHERE id = ?", now() + wait, row.id);
-    }
-    await Promise.allSettled(
-      rows.map(async (row) => {
-        if (isJobId(row.target)) await callJob(receivers.job(row.target), row.call);
-        else await callInstance(receivers.instance(row.target), row.call);
-        if (row.call === "erase") erased(row.target);
-        sql.exec("DELETE FROM outbox WHERE id = ? AND call = ?", row.id, row.call);
-      }),
-    );
-  }
+  erased: (id: string) => void;
+  log: Log;
+  onIdle: () => void;
+}): Outbox {
+  return new Deliveries<OutboxRow, void>({
+    storage,
+    table: OUTBOX,
+    policy: POLICY,
+    onIdle,
+    send: async ({ target, call }) => {
+      if (isJobId(target)) await callJob(receivers.job(target), call);
+      else await callInstance(receivers.instance(target), call);
+      if (call === "erase") erased(target);
+    },
+    onDelivered: "delete",
+    onFailed: ({ target, call }, error) => log.warning("delivery.failed", { target, call, error: describe(error) }),
+  });
 }
 
 async function callJob(job: ReturnType<Receivers["job"]>, call: OutboxCall): Promise<void> {

@@ -3,12 +3,13 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { orchestratorOf } from "../../../src/contracts/stubs.ts";
 import {
+  BACKOFF,
   DEFAULT_EVENTS,
   MAX_FAILURES,
   MAX_WEBHOOKS,
-  retryAfter,
   wants,
 } from "../../../src/orchestrator/delivery/webhooks.ts";
+import { retryDelay } from "../../../src/platform/delivery.ts";
 import { addressProblem } from "../../../src/remote-mcp/public-address.ts";
 import { request, send, spawn, tool, until } from "../../support/door.ts";
 import { installModel, scriptModel } from "../../support/model.ts";
@@ -282,11 +283,11 @@ test.each<[filter: string, kind: string, through: boolean]>([
   expect(wants([filter], kind)).toBe(through);
 });
 
-test("waits longer with each failure, and then no more", () => {
-  const waits = Array.from({ length: MAX_FAILURES }, (_none, i) => retryAfter(i + 1));
-  expect(waits.at(-1)).toBeNull();
-  const times = waits.slice(0, -1).map(Number);
-  expect(times).toEqual([...times].sort((a, b) => a - b));
+test("waits longer with each failure, for 20 hours in all", () => {
+  const waits = Array.from({ length: MAX_FAILURES - 1 }, (_none, i) => retryDelay(i + 1, BACKOFF));
+  expect(waits.slice(0, 3)).toEqual([5_000, 20_000, 80_000]);
+  expect(waits).toEqual(waits.toSorted((a, b) => a - b));
+  expect(Math.round(waits.reduce((sum, wait) => sum + wait, 0) / 3_600_000)).toBe(20);
 });
 
 test.each<[url: string, allowed: boolean]>([
