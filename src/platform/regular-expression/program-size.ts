@@ -13,6 +13,9 @@ export interface ProgramSize {
 
 const REPEAT = /^\{(\d{1,9})(?:,(\d{0,9}))?\}/;
 
+/** How a group begins that captures nothing, or has a name. */
+const OPENING = /^\(\?(?:[a-zA-Z-]*:|P?<[^>=!]*>)/;
+
 interface Group {
   /** Instructions so far, without the last atom. */
   before: number;
@@ -45,6 +48,7 @@ export function programSize(pattern: string): ProgramSize {
       case "(":
         open.push(group);
         group = { before: 2, atom: 0 };
+        at += (OPENING.exec(pattern.slice(at, at + 80))?.[0].length ?? 1) - 1;
         break;
       case ")": {
         const inner = group.before + group.atom;

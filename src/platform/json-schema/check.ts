@@ -1,0 +1,34 @@
+/** Whether a JSON value follows a schema, in a bounded number of steps. */
+import type { CompiledSchema } from "./compile.ts";
+import { BudgetedEvaluation } from "./evaluation.ts";
+import { type Problem, Unfinished } from "./rule.ts";
+import { pointer } from "./schema.ts";
+
+export type Check =
+  | { kind: "fits" }
+  /** `message`: one sentence with the place in the value, as a JSON pointer in a fragment. */
+  | { kind: "refused"; message: string }
+  /** There is no answer within the budget. `reason`: the rest of a sentence that begins with the value. */
+  | { kind: "unfinished"; reason: string };
+
+/**
+ * A step is one keyword on one value, or some 16 characters, or ten instructions of an expression on one character.
+ * Synchronous: `steps` is what bounds its time.
+ */
+export function check(schema: CompiledSchema, value: unknown, steps: number): Check {
+  const run = new BudgetedEvaluation(schema.material, steps);
+  try {
+    const { problem } = run.apply(schema.root, value);
+    return problem === null ? { kind: "fits" } : { kind: "refused", message: sentence(problem) };
+  } catch (error) {
+    if (error instanceof Unfinished) return { kind: "unfinished", reason: error.message };
+    throw error;
+  }
+}
+
+function sentence(problem: Problem): string {
+  const path: (string | number)[] = [];
+  let at = problem;
+  for (; at.inner !== undefined; at = at.inner) path.push(at.at);
+  return `${pointer(path)} ${at.message}`;
+}
