@@ -333,7 +333,7 @@ describe("any schema and any value", () => {
   it("get the verdict that another validator gives", async () => {
     await fc.assert(
       fc.asyncProperty(schema, schema, json, async (root, one, value) => {
-        const whole = {
+        const whole: Record<string, unknown> = {
           $schema: "https://json-schema.org/draft/2020-12/schema",
           allOf: [root],
           $defs: { one: typeof one === "object" && !JSON.stringify(one).includes("$ref") ? one : { type: "object" } },
