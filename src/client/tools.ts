@@ -1004,7 +1004,7 @@ export abstract class Tools {
     return this.call<GetInstanceTreeAnswer>("get_instance_tree", input, options);
   }
 
-  /** Answer what an instance asks and waits for; get_instance_status shows open questions. Leave to run a tool is given with approve or refused with deny, and a note may follow. */
+  /** Answer what an instance asks and waits for; get_instance_status shows open questions. Leave to run a tool is given with exactly approve; deny refuses it, and a reason may follow. */
   answerQuestion(input: AnswerQuestionInput, options: CallOptions = {}): Promise<AnswerQuestionAnswer> {
     return this.call<AnswerQuestionAnswer>("answer_question", input, options);
   }

@@ -1,5 +1,6 @@
 /**
- * Who may answer a question. Decided here and nowhere else, whatever the door and however somebody came by the question's id.
+ * Who may answer a question, and what counts as an answer. Decided here and nowhere else, whatever the door and however somebody came
+ * by the question's id.
  */
 import { err, type Result } from "../platform/errors.ts";
 
@@ -41,4 +42,25 @@ export function answerRefusal(questionId: string, { kind, to }: AskedOf, by: str
       question_id: questionId,
     },
   );
+}
+
+/** What leave to run a tool is given and refused with. */
+export const APPROVAL_OPTIONS = ["approve", "deny"];
+
+/**
+ * The answer as it counts, or null when it is none. With options it is exactly one of them, but for blanks around it and for capitals,
+ * and only a refusal may say more: `deny: why`. Without options it is any text, as it was given.
+ */
+export function countedAnswer(kind: AskedOf["kind"], options: readonly string[], given: string): string | null {
+  const said = given.trim();
+  if (kind === "approval" && /^deny\b/i.test(said)) return said;
+  if (options.length === 0 || options.includes(given)) return given;
+  const alike = options.filter((option) => option.trim().toLowerCase() === said.toLowerCase());
+  return options.find((option) => option.trim() === said) ?? (alike.length === 1 ? (alike[0] ?? null) : null);
+}
+
+/** What an answer that counts says of leave to run a tool: anything but `approve` refuses, and the note is what `deny` was followed by. */
+export function approvalIn(answer: string): { given: boolean; note: string } {
+  if (answer === "approve") return { given: true, note: "" };
+  return { given: false, note: answer.replace(/^deny[\s:,.;-]*/i, "").trim() };
 }

@@ -9,7 +9,7 @@ export const answerQuestion = defineTool({
   name: "answer_question",
   title: "Answer an instance's question",
   description:
-    "Answer what an instance asks and waits for; get_instance_status shows open questions. Leave to run a tool is given with approve or refused with deny, and a note may follow.",
+    "Answer what an instance asks and waits for; get_instance_status shows open questions. Leave to run a tool is given with exactly approve; deny refuses it, and a reason may follow.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   changes: true,
   scope: "operate",

@@ -128,3 +128,143 @@ describe("a caller from outside", () => {
     expect((await results())[0]?.message).toContain("Created a.txt");
   });
 });
+
+describe("what is approved", () => {
+  const ask = async (input: Record<string, unknown>) => {
+    const id = await spawn({ require_approval: ["write_file"], max_tokens: 64_000 });
+    const turn = await begin(id, { name: "write_file", input });
+    return { id, ...turn };
+  };
+
+  it("is shown whole, however long, with its length", async () => {
+    const content = `${"x".repeat(60_000)}PAYLOAD`;
+    const { id } = await ask({ path: "a.txt", content });
+    const { question } = await openQuestion(id);
+    expect(question).toContain(JSON.stringify({ path: "a.txt", content }));
+    expect(question).toContain("60,036 characters");
+  });
+
+  it("is not asked for when it is too long to be shown whole, and does not run", async () => {
+    const { id, results } = await ask({ path: "a.txt", content: "x".repeat(120_000) });
+    const [result] = await results();
+    expect(result).toMatchObject({ success: false });
+    expect(result?.message).toMatch(/not run.*120,\d{3} characters.*100,000.*smaller pieces/s);
+    expect((await tool("list_instance_files", { instance_id: id })).files).toEqual([]);
+  });
+
+  it("shows what can't be seen, or turns the rest around", async () => {
+    const { id } = await ask({ path: "a.txt", content: "rm -rf /tmp/\u202egpj.\u200b\u2066sh" });
+    const { question } = await openQuestion(id);
+    expect(question).toContain("rm -rf /tmp/\\u202egpj.\\u200b\\u2066sh");
+  });
+});
+
+describe("an answer", () => {
+  const asked = async () => {
+    const id = await spawn({ require_approval: ["write_file"] });
+    const { results } = await begin(id, { name: "write_file", input: { path: "a.txt", content: "x" } });
+    return { id, results, question: await openQuestion(id) };
+  };
+  const files = async (id: string) => (await tool("list_instance_files", { instance_id: id })).files as unknown[];
+
+  it.each(["approve", " Approve \n", "APPROVE"])("%j gives leave", async (answer) => {
+    const { id, results, question } = await asked();
+    expect(await tool("answer_question", { question_id: question.question_id, answer })).toMatchObject({
+      success: true,
+    });
+    await results();
+    expect(await files(id)).toHaveLength(1);
+    // The same answer again, however it is written, changes nothing.
+    expect(await tool("answer_question", { question_id: question.question_id, answer: "approve" })).toMatchObject({
+      success: true,
+    });
+  });
+
+  it.each([
+    ["deny", ""],
+    ["Deny", ""],
+    ["deny: not here", " The reason: not here"],
+    ["deny, use b.txt", " The reason: use b.txt"],
+    ["deny?? no, approve never", " The reason: ?? no, approve never"],
+  ])("%j refuses", async (answer, reason) => {
+    const { id, results, question } = await asked();
+    expect(await tool("answer_question", { question_id: question.question_id, answer })).toMatchObject({
+      success: true,
+    });
+    expect((await results())[0]?.message).toBe(`This call was not approved, and was not run.${reason}`);
+    expect(await files(id)).toEqual([]);
+  });
+
+  it.each([
+    "approve?? no never",
+    "approve: but only once",
+    "approved",
+    "approve.",
+    "approve deny",
+    "yes",
+    "ok",
+    "do not approve",
+    "\u202eevorppa",
+    "approve\u200b",
+    "denial",
+  ])("%j is none: it is refused with the options, and nothing runs", async (answer) => {
+    const { id, question } = await asked();
+    const refused = await tool("answer_question", { question_id: question.question_id, answer });
+    expect(refused).toMatchObject({
+      success: false,
+      error: "invalid_input",
+      details: { options: ["approve", "deny"] },
+    });
+    expect(refused.message).toContain("approve or deny");
+    expect(await openQuestion(id)).toEqual(question);
+    expect(await files(id)).toEqual([]);
+  });
+});
+
+describe("an answer to a question with options", () => {
+  const OPTIONS = ["Blue", "red", "RED", "dark red"];
+  const asked = async () => {
+    const id = await spawn();
+    const { results } = await begin(id, { name: "ask", input: { question: "Which?", options: OPTIONS } });
+    return { results, question: await openQuestion(id) };
+  };
+
+  it.each([
+    ["Blue", "Blue"],
+    [" blue ", "Blue"],
+    ["red", "red"],
+    ["RED", "RED"],
+    ["Dark Red", "dark red"],
+  ])("%j is the option %j", async (answer, option) => {
+    const { results, question } = await asked();
+    expect(await tool("answer_question", { question_id: question.question_id, answer })).toMatchObject({
+      success: true,
+    });
+    expect((await results())[0]?.message).toBe(`The human answered: ${option}`);
+  });
+
+  it.each(["green", "blue, or red", "Red", "bl"])("%j is none of them", async (answer) => {
+    const { question } = await asked();
+    expect(await tool("answer_question", { question_id: question.question_id, answer })).toMatchObject({
+      error: "invalid_input",
+      details: { options: OPTIONS },
+    });
+  });
+});
+
+describe("a guarded tool that itself asks", () => {
+  it("waits for leave, and then for its own answer", async () => {
+    const id = await spawn({ require_approval: ["ask"] });
+    const { results } = await begin(id, { name: "ask", input: { question: "Blue or red?" } });
+    const leave = await openQuestion(id);
+    expect(leave.kind).toBe("approval");
+    await tool("answer_question", { question_id: leave.question_id, answer: "approve" });
+    const question = await until(async () => {
+      const now = await openQuestion(id);
+      return now.question_id !== leave.question_id && now;
+    });
+    expect(question).toMatchObject({ kind: "question", question: "Blue or red?" });
+    await tool("answer_question", { question_id: question.question_id, answer: "blue" });
+    expect((await results())[0]?.message).toBe("The human answered: blue");
+  });
+});

@@ -11,7 +11,7 @@ import { recall, remember } from "../../platform/idempotency.ts";
 import { questionIdOf } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { inTransaction, type Tx } from "../../platform/transaction.ts";
-import { answerRefusal } from "../question-policy.ts";
+import { answerRefusal, approvalIn, countedAnswer } from "../question-policy.ts";
 import { recordCall } from "./audit-record.ts";
 import { emit } from "./instance-row.ts";
 import { unpark } from "./suspended-calls.ts";
@@ -31,12 +31,9 @@ interface QuestionRow extends Row {
   answered_by: string | null;
 }
 
-/** Approval's options: what an answer has to begin with. */
-const APPROVAL_OPTIONS = ["approve", "deny"];
-
 /** Asks, once per call; later calls get how it stands. */
 export function ask(tx: Tx, instanceId: string, callId: number, asked: Asked, now: number): QuestionState {
-  const known = first<QuestionRow>(tx, "SELECT * FROM question WHERE call_id = ?", callId);
+  const known = first<QuestionRow>(tx, "SELECT * FROM question WHERE call_id = ? AND kind = ?", callId, asked.kind);
   if (known) return stateOf(tx, instanceId, known, now);
   const row = tx
     .exec<QuestionRow>(
@@ -75,28 +72,11 @@ function stateOf(tx: Tx, instanceId: string, row: QuestionRow, now: number): Que
   };
 }
 
-/** A call's input as it is shown to whoever approves it, in characters at most. */
-const SHOWN_INPUT = 4_000;
-
-/** What is asked before a call that needs leave. */
-export function approvalFor(call: { name: string; input: string }): Asked {
-  const input = call.input.length > SHOWN_INPUT ? `${call.input.slice(0, SHOWN_INPUT).toWellFormed()} …` : call.input;
-  return {
-    kind: "approval",
-    to: null,
-    text: `May it run ${call.name} with ${input}?`,
-    options: APPROVAL_OPTIONS,
-    defaultAnswer: null,
-    expiresAt: null,
-  };
-}
-
 /** Whether leave for a call was asked for and given. Null: it was never asked for. */
 export function approvalOf(sql: SqlStorage, callId: number): { given: boolean; note: string } | null {
   const row = first<QuestionRow>(sql, "SELECT * FROM question WHERE call_id = ? AND kind = 'approval'", callId);
   if (!row || row.answer === null) return null;
-  const [, word, note] = /^\s*(approve|deny)d?\b[\s:,.-]*([\s\S]*)$/i.exec(row.answer) ?? [];
-  return { given: word?.toLowerCase() === "approve", note: note ?? "" };
+  return approvalIn(row.answer);
 }
 
 interface Answered {
@@ -125,8 +105,10 @@ export function answer(
     const refusal = answerRefusal(id, { kind: row.kind, to: row.to_id }, given.by);
     if (refusal) return refusal;
     const state = stateOf(tx, instanceId, row, now);
-    if (state.state === "answered" && state.answer === given.answer)
-      return ok({ question_id: id, answer: given.answer });
+    const options = JSON.parse(row.options) as string[];
+    const counted = countedAnswer(row.kind, options, given.answer);
+    if (state.state === "answered" && state.answer !== null && [counted, given.answer].includes(state.answer))
+      return ok({ question_id: id, answer: state.answer });
     if (state.state !== "open") {
       return err("conflict", `The question ${id} is ${state.state} and takes no answer any more.`, {
         question_id: id,
@@ -134,23 +116,16 @@ export function answer(
         ...(state.answer === null ? {} : { answer: state.answer }),
       });
     }
-    const options = JSON.parse(row.options) as string[];
-    const fits =
-      row.kind === "approval"
-        ? /^\s*(approve|deny)d?\b/i.test(given.answer)
-        : options.length === 0 || options.includes(given.answer);
-    if (!fits) {
-      return err(
-        "invalid_input",
-        row.kind === "approval"
-          ? `Answer ${id} with approve or deny; a note for the instance may follow it.`
-          : `The answer to ${id} has to be one of: ${options.join(", ")}.`,
-        { question_id: id, options },
-      );
+    if (counted === null) {
+      const also = row.kind === "approval" ? "; deny may be followed by a reason. Nothing has run" : "";
+      return err("invalid_input", `The answer to ${id} has to be exactly one of: ${options.join(" or ")}${also}.`, {
+        question_id: id,
+        options,
+      });
     }
     tx.exec(
       "UPDATE question SET state = 'answered', answer = ?, answered_by = ?, answered_at = ? WHERE n = ?",
-      given.answer,
+      counted,
       given.by,
       now,
       n,
@@ -158,7 +133,7 @@ export function answer(
     emit(tx, now, "question.answered", { question_id: id, by: given.by });
     recordCall(tx, given.audit, now, id);
     unpark(tx, instanceId, row.call_id, now);
-    return remember(tx, given.idempotency, ok({ question_id: id, answer: given.answer }), now);
+    return remember(tx, given.idempotency, ok({ question_id: id, answer: counted }), now);
   });
 }
 

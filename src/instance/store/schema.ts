@@ -26,7 +26,8 @@ import type { Schema } from "../../platform/sqlite.ts";
  * event        What happened, append-only: what a live reader follows, and what the registry gets (`self.reported_seq` is how
  *              far it has it). `output_index`: the last output row of its time, so that the two interleave.
  * awaited      What a parked tool call waits for, until it has heard of it.
- * question     One row a question that a parked call asks; open until it is answered, its time is over or the turn has ended.
+ * question     One row a question that a suspended call asks (`question`), or that is asked before it runs (`approval`), one of each
+ *              kind; open until it is answered, its time is over or the turn has ended.
  * watch        Objects that wait for message `n` (-1: for the instance's rest); `due_at` once there is something to tell them.
  * kept_file    Written by workspace/kept-files.ts: files (by their inode) whose bytes are in R2, no longer here.
  * sending_file Written by workspace/part-uploads.ts: a file of which parts are in R2, with the parts that arrived, until it is kept.
@@ -175,7 +176,7 @@ export const INSTANCE_SCHEMA: Schema = {
   CREATE INDEX awaited_by_id ON awaited (id);
   CREATE TABLE question (
     n INTEGER PRIMARY KEY,
-    call_id INTEGER NOT NULL UNIQUE,
+    call_id INTEGER NOT NULL,
     kind TEXT NOT NULL,
     to_id TEXT,
     text TEXT NOT NULL,
@@ -186,7 +187,8 @@ export const INSTANCE_SCHEMA: Schema = {
     state TEXT NOT NULL,
     answer TEXT,
     answered_by TEXT,
-    answered_at INTEGER
+    answered_at INTEGER,
+    UNIQUE (call_id, kind)
   );
   CREATE INDEX question_open ON question (n) WHERE state = 'open';
   CREATE TABLE output (
@@ -460,6 +462,28 @@ export const INSTANCE_SCHEMA: Schema = {
   `,
     `
   ALTER TABLE message ADD COLUMN returned_from INTEGER;
+  `,
+    `
+  CREATE TABLE question_of_a_kind (
+    n INTEGER PRIMARY KEY,
+    call_id INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    to_id TEXT,
+    text TEXT NOT NULL,
+    options TEXT NOT NULL,
+    default_answer TEXT,
+    asked_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    state TEXT NOT NULL,
+    answer TEXT,
+    answered_by TEXT,
+    answered_at INTEGER,
+    UNIQUE (call_id, kind)
+  );
+  INSERT INTO question_of_a_kind SELECT * FROM question;
+  DROP TABLE question;
+  ALTER TABLE question_of_a_kind RENAME TO question;
+  CREATE INDEX question_open ON question (n) WHERE state = 'open';
   `,
   ],
 };

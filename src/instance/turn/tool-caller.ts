@@ -10,6 +10,7 @@ import * as questions from "../store/questions.ts";
 import { parkCall } from "../store/suspended-calls.ts";
 import { beginTool, type CallRow, callsOf, denyTool, endTool } from "../store/tool-calls.ts";
 import { fenced, type TurnRow, type TurnStore } from "../store/turn-store.ts";
+import { approvalFor } from "./approval.ts";
 import { runTool } from "./run-tool.ts";
 
 /** Tool calls of one answer that run at once: an object gets 6 connections, and the model call may hold one. */
@@ -80,7 +81,9 @@ export class ToolCaller {
     if (spec.require_approval?.includes(call.name)) {
       const approval = questions.approvalOf(sql, call.id);
       if (!approval) {
-        const { id } = ask(questions.approvalFor(call));
+        const asked = approvalFor(call);
+        if ("unshowable" in asked) return denyTool(store, turn, call, asked.unshowable, now());
+        const { id } = ask(asked);
         const waitpoint = { reason: "approval", ids: [id], needed: 1, until: null, wakeEarly: false };
         return parkCall(store, call, waitpoint, notified);
       }

@@ -58,7 +58,7 @@ export function QuestionCard({ question, named = true }: { question: Question; n
                   type="button"
                   className={`button ${approval && i === 0 ? "primary" : ""}`}
                   disabled={pending}
-                  onClick={() => void answer(approval && text.trim() ? `${option}: ${text}` : option)}
+                  onClick={() => void answer(approval && option === "deny" && text.trim() ? `deny: ${text}` : option)}
                 >
                   {approval ? option.charAt(0).toUpperCase() + option.slice(1) : option}
                 </button>
@@ -68,10 +68,10 @@ export function QuestionCard({ question, named = true }: { question: Question; n
           {free || approval ? (
             <div className="question-words">
               <label className="field">
-                <span className="visually-hidden">{approval ? "A note" : "Your answer"}</span>
+                <span className="visually-hidden">{approval ? "Why, if you deny it" : "Your answer"}</span>
                 <textarea
                   rows={free ? 2 : 1}
-                  placeholder={approval ? "A note, if you like" : "Your answer"}
+                  placeholder={approval ? "Why, if you deny it" : "Your answer"}
                   value={text}
                   onChange={(event) => setText(event.target.value)}
                 />
