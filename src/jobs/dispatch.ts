@@ -1,5 +1,5 @@
 /**
- * What a job brings out: the messages of its steps, what its outbox owes, and how it stands. All of it is in rows first, and put
+ * What a job brings out: the messages of its steps, its outbox, and how it stands. All of it is in rows first, and put
  * off before it is tried; one alarm brings what is left undone.
  */
 
@@ -13,7 +13,7 @@ import { parseMessageId } from "../platform/ids.ts";
 import { describe, type Log } from "../platform/log.ts";
 import type { Row } from "../platform/sqlite.ts";
 import { confirm, jobRow, REPORT_POLICY, REPORTS, reportAt, reportOf } from "./job-state.ts";
-import { OUTBOX, OUTBOX_POLICY, type Owed } from "./outbox.ts";
+import { OUTBOX, OUTBOX_POLICY, type OutboxRow } from "./outbox.ts";
 import * as steps from "./steps.ts";
 import { COURSES } from "./strategies/index.ts";
 import type { Question, Steps } from "./strategies/strategy.ts";
@@ -43,7 +43,7 @@ export interface DispatchParts {
 export class Dispatch {
   readonly #parts: DispatchParts;
   readonly #sendings: Deliveries<steps.StepRow, void>;
-  readonly #outbox: Deliveries<Owed, void>;
+  readonly #outbox: Deliveries<OutboxRow, void>;
   readonly #reports: Deliveries<Row, void>;
   /** What the steps that are being sent ask, as long as there are any. */
   #questions: Questions | undefined;
@@ -65,11 +65,11 @@ export class Dispatch {
         onIdle();
       },
     });
-    this.#outbox = new Deliveries<Owed, void>({
+    this.#outbox = new Deliveries<OutboxRow, void>({
       storage,
       table: OUTBOX,
       policy: OUTBOX_POLICY,
-      send: (owed) => this.#carryOut(owed),
+      send: (row) => this.#carryOut(row),
       onDelivered: "delete",
       onFailed: ({ kind, target }, error) => log.warning("delivery.failed", { kind, target, error: describe(error) }),
       onIdle,
@@ -94,14 +94,14 @@ export class Dispatch {
     );
   }
 
-  /** Begins to deliver what the rows owe, with the alarm armed for what is left undone. Resolves when it is done. */
+  /** Begins to deliver what is due, with the alarm armed for what is left undone. Resolves when it is done. */
   async bringOut(): Promise<void> {
     const delivered = [this.#sendings, this.#outbox, this.#reports].map((deliveries) => deliveries.deliverDue());
     this.#arm();
     await Promise.all(delivered);
   }
 
-  async #carryOut({ kind, target, reason }: Owed): Promise<void> {
+  async #carryOut({ kind, target, reason }: OutboxRow): Promise<void> {
     switch (kind) {
       case "tell":
         return watcherOf(this.#parts.env, this.#parts.tenant, target).knock({ id: this.#parts.jobId });

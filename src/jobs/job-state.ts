@@ -7,7 +7,7 @@ import type { JobReport, JobSpec, JobState } from "../contracts/job.ts";
 import type { DeliveryPolicy, DeliveryTable } from "../platform/delivery.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
-import { tellAll } from "./outbox.ts";
+import { markAllDue } from "./outbox.ts";
 import type { StepView } from "./strategies/strategy.ts";
 
 export interface JobRow extends Row {
@@ -51,7 +51,7 @@ export function endOf(steps: Iterable<StepView>, error: Failure | undefined): Ex
 export function end(sql: SqlStorage, state: JobState, error: Failure | null, now: number): void {
   sql.exec("UPDATE job SET state = ?, finished_at = ?, error = ?", state, now, error ? JSON.stringify(error) : null);
   note(sql, now, `job.${state}`, error ? { error: error.code } : {});
-  tellAll(sql, now);
+  markAllDue(sql, now);
 }
 
 /** Writes an event down. Ids, counts and codes, never content. */

@@ -12,7 +12,7 @@ import { migrate, type Row } from "../platform/sqlite.ts";
 import { Waiters, within } from "../platform/waiters.ts";
 import { Dispatch, type Sent } from "./dispatch.ts";
 import { end, jobRow, note, open, reportAt, reportOf, storedSpec } from "./job-state.ts";
-import { owe } from "./outbox.ts";
+import { enqueue } from "./outbox.ts";
 import { giveUp, goOn } from "./progress.ts";
 import { JOB_SCHEMA } from "./schema.ts";
 import { statusOf } from "./status.ts";
@@ -82,7 +82,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     const born = await this.#born();
     if (!born.ok) return born;
     const { sql } = this.ctx.storage;
-    if (!isFinalJob(jobRow(sql).state)) owe(sql, "tell", watcher, "", null);
+    if (!isFinalJob(jobRow(sql).state)) enqueue(sql, "tell", watcher, "", null);
     return ok(statusOf(sql, born.value));
   }
 

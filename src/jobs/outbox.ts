@@ -1,6 +1,6 @@
 /**
- * What a job owes to other objects: rows written with the change that caused them, delivered afterwards, tried again by alarm
- * until the other has answered. A delivery may be repeated; who gets it makes that harmless.
+ * A job's outbox: what it has to bring to other objects. A row is written with the change that caused it and delivered
+ * afterwards (platform/delivery.ts). A delivery may be repeated; who gets it makes that harmless.
  */
 import type { DeliveryPolicy, DeliveryTable } from "../platform/delivery.ts";
 import type { Row } from "../platform/sqlite.ts";
@@ -23,14 +23,14 @@ export const OUTBOX_POLICY: DeliveryPolicy = {
   atOnce: 32,
 };
 
-export interface Owed extends Row {
+export interface OutboxRow extends Row {
   kind: OutboxKind;
   target: string;
   reason: string;
 }
 
 /** `due` null: not yet. */
-export function owe(sql: SqlStorage, kind: OutboxKind, target: string, reason: string, due: number | null): void {
+export function enqueue(sql: SqlStorage, kind: OutboxKind, target: string, reason: string, due: number | null): void {
   sql.exec(
     "INSERT OR REPLACE INTO outbox (kind, target, reason, due_at) VALUES (?, ?, ?, ?)",
     kind,
@@ -40,7 +40,7 @@ export function owe(sql: SqlStorage, kind: OutboxKind, target: string, reason: s
   );
 }
 
-/** The job is over: whoever waits for that is told. */
-export function tellAll(sql: SqlStorage, now: number): void {
+/** The job is over: whoever waits for that is due to be told. */
+export function markAllDue(sql: SqlStorage, now: number): void {
   sql.exec("UPDATE outbox SET due_at = ? WHERE kind = 'tell'", now);
 }

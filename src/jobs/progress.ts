@@ -1,5 +1,5 @@
 /**
- * How a job goes on: everything that its rows allow, by the course of its type. Rows alone; what they owe is brought out
+ * How a job goes on: everything that its rows allow, by the course of its type. Rows alone; what is due by them is brought out
  * afterwards (dispatch.ts).
  */
 

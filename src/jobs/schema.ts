@@ -9,7 +9,7 @@ import type { Schema } from "../platform/sqlite.ts";
  *          reaches its instance once. queued: it is being sent (again at `due_at`, until the instance has answered). running:
  *          its instance has it. `deadline` while it is open. `structured` and `output`: what came back; `output` is cut to
  *          what a prompt can use, the instance has it whole. `simulated`: 1 when the simulator gave it.
- * outbox   What this object owes to others: `cancel` a message (`target`), `recall` the message of a step whose id is not known
+ * outbox   What this object has to bring to others: `cancel` a message (`target`), `recall` the message of a step whose id is not known
  *          (`target` is the step's number), `tell` an instance that the job is over (due once it is).
  * event    What happened, append-only, for the registry's log.
  */

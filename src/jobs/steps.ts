@@ -7,7 +7,7 @@ import type { DeliveryPolicy, DeliveryTable } from "../platform/delivery.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
 import { note } from "./job-state.ts";
-import { owe } from "./outbox.ts";
+import { enqueue } from "./outbox.ts";
 import type { Outcome } from "./strategies/outcome.ts";
 import type { NewStep, Steps, StepView } from "./strategies/strategy.ts";
 
@@ -209,8 +209,8 @@ function close(
 
 /** The message that a step leaves behind is to be cancelled, also if it is not known whether there is one. */
 function recall(sql: SqlStorage, step: StepRow, reason: string, now: number): void {
-  if (step.message_id !== null) owe(sql, "cancel", step.message_id, reason, now);
-  else owe(sql, "recall", String(step.n), reason, now);
+  if (step.message_id !== null) enqueue(sql, "cancel", step.message_id, reason, now);
+  else enqueue(sql, "recall", String(step.n), reason, now);
 }
 
 function cut(text: string): string {

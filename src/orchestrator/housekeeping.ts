@@ -1,5 +1,5 @@
 /**
- * What an Orchestrator does unasked: it delivers what its outbox owes, ends instances that nobody uses, lets go of what has
+ * What an Orchestrator does unasked: it delivers its outbox, ends instances that nobody uses, lets go of what has
  * outlived its time, and moves old rows away. One alarm wakes it for all of that; its time follows from the rows.
  */
 import type { AuditedCall } from "../contracts/audited-call.ts";
@@ -14,7 +14,7 @@ import { nextOutlivedJob, outliveJobs, removeJob } from "./registry/jobs.ts";
 import type { Terms } from "./registry/policy.ts";
 import * as registry from "./registry/registry.ts";
 import { idleDeadline } from "./registry/tree.ts";
-import { forgive, type Outbox, outboxOf, owe, type Receivers } from "./store/outbox.ts";
+import { dequeue, enqueue, type Outbox, outboxOf, type Receivers } from "./store/outbox.ts";
 
 /** The reason in the record of an instance that nobody used for too long. */
 export const IDLE_TIMEOUT = "idle timeout";
@@ -125,7 +125,7 @@ export class Upkeep {
     }
   }
 
-  /** Delivers what the outbox owes. The alarm is armed with it, so what this object leaves undone is done later. */
+  /** Delivers the outbox. The alarm is armed with it, so what this object leaves undone is done later. */
   deliver(): Promise<void> {
     const delivered = this.#outbox.deliverDue();
     this.arm();
@@ -140,12 +140,12 @@ export class Upkeep {
   /** Wakes these instances, behind whoever asks for it. */
   wake(instanceIds: readonly string[]): void {
     if (instanceIds.length === 0) return;
-    for (const id of instanceIds) owe(this.#parts.storage.sql, id, "wake", Date.now());
+    for (const id of instanceIds) enqueue(this.#parts.storage.sql, id, "wake", Date.now());
     this.#parts.waitUntil(this.deliver());
   }
 
   /**
-   * Has an instance or a job delete everything of its own, and then its record. Owed before it is tried: what this call leaves
+   * Has an instance or a job delete everything of its own, and then its record. Enqueued before it is tried: what this call leaves
    * undone, the alarm does.
    */
   async erase<Deleted>(
@@ -156,11 +156,11 @@ export class Upkeep {
     const { storage, alarm } = this.#parts;
     const { sql } = storage;
     const retryAt = Date.now() + ERASE_RETRY_MS;
-    owe(sql, id, "erase", retryAt, audit);
+    enqueue(sql, id, "erase", retryAt, audit);
     alarm.notAfter(retryAt);
     const erased = await object.erase();
     if (erased.ok) this.#removed(id);
-    else forgive(sql, id, "erase");
+    else dequeue(sql, id, "erase");
     this.arm();
     return erased;
   }

@@ -11,7 +11,7 @@ import { openBalance, scopesOf } from "../budget/ledger.ts";
 import { recordCall } from "../store/audit-record.ts";
 import { logEvent, logEvents } from "../store/event-log.ts";
 import { changeLimits } from "../store/limits.ts";
-import { forgiveAll, owe, owedFor } from "../store/outbox.ts";
+import { callerOf, dequeueAll, enqueue } from "../store/outbox.ts";
 import { rowOf } from "./registry.ts";
 
 /**
@@ -75,7 +75,7 @@ export function coordinate(storage: DurableObjectStorage, request: CoordinateReq
       created_by: request.creator,
     });
     recordCall(sql, request.audit, jobId, now);
-    owe(sql, jobId, "wake", now);
+    enqueue(sql, jobId, "wake", now);
     const receipt = { job_id: jobId, created_at: new Date(now).toISOString() };
     return remember(sql, request.idempotency, ok(receipt), now);
   });
@@ -183,7 +183,7 @@ export function outliveJobs(storage: DurableObjectStorage, now: number): void {
     for (const { job_id } of due) {
       const stays = eraseJobRefusal(sql, job_id) !== null;
       sql.exec("UPDATE job SET kept_until = ? WHERE job_id = ?", stays ? wholeDay(now + 1) : null, job_id);
-      if (!stays) owe(sql, job_id, "erase", now);
+      if (!stays) enqueue(sql, job_id, "erase", now);
     }
   });
 }
@@ -192,10 +192,10 @@ export function outliveJobs(storage: DurableObjectStorage, now: number): void {
 export function removeJob(storage: DurableObjectStorage, jobId: string, now: number): void {
   const { sql } = storage;
   storage.transactionSync(() => {
-    const asked = owedFor(sql, jobId, "erase");
+    const asked = callerOf(sql, jobId, "erase");
     if (sql.exec("DELETE FROM job WHERE job_id = ? RETURNING job_id", jobId).toArray().length === 0) return;
     for (const table of ["limits", "balance"]) sql.exec(`DELETE FROM ${table} WHERE scope = ?`, jobId);
-    forgiveAll(sql, jobId);
+    dequeueAll(sql, jobId);
     logEvent(sql, jobId, 0, now, "job.deleted", {});
     recordCall(sql, asked, jobId, now);
   });

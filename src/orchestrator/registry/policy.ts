@@ -12,7 +12,7 @@ import { fundsOf, purseOf } from "../budget/balances.ts";
 import type { Caps } from "../budget/ledger.ts";
 import { recordCall } from "../store/audit-record.ts";
 import { changeLimits, limitsOf, TENANT, tenantLimits } from "../store/limits.ts";
-import { owe } from "../store/outbox.ts";
+import { enqueue } from "../store/outbox.ts";
 import { rowOf, type SpawnRules } from "./registry.ts";
 import { pausedWithin } from "./tree.ts";
 
@@ -65,7 +65,7 @@ export class Terms {
     return purseOf(this.#storage.sql, instanceId, this.#config, this.caps);
   }
 
-  /** Changes limits of an instance or (null) the tenant. Whoever has to hear of it is owed a word (outbox.ts). `not_found`. */
+  /** Changes limits of an instance or (null) the tenant. The outbox tells whoever has to hear of it. `not_found`. */
   change(
     instanceId: string | null,
     change: LimitChange,
@@ -81,7 +81,7 @@ export class Terms {
       const resumed = pausedWithin(sql, instanceId);
       // Everyone whose limits changed has to hear of it; who is paused goes on.
       const heard = instanceId === null ? resumed : [...new Set([instanceId, ...resumed])];
-      for (const id of heard) owe(sql, id, "wake", now);
+      for (const id of heard) enqueue(sql, id, "wake", now);
       recordCall(sql, audit, instanceId, now);
       const { limits, remaining } = this.purse(instanceId);
       return remember(sql, idempotency, ok({ limits, remaining, resumed }), now);

@@ -25,7 +25,7 @@ import { recordCall } from "../store/audit-record.ts";
 import { figuresAfter, parseFigures } from "../store/counters.ts";
 import { logEvent, logEvents } from "../store/event-log.ts";
 import { changeLimits, type LimitDefaults } from "../store/limits.ts";
-import { forgiveAll, owe, owedFor } from "../store/outbox.ts";
+import { callerOf, dequeueAll, enqueue } from "../store/outbox.ts";
 import { keepQuestions } from "./questions.ts";
 import { freshTokens, type InstanceRow, STATUS_COLUMNS, statusOf } from "./status.ts";
 import { openJobsOf, TREE, waitOver } from "./tree.ts";
@@ -142,7 +142,7 @@ export function spawn(
       parent_instance_id: spec.parent_instance_id,
     });
     recordCall(sql, request.audit, instanceId, now);
-    if (hasPrompt) owe(sql, instanceId, "wake", now);
+    if (hasPrompt) enqueue(sql, instanceId, "wake", now);
     const receipt: SpawnReceipt = {
       instance_id: instanceId,
       message_id: hasPrompt ? messageIdOf(instanceId, 0) : null,
@@ -352,7 +352,7 @@ export function nextOutlived(sql: SqlStorage): number | null {
 /** The instance's conversation is about to be deleted; its record stays. */
 export function forget(sql: SqlStorage, instanceId: string, now: number): void {
   sql.exec("UPDATE instance SET kept_until = NULL WHERE instance_id = ?", instanceId);
-  owe(sql, instanceId, "forget", now);
+  enqueue(sql, instanceId, "forget", now);
   logEvent(sql, instanceId, 0, now, "instance.forgotten", {});
 }
 
@@ -402,8 +402,8 @@ export function list(sql: SqlStorage, query: ListQuery, prefix: string, now: num
 }
 
 /**
- * Ends an instance and everything below it in one transaction: the rows are terminated, and each object is owed the
- * word, and so are the jobs that they started. Repeating it changes nothing.
+ * Ends an instance and everything below it in one transaction: the rows are terminated, and the outbox stops
+ * each object and cancels the jobs that they started. Repeating it changes nothing.
  */
 export function terminate(
   storage: DurableObjectStorage,
@@ -436,11 +436,11 @@ export function terminate(
       forgetSecrets(sql, id);
       sql.exec("DELETE FROM question WHERE instance_id = ?", id);
       sql.exec("DELETE FROM wait_edge WHERE waiter = ?", id);
-      owe(sql, id, request.force ? "stop_now" : "stop", now);
+      enqueue(sql, id, request.force ? "stop_now" : "stop", now);
       logEvent(sql, id, 0, now, "instance.terminated", { reason, force: request.force });
     }
     // Due before the stops: what a job asked for is cancelled with it, and does not make it fail first.
-    for (const job of openJobsOf(sql, ended)) owe(sql, job, "cancel", now - 1);
+    for (const job of openJobsOf(sql, ended)) enqueue(sql, job, "cancel", now - 1);
     if (ended.length > 0) sql.exec("UPDATE tenant SET active_instances = active_instances - ?", ended.length);
     recordCall(sql, request.audit, request.instance_id, now);
     return remember(sql, request.idempotency, ok({ terminated: ended }), now);
@@ -484,10 +484,10 @@ export function remove(storage: DurableObjectStorage, instanceId: string, now: n
   const { sql } = storage;
   storage.transactionSync(() => {
     if (!rowOf(sql, instanceId)) return;
-    const asked = owedFor(sql, instanceId, "erase");
+    const asked = callerOf(sql, instanceId, "erase");
     sql.exec("DELETE FROM instance WHERE instance_id = ? AND active = 0", instanceId);
     sql.exec("DELETE FROM birth WHERE instance_id = ?", instanceId);
-    forgiveAll(sql, instanceId);
+    dequeueAll(sql, instanceId);
     sql.exec("DELETE FROM limits WHERE scope = ?", instanceId);
     sql.exec("UPDATE tenant SET total_instances = total_instances - 1");
     logEvent(sql, instanceId, 0, now, "instance.deleted", {});

@@ -1,6 +1,6 @@
 /**
- * What the Orchestrator owes to its instances and jobs: rows written with the change that caused them, delivered afterwards,
- * tried again by alarm until the object has answered. A delivery may be repeated; the object makes that harmless.
+ * The Orchestrator's outbox: the calls that it has to make to its instances and jobs. A row is written with the change that
+ * caused it and delivered afterwards (platform/delivery.ts). A delivery may be repeated; the object makes that harmless.
  */
 import type { AuditedCall } from "../../contracts/audited-call.ts";
 import type { InstanceApi } from "../../contracts/instance.ts";
@@ -28,8 +28,8 @@ const OUTBOX: DeliveryTable = {
 
 const POLICY: DeliveryPolicy = { firstMs: 2_000, factor: 2, ceilingMs: 60_000, leaseMs: 5_000, atOnce: 32 };
 
-/** `target`: an instance or a job. `asked`: who asks for it, where that goes on record once it is done. */
-export function owe(sql: SqlStorage, target: string, call: OutboxCall, now: number, asked?: AuditedCall): void {
+/** `target`: an instance or a job. `asked`: who asks for it, where that goes on record once it is done. What was pending is replaced. */
+export function enqueue(sql: SqlStorage, target: string, call: OutboxCall, now: number, asked?: AuditedCall): void {
   sql.exec(
     "INSERT OR REPLACE INTO outbox (id, target, call, due_at, asked) VALUES (?, ?, ?, ?, ?)",
     idOf(target, call),
@@ -40,8 +40,8 @@ export function owe(sql: SqlStorage, target: string, call: OutboxCall, now: numb
   );
 }
 
-/** Who asks for what is owed, where that is known. */
-export function owedFor(sql: SqlStorage, target: string, call: OutboxCall): AuditedCall | undefined {
+/** Who asked for a pending call, where that is known. */
+export function callerOf(sql: SqlStorage, target: string, call: OutboxCall): AuditedCall | undefined {
   const row = first<{ asked: string | null }>(sql, "SELECT asked FROM outbox WHERE id = ?", idOf(target, call));
   return row?.asked ? (JSON.parse(row.asked) as AuditedCall) : undefined;
 }
@@ -51,18 +51,18 @@ function idOf(target: string, call: OutboxCall): string {
   return `${call === "stop_now" ? "stop" : call}:${target}`;
 }
 
-/** Takes back what was owed. */
-export function forgive(sql: SqlStorage, target: string, call: OutboxCall): void {
+/** Takes back a pending call. */
+export function dequeue(sql: SqlStorage, target: string, call: OutboxCall): void {
   sql.exec("DELETE FROM outbox WHERE id = ? AND call = ?", idOf(target, call), call);
 }
 
-/** Takes back everything that was owed to one. */
-export function forgiveAll(sql: SqlStorage, target: string): void {
+/** Takes back every pending call to one object. */
+export function dequeueAll(sql: SqlStorage, target: string): void {
   for (const call of ["wake", "stop", "erase", "forget", "cancel"] as const)
     sql.exec("DELETE FROM outbox WHERE id = ?", idOf(target, call));
 }
 
-/** The objects that something can be owed to. */
+/** The objects that the outbox calls. */
 export interface Receivers {
   instance(id: string): InstanceApi;
   job(id: string): Pick<JobApi, "wake" | "cancel" | "erase">;

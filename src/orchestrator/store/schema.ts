@@ -31,7 +31,7 @@ import type { Schema } from "../../platform/sqlite.ts";
  *               newest event that is settled for it: delivered, or not of its kinds. `due_at`: when there is something to
  *               deliver, or to look for; null while there is not. `failures` of the next delivery in a row; `disabled_at` once
  *               they were too many.
- * outbox        Calls that this object owes to instances and jobs (`target`); deleted when the call has answered. `id` makes it
+ * outbox        Calls that this object has to make to instances and jobs (`target`); deleted when the call has answered. `id` makes it
  *               idempotent; `asked`: whose call it was (AuditedCall as JSON), for the record that is written once it is done.
  * job           One row a coordinated task; the row is the job. `spec` is frozen JSON (JobSpec). The columns from `report_seq`
  *               on are the newest report of the job itself. `within_job`: the job that its creator was working for. Its cap
