@@ -1,20 +1,11 @@
-/**
- * What a request carries from its admission to the door that answers it.
- */
+/** What Hono keeps of a request between the app's middleware and the route that answers. */
 import type { AccessConfig } from "../auth/access.ts";
 import type { Config } from "../contracts/config.ts";
-import type { Principal } from "../contracts/principal.ts";
-import type { CallContext } from "./context.ts";
 
-export interface RestEnv {
+export interface HonoEnv {
   Bindings: Env;
   Variables: {
     config: Config;
     access: AccessConfig;
-    /** Set once a rule has let the request in. */
-    admitted?: true;
-    /** Absent on routes that take callers without a key. */
-    principal?: Principal;
-    call: CallContext;
   };
 }

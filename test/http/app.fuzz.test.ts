@@ -5,7 +5,8 @@
  */
 import fc from "fast-check";
 import { beforeAll, describe, expect, inject, it } from "vitest";
-import { ROUTES } from "../../src/auth/rules.ts";
+import { nameOf, type Route } from "../../src/http/route.ts";
+import { ROUTES } from "../../src/http/routes.ts";
 import { questionIdOf } from "../../src/platform/ids.ts";
 import { CATALOGUE } from "../../src/tools/runtime/catalogue.ts";
 import { jsonSchemaOf } from "../../src/tools/runtime/tool.ts";
@@ -156,11 +157,12 @@ function envelopeCases(): fc.Arbitrary<Case>[] {
 }
 
 function routeCases(): fc.Arbitrary<Case>[] {
-  const query = fc.dictionary(
-    fc.constantFrom("limit", "cursor", "state", "role", "depth", "after", "instance_id", "recursive", "pattern", "x"),
-    fc.oneof(fc.constantFrom("1", "true", "idle", "-1", "1e9", ""), fc.string({ maxLength: 8 })),
-    { maxKeys: 3 },
-  );
+  const query = (route: Route) =>
+    fc.dictionary(
+      fc.constantFrom(...Object.keys(route.query.schema()?.properties ?? { state: {} }), "x"),
+      fc.oneof(fc.constantFrom("1", "true", "idle", "-1", "1e9", ""), fc.string({ maxLength: 8 })),
+      { maxKeys: 3 },
+    );
   const headers = fc.record(
     {
       "content-type": fc.constantFrom("application/json", "text/plain", "application/octet-stream", "x", ""),
@@ -178,22 +180,21 @@ function routeCases(): fc.Arbitrary<Case>[] {
     fc.string({ maxLength: 200 }),
     fc.constantFrom("", "{", '{"a":1}', "\0", "null", "[]"),
   );
-  return Object.entries(ROUTES).flatMap(([route, methods]) =>
-    Object.keys(methods).map((method) =>
-      fc.tuple(part(), part(), query, headers, body).map(([id, rest, asked, given, text]): Case => {
-        const path = route.replace(":id", id).replace(":name", id).replace("*", rest);
-        const search = new URLSearchParams(
-          Object.entries(asked).map(([name, value]) => [name, value.toWellFormed()]),
-        ).toString();
-        return {
-          what: `${method} ${route}`,
-          method,
-          path: search ? `${path}?${search}` : path,
-          headers: given,
-          body: method === "GET" ? null : text,
-        };
-      }),
-    ),
+  return ROUTES.map((route) =>
+    fc.tuple(part(), part(), query(route), headers, body).map(([id, rest, asked, given, text]): Case => {
+      const { method } = route;
+      const path = route.path.replace(":id", id).replace(":name", id).replace("*", rest);
+      const search = new URLSearchParams(
+        Object.entries(asked).map(([name, value]) => [name, value.toWellFormed()]),
+      ).toString();
+      return {
+        what: nameOf(route),
+        method,
+        path: search ? `${path}?${search}` : path,
+        headers: given,
+        body: method === "GET" ? null : text,
+      };
+    }),
   );
 }
 

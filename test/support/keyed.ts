@@ -82,3 +82,10 @@ export function keyed(
   };
   return server;
 }
+
+/** The id of a new job in which an instance works. */
+export async function jobWith(server: Keyed, key: string, instance: string): Promise<string> {
+  const coordinator_id = (await server.tool(key, "spawn_claude", { name: "Cora" })).instance_id;
+  const job = { coordinator_id, participant_ids: [instance], task_description: "Build." };
+  return String((await server.tool(key, "coordinate_instances", job)).task_id);
+}

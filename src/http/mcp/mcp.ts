@@ -7,18 +7,17 @@ import { createMcpHandler } from "agents/mcp/server";
 import type { Config } from "../../contracts/config.ts";
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import type { Principal } from "../../contracts/principal.ts";
+import { MadroxError } from "../../platform/errors.ts";
 import { createLog, describe } from "../../platform/log.ts";
 import { VERSION } from "../../platform/version.ts";
 import { type CallContext, type CallOptions, contextOf } from "../context.ts";
+import { MAX_JSON_BYTES, mediaTypeOf, readBytes } from "../request-body.ts";
 import { APPS, followsApps, withSession } from "./app.ts";
 
 function serverInfo(origin: string): Implementation {
   const icons = [{ src: `${origin}/favicon.svg`, mimeType: "image/svg+xml", sizes: ["any"] }];
   return { name: "madrox", title: "Madrox", version: VERSION, icons };
 }
-
-/** A message of 1 MiB may need six times that in JSON escapes; what is larger than this is refused unread. */
-export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
 /** Comments on a silent stream: they find out that a client has gone. */
 const KEEP_ALIVE_MS = 5_000;
@@ -41,16 +40,22 @@ export interface Visit {
   contextFor(signal: AbortSignal, more?: Pick<CallOptions, "progress" | "traceparent">): CallContext;
 }
 
+/** What one request to the MCP server is answered with. */
+export interface McpCall {
+  env: Env;
+  config: Config;
+  principal: Principal;
+  instanceTools: readonly InstanceTool[];
+  offer: Offer;
+  /** The model of spawns over this connection that name none; null: the deployment's. */
+  defaultModel: string | null;
+}
+
 export async function serveMcp(
   request: Request,
-  env: Env,
-  config: Config,
-  principal: Principal,
-  instanceTools: readonly InstanceTool[],
-  offer: Offer,
+  { env, config, principal, instanceTools, offer, defaultModel }: McpCall,
 ): Promise<Response> {
   const url = new URL(request.url);
-  const defaultModel = url.searchParams.get("model");
   const log = createLog(config.logLevel);
   // The handler's 2025 lane reads at most 4 MiB, whatever the option says: it gets the body as it was parsed here.
   const body = await parsed(request);
@@ -71,7 +76,7 @@ export async function serveMcp(
   const handler = createMcpHandler(createServer, {
     responseMode: "sse",
     keepAliveMs: KEEP_ALIVE_MS,
-    maxRequestBodySize: MAX_BODY_BYTES,
+    maxRequestBodySize: MAX_JSON_BYTES,
     corsOptions: false,
     allowedHostnames: [url.hostname],
     allowedOriginHostnames: origin === null ? [] : [new URL(origin).hostname],
@@ -83,22 +88,14 @@ export async function serveMcp(
 
 /** The body of a POST, or the refusal of it. */
 async function parsed(request: Request): Promise<{ parsedBody?: unknown } | Response> {
-  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
-  if (request.method !== "POST" || type !== "application/json") return {};
+  if (mediaTypeOf(request) !== "application/json") return {};
   const refuse = (status: number, code: number, message: string) =>
     Response.json({ jsonrpc: "2.0", error: { code, message }, id: null }, { status });
-  const tooLarge = () => refuse(413, -32000, `The request is larger than ${MAX_BODY_BYTES} bytes.`);
-  if (Number(request.headers.get("content-length")) > MAX_BODY_BYTES) return tooLarge();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += (chunk as Uint8Array).byteLength;
-    if (size > MAX_BODY_BYTES) return tooLarge();
-    chunks.push(chunk as Uint8Array);
-  }
   try {
-    return { parsedBody: JSON.parse(await new Blob(chunks).text()) as unknown };
-  } catch {
+    const bytes = await readBytes(request, MAX_JSON_BYTES);
+    return { parsedBody: JSON.parse(new TextDecoder().decode(bytes)) as unknown };
+  } catch (error) {
+    if (error instanceof MadroxError) return refuse(413, -32000, error.message);
     return refuse(400, -32700, "Parse error: the body is no valid JSON.");
   }
 }

@@ -1,14 +1,10 @@
 /**
- * The OpenAPI 3.1 document, made of the catalogue and of the routes: nothing in it is written twice. Each tool is an operation
- * of its own, so that a generated client has its types.
+ * The OpenAPI 3.1 document, made of the routes' own declarations. Each tool is an operation of its own, so that a generated
+ * client has its types.
  */
-import { type Access, type Method, ROUTES, type RoutePath } from "../../auth/rules.ts";
 import { ERROR_STATUS, type ErrorCode } from "../../platform/errors.ts";
 import { VERSION } from "../../platform/version.ts";
-import { CATALOGUE, toolByName } from "../../tools/runtime/catalogue.ts";
-import { jsonSchemaOf, type Tool } from "../../tools/runtime/tool.ts";
-import { type Example, exampleOf } from "./examples.ts";
-import { OPERATIONS, type Operation } from "./operations.ts";
+import type { Operation, Route, SuccessStatus } from "../route.ts";
 
 export type Json = Record<string, unknown>;
 
@@ -43,41 +39,26 @@ export interface OpenApi {
 }
 
 /** What any operation may fail with. */
-const ALWAYS: readonly ErrorCode[] = ["invalid_input", "internal"];
+const ALWAYS: readonly ErrorCode[] = ["invalid_input", "internal", "misconfigured"];
 /** And any that asks for a key. */
 const WITH_KEY: readonly ErrorCode[] = ["unauthorized", "forbidden", "limit_reached"];
-/** And any that runs a tool that changes something. */
-const CHANGING: readonly ErrorCode[] = [
-  "not_found",
-  "conflict",
-  "budget_exceeded",
-  "too_large",
-  "upstream_error",
-  "refused",
-];
 
-let made: OpenApi | undefined;
+const made = new WeakMap<readonly Route[], OpenApi>();
 
-/** The document for a server at this origin. */
-export function openApi(origin: string): OpenApi {
-  made ??= build();
-  return { ...made, servers: [{ url: origin }] };
+/** The document of a server with these routes, at this origin. */
+export function openApi(routes: readonly Route[], origin: string): OpenApi {
+  const document = made.get(routes) ?? build(routes);
+  made.set(routes, document);
+  return { ...document, servers: [{ url: origin }] };
 }
 
-function build(): OpenApi {
+function build(routes: readonly Route[]): OpenApi {
   const paths: OpenApi["paths"] = {};
-  for (const [route, operations] of Object.entries(OPERATIONS) as [
-    RoutePath,
-    Partial<Record<Method, Operation | null>>,
-  ][]) {
-    for (const [method, operation] of Object.entries(operations) as [Method, Operation | null][]) {
-      if (!operation) continue;
-      const access = (ROUTES[route] as Partial<Record<Method, Access>>)[method] ?? "caller";
-      const { path, names } = pathOf(route);
-      paths[path] = { ...paths[path], [method.toLowerCase()]: described(operation, method, names, access) };
-    }
+  for (const route of routes) {
+    if (!route.operation) continue;
+    const path = templateOf(route.path);
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: described(route, route.operation) };
   }
-  for (const tool of CATALOGUE) paths[`/tools/${tool.name}`] = { post: toolOperation(tool) };
   return {
     openapi: "3.1.0",
     info: {
@@ -88,9 +69,7 @@ function build(): OpenApi {
     },
     servers: [],
     security: [{ key: [] }, {}],
-    tags: [...new Set(Object.values(paths).flatMap((path) => Object.values(path).flatMap(({ tags }) => tags)))].map(
-      (name) => ({ name }),
-    ),
+    tags: [...new Set(routes.flatMap(({ operation }) => operation?.tag ?? []))].map((name) => ({ name })),
     paths,
     components: {
       securitySchemes: {
@@ -121,101 +100,79 @@ const ERROR: Json = {
   additionalProperties: true,
 };
 
-/** `/instances/:id/files/*` as `/instances/{id}/files/{path}`, with the names of its parameters. */
-function pathOf(route: string): { path: string; names: string[] } {
-  const path = route.replace(/:([a-z]+)/g, "{$1}").replace("*", "{path}");
-  return { path, names: [...path.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => name ?? "") };
+/** `/instances/:id/files/*` as `/instances/{id}/files/{path}` */
+function templateOf(path: string): string {
+  return path.replace(/:([a-z]+)/g, "{$1}").replace("*", "{path}");
 }
 
-function described(operation: Operation, method: Method, names: string[], access: Access): Described {
-  const tool = operation.tool === undefined ? undefined : toolByName(operation.tool);
-  const input = tool ? fieldsOf(tool, names) : { properties: {}, required: [] };
-  const query = method === "GET" ? { ...input.properties, ...operation.query } : operation.query;
+function described(route: Route, operation: Operation): Described {
+  const names = [...templateOf(route.path).matchAll(/\{([a-z]+)\}/g)].map(([, name = ""]) => name);
+  const query = route.query.schema() ?? { properties: {}, required: [] };
   const parameters: Parameter[] = [
-    ...names.map((name) => ({ name, in: "path", required: true, schema: { type: "string" } }) as const),
-    ...Object.entries(query ?? {}).map(([name, schema]) => parameter("query", name, schema)),
+    ...names.map((name) => parameter("path", name, { type: "string" }, true)),
+    ...Object.entries(query.properties).map(([name, schema]) =>
+      parameter("query", name, schema, query.required.includes(name)),
+    ),
     ...Object.entries(operation.headers ?? {}).map(([name, schema]) => parameter("header", name, schema)),
   ];
-  const body =
-    operation.body ?? (tool && method === "POST" ? { type: "application/json", schema: objectOf(input) } : undefined);
-  const answer = operation.answer ?? {
-    type: "application/json",
-    schema: tool ? jsonSchemaOf(tool.output) : ref("Answer"),
-  };
+  const { body, access } = route;
+  const { example } = operation;
   return {
     operationId: operation.id,
     tags: [operation.tag],
     summary: operation.summary,
+    ...(operation.description === undefined ? {} : { description: operation.description }),
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(body ? { requestBody: { required: true, content: { [body.type]: { schema: body.schema } } } } : {}),
-    responses: {
-      "200": { description: "Done", content: { [answer.type]: { schema: answer.schema } } },
-      ...(operation.creates
-        ? { "201": { description: "Created", content: { [answer.type]: { schema: answer.schema } } } }
-        : {}),
-      ...failures(access, [...(operation.errors ?? []), ...(tool ? (["not_found"] as const) : [])]),
-    },
+    ...(body
+      ? {
+          requestBody: {
+            required: body.required(),
+            content: { [body.type]: { schema: body.schema(), ...(example ? { example: example.request } : {}) } },
+          },
+        }
+      : {}),
+    responses: { ...successes(operation), ...failures(route, operation) },
     ...(access === "anyone" || access === "optional" ? { security: [{}, { key: [] }] } : {}),
   };
 }
 
-function toolOperation(tool: Tool): Described {
-  const example: Example | undefined = exampleOf(tool.name);
-  return {
-    operationId: tool.name,
-    tags: ["tools"],
-    summary: tool.title,
-    description: tool.description,
-    ...(tool.changes ? { parameters: [parameter("header", "Idempotency-Key", { type: "string" })] } : {}),
-    requestBody: {
-      required: true,
-      content: {
-        "application/json": { schema: jsonSchemaOf(tool.input), ...(example ? { example: example.request } : {}) },
-      },
-    },
-    responses: {
-      "200": {
-        description: "Done",
-        content: {
-          "application/json": { schema: jsonSchemaOf(tool.output), ...(example ? { example: example.answer } : {}) },
-        },
-      },
-      ...failures("caller", tool.changes ? CHANGING : ["not_found"]),
-    },
-  };
+const SAYS: Record<SuccessStatus, string> = {
+  200: "Done",
+  201: "Created",
+  206: "The part that was asked for",
+  304: "Not modified",
+};
+
+function successes({ success = {}, example }: Operation): Record<string, Json> {
+  const { statuses = [200], type = "application/json", schema = () => ref("Answer") } = success;
+  const content = { [type]: { schema: schema(), ...(example ? { example: example.answer } : {}) } };
+  return Object.fromEntries(
+    statuses.map((status) => [status, { description: SAYS[status], ...(status === 304 ? {} : { content }) }]),
+  );
 }
 
 const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
 
-function parameter(place: "query" | "header", name: string, schema: Json): Parameter {
+function parameter(place: Parameter["in"], name: string, schema: Json, required = false): Parameter {
   const { description, ...rest } = schema;
   return {
     name,
     in: place,
-    required: false,
+    required,
     ...(typeof description === "string" ? { description } : {}),
     schema: rest,
   };
 }
 
-/** A tool's fields without those that the path gives. The path says `id` where a tool says `instance_id`, `question_id` or `job_id`. */
-function fieldsOf(tool: Tool, names: string[]): { properties: Record<string, Json>; required: string[] } {
-  const { properties = {}, required = [] } = jsonSchemaOf(tool.input) as {
-    properties?: Record<string, Json>;
-    required?: string[];
-  };
-  const given = new Set(names.includes("id") ? ["instance_id", "question_id", "job_id"] : []);
-  const onlyOne = tool.name === "get_instance_status" && given.size > 0;
-  const kept = Object.entries(properties).filter(([name]) => !given.has(name) && !onlyOne);
-  return { properties: Object.fromEntries(kept), required: required.filter((name) => !given.has(name)) };
-}
-
-function objectOf({ properties, required }: { properties: Json; required: string[] }): Json {
-  return { type: "object", properties, ...(required.length > 0 ? { required } : {}), additionalProperties: false };
-}
-
-function failures(access: Access, own: readonly ErrorCode[]): Record<string, Json> {
-  const codes = [...ALWAYS, ...(access === "anyone" ? [] : WITH_KEY), ...own];
+/** What a route can fail with: by its access, its path, its body, and what it says itself. */
+function failures({ access, path, body }: Route, { errors = [] }: Operation): Record<string, Json> {
+  const codes = [
+    ...ALWAYS,
+    ...(access === "anyone" ? [] : WITH_KEY),
+    ...(/[:*]/.test(path) ? (["not_found"] as const) : []),
+    ...(body?.errors ?? []),
+    ...errors,
+  ];
   return Object.fromEntries(
     Object.keys(byStatus(codes)).map((status) => [status, { $ref: `#/components/responses/${nameOf(status)}` }]),
   );

@@ -1,53 +1,125 @@
-/**
- * Live streams as server-sent events: pull by pull from a source that knows where the reader is. A slow reader holds up
- * nobody, and one that comes back goes on where it was.
- */
+/** Events as they happen: the log of a tenant, also page by page and over a WebSocket, and the turns of one instance. */
+import * as z from "zod";
+import type { OrchestratorApi } from "../../contracts/orchestrator.ts";
+import { viewerSocket } from "../../contracts/stubs.ts";
+import { errorBody, MadroxError, unwrap } from "../../platform/errors.ts";
+import { isInstanceId, isJobId } from "../../platform/ids.ts";
+import { dispatch } from "../../tools/runtime/dispatch.ts";
+import { json } from "../json.ts";
+import { query } from "../query.ts";
+import { defineRoute, type Operation, type Route } from "../route.ts";
+import { eventStream, PULL_MS } from "./event-stream.ts";
 
-/** One pull: what there is after a cursor. `end`: nothing more is coming for now, and the reader is sent away. */
-export interface Pulled {
-  events: { id: string; event: string; data: unknown }[];
-  cursor: string;
-  end?: boolean;
+/** Events in one pull of a stream, at most. */
+const STREAM_PAGE = 500;
+
+const stream = {
+  headers: { "Last-Event-ID": { type: "string", description: "The id of the last event that is known" } },
+  success: { type: "text/event-stream", schema: () => ({ type: "string" }) },
+} satisfies Partial<Operation>;
+
+const followInstance = defineRoute({
+  method: "GET",
+  path: "/instances/:id/events",
+  access: "read",
+  query: query({ after: z.string().optional().describe("The same as Last-Event-ID, which goes before it") }),
+  operation: {
+    id: "followInstance",
+    tag: "events",
+    summary: "An instance's turns live, as server-sent events: status, text, output, restart",
+    ...stream,
+  },
+  async handle({ context, request, params: { id }, query: { after } }) {
+    const from = request.headers.get("last-event-id") ?? after ?? "0";
+    const known = await dispatch(context, "get_instance_status", { instance_id: id });
+    if (!known.success) return json(known);
+    // A first look, so that a wrong cursor is answered with an error and not with a stream.
+    const first = await context.instance(id).follow(from, 0);
+    if (!first.ok) return json(errorBody(first.error));
+    return eventStream(from, async (cursor) => {
+      const { events, resting, ...page } = unwrap(await context.instance(id).follow(cursor, PULL_MS));
+      // An idle instance is not kept awake for readers.
+      return { events, cursor: page.cursor, end: resting && events.length === 0 };
+    });
+  },
+});
+
+const followAll = defineRoute({
+  method: "GET",
+  path: "/events",
+  access: "read",
+  query: query({
+    instance_id: z
+      .string()
+      .refine((id) => isInstanceId(id) || isJobId(id), "is no id of an instance or a job")
+      .optional()
+      .describe("Only events of this instance or job"),
+    after: z.int().min(0).optional().describe("Of a stream: the same as Last-Event-ID, which goes before it"),
+    before: z.int().min(0).optional().describe("Of a page: only events before this seq"),
+    limit: z.int().min(1).max(500).optional().describe("Of a page: events in it. Default: 200"),
+  }),
+  operation: {
+    id: "followAll",
+    tag: "events",
+    summary: "The event log of all instances live, as server-sent events",
+    description:
+      "The event log of all instances live, as server-sent events. With Accept: application/json it is a page of the log instead, the newest first.",
+    ...stream,
+  },
+  async handle({ context: { orchestrator }, request, query: { instance_id = null, after, before, limit } }) {
+    const accept = request.headers.get("accept") ?? "";
+    if (accept.includes("application/json") && !accept.includes("text/event-stream")) {
+      if (after !== undefined) throw misplaced("after", "a stream, and this asks for a page: use before");
+      const page = await orchestrator.eventsBefore({ before: before ?? null, limit: limit ?? 200, instance_id });
+      return json({ success: true, message: `${page.events.length} events.`, ...page });
+    }
+    if (before !== undefined) throw misplaced("before", "a page: ask for one with Accept: application/json");
+    if (limit !== undefined) throw misplaced("limit", "a page: ask for one with Accept: application/json");
+    return follow(orchestrator, request.headers.get("last-event-id") ?? String(after ?? 0), instance_id);
+  },
+});
+
+function follow(orchestrator: OrchestratorApi, from: string, instanceId: string | null): Response {
+  if (!/^\d{1,15}$/.test(from)) {
+    throw new MadroxError(
+      "invalid_input",
+      "That is no event id of this stream: leave it out, or take the id of an event that it sent.",
+    );
+  }
+  return eventStream(from, async (cursor) => {
+    const page = await orchestrator.events({
+      after: Number(cursor),
+      instance_id: instanceId,
+      limit: STREAM_PAGE,
+      waitMs: PULL_MS,
+    });
+    return {
+      events: page.events.map((event) => ({ id: String(event.seq), event: event.kind, data: event })),
+      cursor: String(page.events.at(-1)?.seq ?? cursor),
+    };
+  });
 }
 
-/** How long one pull waits for something to happen, in ms. A comment goes out when nothing did. */
-export const PULL_MS = 10_000;
-/** When a reader that was sent away comes back by itself, in ms. */
-const RETRY_MS = 5_000;
-
-/** A response that streams what `pull` brings, from `cursor` on, until the reader goes away or `pull` says `end`. */
-export function eventStream(cursor: string, pull: (cursor: string) => Promise<Pulled>): Response {
-  const encoder = new TextEncoder();
-  let at = cursor;
-  let gone = false;
-  const body = new ReadableStream<Uint8Array>({
-    start(controller) {
-      controller.enqueue(encoder.encode(`retry: ${RETRY_MS}\n\n`));
-    },
-    async pull(controller) {
-      const pulled = await pull(at).catch(() => null);
-      if (gone) return;
-      if (pulled === null) {
-        // The source restarted. The reader comes back with its last id and misses nothing.
-        controller.close();
-        return;
-      }
-      at = pulled.cursor;
-      const text = pulled.events.map(
-        ({ id, event, data }) => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`,
-      );
-      controller.enqueue(encoder.encode(text.length > 0 ? text.join("") : ": nothing new\n\n"));
-      if (pulled.end) controller.close();
-    },
-    cancel() {
-      gone = true;
-    },
-  });
-  return new Response(body, {
-    headers: {
-      "content-type": "text/event-stream; charset=utf-8",
-      "cache-control": "no-store",
-      "x-accel-buffering": "no",
-    },
-  });
+function misplaced(field: string, ofWhat: string): MadroxError {
+  return new MadroxError("invalid_input", `${field} is of ${ofWhat}.`, { field });
 }
+
+/** The same log as a WebSocket. Its messages: orchestrator/delivery. OpenAPI has no words for it. */
+const live = defineRoute({
+  method: "GET",
+  path: "/live",
+  access: "read",
+  query: query({ _pk: z.string().optional().describe("A name that the agents library gives to each connection") }),
+  operation: null,
+  handle({ context, env, request }) {
+    if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
+      return viewerSocket(env, context.principal.tenant);
+    }
+    throw new MadroxError(
+      "invalid_input",
+      "This is a WebSocket: connect with ws:// or wss://. GET /events has the same as server-sent events.",
+    );
+  },
+});
+
+export const EVENT_ROUTES: readonly Route[] = [followInstance, followAll, live];

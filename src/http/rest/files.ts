@@ -2,47 +2,87 @@
  * Files over REST: as they are, with their media type. They are written by models and anyone they listen to, so a browser
  * must never run one as a page of this server: each is a download, in a sandbox without an origin.
  */
-import { Hono } from "hono";
+import * as z from "zod";
 import type { FileInfo, WorkspaceApi, Written } from "../../contracts/workspace.ts";
 import { workspaceOf } from "../../contracts/workspace-rpc.ts";
 import { errorBody, MadroxError } from "../../platform/errors.ts";
 import { isInstanceId } from "../../platform/ids.ts";
+import { listInstanceFiles } from "../../tools/list-instance-files.ts";
 import { recorded } from "../../tools/runtime/audit.ts";
 import type { CallContext } from "../context.ts";
-import type { RestEnv } from "../hono-env.ts";
+import { json } from "../json.ts";
+import type { JsonSchema } from "../json-schema.ts";
+import { query } from "../query.ts";
+import { unreadBody } from "../request-body.ts";
+import { defineRoute, type Route } from "../route.ts";
+import { toolRoute } from "../tool-route.ts";
 
 /** How often a part is looked for again in a file that changes between two looks. */
 const MAX_TRIES = 5;
 
-export function createFiles(): Hono<RestEnv> {
-  const app = new Hono<RestEnv>();
+const text: JsonSchema = { type: "string" };
+const bytes: JsonSchema = { type: "string", format: "binary" };
 
-  app.get("/instances/:id/files/*", async (c) => {
-    const files = filesOf(c.get("call"), c.req.param("id"));
-    const path = pathOf(c.req.raw);
+const listFiles = toolRoute({
+  method: "GET",
+  path: "/instances/:id/files",
+  tool: listInstanceFiles,
+  params: { id: "instance_id" },
+  operation: { id: "listFiles", tag: "files", summary: "The files of an instance" },
+});
+
+const readFile = defineRoute({
+  method: "GET",
+  path: "/instances/:id/files/*",
+  access: "read",
+  operation: {
+    id: "readFile",
+    tag: "files",
+    summary: "A file as it is",
+    headers: { Range: text, "If-Range": text, "If-None-Match": text },
+    success: { statuses: [200, 206, 304], type: "*/*", schema: () => bytes },
+    errors: ["conflict", "range_not_satisfiable"],
+  },
+  async handle({ context, request, url, params: { id } }) {
+    const files = filesOf(context, id);
+    const path = pathOf(url);
     for (let tries = 1; ; tries++) {
       const known = await files.stat(path);
       const headers = fileHeaders(path, known);
-      if (known.type === "file" && names(c.req.header("if-none-match"), headers.etag)) {
+      if (known.type === "file" && names(request.headers.get("if-none-match"), headers.etag)) {
         return new Response(null, { status: 304, headers });
       }
-      const range = wantsPart(c.req.raw, headers.etag) ? rangeOf(c.req.header("range"), known.size) : null;
+      const range = wantsPart(request, headers.etag) ? rangeOf(request.headers.get("range"), known.size) : null;
       if (range === "outside") return notSatisfiable(known.size);
-      if (c.req.method === "HEAD" && known.type === "file") return fileResponse(path, known, range, null);
+      if (request.method === "HEAD" && known.type === "file") return fileResponse(path, known, range, null);
       const { body, ...file } = await files.open(path, range);
       // A part was chosen by what the file was a moment ago; the whole file is whatever it is now.
       if (range === null || file.version === known.version) return fileResponse(path, file, range, body);
       await body.cancel();
       if (tries === MAX_TRIES) throw changed(path);
     }
-  });
+  },
+});
 
-  app.put("/instances/:id/files/*", async (c) => {
-    const files = filesOf(c.get("call"), c.req.param("id"));
-    const expected = expectedOf(c.req.raw);
-    const { body } = c.req.raw;
-    const path = pathOf(c.req.raw);
-    const file: Written = await recorded(c.get("call"), "write_instance_file", c.req.param("id"), (audit) => {
+const putFile = defineRoute({
+  method: "PUT",
+  path: "/instances/:id/files/*",
+  access: "operate",
+  body: unreadBody("application/octet-stream", bytes, ["too_large"]),
+  operation: {
+    id: "putFile",
+    tag: "files",
+    summary: "Create or replace a file",
+    headers: { "If-Match": text, "If-None-Match": text },
+    success: { statuses: [200, 201] },
+    errors: ["conflict", "limit_reached"],
+  },
+  async handle({ context, request, url, params: { id } }) {
+    const files = filesOf(context, id);
+    const expected = expectedOf(request);
+    const { body } = request;
+    const path = pathOf(url);
+    const file: Written = await recorded(context, "write_instance_file", id, (audit) => {
       const options = { audit, ...(expected === undefined ? {} : { expected }) };
       return body
         ? files.upload(path, body as ReadableStream<Uint8Array>, options)
@@ -52,33 +92,55 @@ export function createFiles(): Hono<RestEnv> {
       { success: true, message: `${file.created ? "Created" : "Replaced"} ${file.path}.`, ...file },
       { status: file.created ? 201 : 200, headers: { etag: etagOf(file.version) } },
     );
-  });
+  },
+});
 
-  app.delete("/instances/:id/files/*", async (c) => {
-    const files = filesOf(c.get("call"), c.req.param("id"));
-    const expected = expectedOf(c.req.raw);
-    const path = pathOf(c.req.raw);
-    const recursive = c.req.query("recursive") === "true";
-    const deleted = await recorded(c.get("call"), "delete_instance_file", c.req.param("id"), (audit) =>
+const deleteFile = defineRoute({
+  method: "DELETE",
+  path: "/instances/:id/files/*",
+  access: "operate",
+  query: query({ recursive: z.boolean().default(false).describe("Whether a folder goes with everything in it") }),
+  operation: {
+    id: "deleteFile",
+    tag: "files",
+    summary: "Delete a file or a folder",
+    headers: { "If-Match": text },
+    errors: ["conflict"],
+  },
+  async handle({ context, request, url, params: { id }, query: { recursive } }) {
+    const files = filesOf(context, id);
+    const expected = expectedOf(request);
+    const path = pathOf(url);
+    const deleted = await recorded(context, "delete_instance_file", id, (audit) =>
       files.delete(path, { recursive, audit, ...(expected === undefined ? {} : { expected }) }),
     );
-    return c.json({ success: true, message: `Deleted ${path}.`, path, ...deleted });
-  });
+    return json({ success: true, message: `Deleted ${path}.`, path, ...deleted });
+  },
+});
 
-  app.get("/instances/:id/workspace.zip", async (c) => {
-    const id = c.req.param("id");
-    const files = filesOf(c.get("call"), id);
+const downloadWorkspace = defineRoute({
+  method: "GET",
+  path: "/instances/:id/workspace.zip",
+  access: "read",
+  operation: {
+    id: "downloadWorkspace",
+    tag: "files",
+    summary: "All files of an instance, as a zip archive",
+    success: { type: "application/zip", schema: () => bytes },
+  },
+  async handle({ context, request, params: { id } }) {
+    const files = filesOf(context, id);
     const archive = { media_type: "application/zip", version: "" };
     const { etag: _etag, "accept-ranges": _ranges, ...headers } = fileHeaders(`${id}.zip`, archive);
-    if (c.req.method === "HEAD") {
+    if (request.method === "HEAD") {
       await files.stat("");
       return new Response(null, { headers });
     }
     return new Response((await files.zip()).body, { headers });
-  });
+  },
+});
 
-  return app;
-}
+export const FILE_ROUTES: readonly Route[] = [listFiles, readFile, putFile, deleteFile, downloadWorkspace];
 
 function filesOf(call: CallContext, id: string): WorkspaceApi {
   if (isInstanceId(id)) return workspaceOf(call.instance(id));
@@ -87,9 +149,8 @@ function filesOf(call: CallContext, id: string): WorkspaceApi {
   });
 }
 
-/** What stands after /files/, decoded once. */
-function pathOf(request: Request): string {
-  const { pathname } = new URL(request.url);
+/** The part of the path after /files/, decoded once. */
+function pathOf({ pathname }: URL): string {
   const encoded = pathname.slice(pathname.indexOf("/files/") + "/files/".length);
   try {
     return decodeURIComponent(encoded);
@@ -114,7 +175,7 @@ interface Range {
 }
 
 /** Whether an If-None-Match names this version (RFC 9110, 13.1.2: weakly compared). */
-function names(header: string | undefined, etag: string): boolean {
+function names(header: string | null, etag: string): boolean {
   const tags = (header ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
   return tags.includes("*") || tags.includes(etag);
 }
@@ -126,7 +187,7 @@ function wantsPart(request: Request, etag: string): boolean {
 }
 
 /** One range of bytes; null for none, and for what is not understood or no range, which is ignored (RFC 9110, 14.2). */
-function rangeOf(header: string | undefined, size: number): Range | "outside" | null {
+function rangeOf(header: string | null, size: number): Range | "outside" | null {
   const [, from = "", to = ""] = /^bytes=\s*(\d{0,15})-(\d{0,15})\s*$/i.exec(header ?? "") ?? [];
   if (from === "" && to === "") return null;
   if (from !== "" && to !== "" && Number(to) < Number(from)) return null;

@@ -1,71 +1,82 @@
-/**
- * The routes of coordinated tasks, over the same tools as everywhere.
- */
-import { Hono } from "hono";
-import { JOB_STATES, type JobState } from "../../contracts/job.ts";
+/** Coordinated tasks: start, list, look, cancel, delete. */
+import * as z from "zod";
+import { JOB_STATES } from "../../contracts/job.ts";
 import { MadroxError, unwrap } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
+import { cancelJob } from "../../tools/cancel-job.ts";
+import { coordinateInstances } from "../../tools/coordinate-instances.ts";
+import { getJobStatus } from "../../tools/get-job-status.ts";
 import { recorded } from "../../tools/runtime/audit.ts";
-import { dispatch } from "../../tools/runtime/dispatch.ts";
-import type { RestEnv } from "../hono-env.ts";
-import { bodyOf, json, limited, wholeNumber } from "../json.ts";
+import { json } from "../json.ts";
+import { query } from "../query.ts";
+import { defineRoute, type Route } from "../route.ts";
+import { toolRoute } from "../tool-route.ts";
 
-const MAX_PAGE = 500;
+const startJob = toolRoute({
+  method: "POST",
+  path: "/jobs",
+  tool: coordinateInstances,
+  operation: { id: "startJob", tag: "teams", summary: "Start a coordinated task" },
+});
 
-export function createJobs(): Hono<RestEnv> {
-  const app = new Hono<RestEnv>();
-
-  app.post("/jobs", limited, async (c) =>
-    json(
-      await dispatch(
-        c.get("call"),
-        "coordinate_instances",
-        await bodyOf(c.req.raw),
-        c.req.header("idempotency-key") ?? null,
-      ),
-    ),
-  );
-
-  app.get("/jobs", async (c) => {
-    const { state, cursor, limit = "100" } = c.req.query();
-    const count = wholeNumber(limit);
-    if (typeof count === "string" || count < 1 || count > MAX_PAGE) throw invalid("limit", `is 1 to ${MAX_PAGE}`);
-    if (state !== undefined && !JOB_STATES.includes(state as JobState)) {
-      throw invalid("state", `is one of ${JOB_STATES.join(", ")}`);
-    }
-    if (cursor !== undefined && !isJobId(cursor)) throw invalid("cursor", "is next_cursor of the page before");
-    const page = await c.get("call").orchestrator.jobs({
-      limit: count,
+const listJobs = defineRoute({
+  method: "GET",
+  path: "/jobs",
+  access: "read",
+  query: query({
+    state: z.enum(JOB_STATES).optional().describe("Only jobs in this state"),
+    limit: z.int().min(1).max(500).default(100),
+    cursor: z
+      .string()
+      .refine(isJobId, "is next_cursor of the page before")
+      .optional()
+      .describe("next_cursor of the page before"),
+  }),
+  operation: { id: "listJobs", tag: "teams", summary: "The coordinated tasks, filtered and paged" },
+  async handle({ context, query: { state, limit, cursor } }) {
+    const page = await context.orchestrator.jobs({
+      limit,
       ...(state === undefined ? {} : { state }),
       ...(cursor === undefined ? {} : { cursor }),
     });
-    return c.json({ success: true, message: `${page.jobs.length} jobs.`, ...page });
-  });
+    return json({ success: true, message: `${page.jobs.length} jobs.`, ...page });
+  },
+});
 
-  app.get("/jobs/:id", async (c) =>
-    json(await dispatch(c.get("call"), "get_job_status", { job_id: c.req.param("id") })),
-  );
+const getJob = toolRoute({
+  method: "GET",
+  path: "/jobs/:id",
+  tool: getJobStatus,
+  params: { id: "job_id" },
+  operation: { id: "getJob", tag: "teams", summary: "The state of a coordinated task" },
+});
 
-  app.delete("/jobs/:id", async (c) => {
-    const id = c.req.param("id");
+const deleteJob = defineRoute({
+  method: "DELETE",
+  path: "/jobs/:id",
+  access: "admin",
+  operation: {
+    id: "deleteJob",
+    tag: "teams",
+    summary: "Delete a coordinated task that is over, for good",
+    errors: ["conflict"],
+  },
+  async handle({ context, params: { id } }) {
     if (!isJobId(id)) throw new MadroxError("invalid_input", "That is no job id.", { field: "job_id" });
-    const call = c.get("call");
-    const removed = await recorded(call, "delete_job", id, async (audit) =>
-      unwrap(await call.orchestrator.eraseJob(id, audit)),
+    const removed = await recorded(context, "delete_job", id, async (audit) =>
+      unwrap(await context.orchestrator.eraseJob(id, audit)),
     );
     const message = `Deleted for good: ${removed.steps} steps with ${removed.answers} answers. What was said stays with the instances.`;
     return json({ success: true, message, job_id: id, removed });
-  });
+  },
+});
 
-  app.post("/jobs/:id/cancel", limited, async (c) => {
-    const body = c.req.raw.body === null ? {} : await bodyOf(c.req.raw);
-    const key = c.req.header("idempotency-key") ?? null;
-    return json(await dispatch(c.get("call"), "cancel_job", { ...body, job_id: c.req.param("id") }, key));
-  });
+const postCancel = toolRoute({
+  method: "POST",
+  path: "/jobs/:id/cancel",
+  tool: cancelJob,
+  params: { id: "job_id" },
+  operation: { id: "cancelJob", tag: "teams", summary: "Cancel a coordinated task" },
+});
 
-  return app;
-}
-
-function invalid(field: string, rule: string): MadroxError {
-  return new MadroxError("invalid_input", `${field} ${rule}.`, { field });
-}
+export const JOB_ROUTES: readonly Route[] = [startJob, listJobs, getJob, deleteJob, postCancel];

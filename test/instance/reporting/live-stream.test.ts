@@ -6,7 +6,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { TenantEvent } from "../../../src/contracts/records.ts";
-import { eventStream } from "../../../src/http/rest/events.ts";
+import { eventStream } from "../../../src/http/rest/event-stream.ts";
 import type { Instance } from "../../../src/instance/instance.ts";
 import {
   type Cursor,

@@ -92,7 +92,7 @@ describe("spending", () => {
     ["from=yesterday", "from"],
     ["bucket=hour&from=2026-01-01T00:00:00Z", "from"],
     ["from=2030-01-01T00:00:00Z&to=2029-01-01T00:00:00Z", "from"],
-    ["depth=1", "query"],
+    ["depth=1", "depth"],
   ])("refuses %s", async (query, field) => {
     const response = await request(`/spend?${query}`);
     expect(response.status).toBe(400);

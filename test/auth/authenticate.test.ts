@@ -1,20 +1,16 @@
 /**
- * Who may come in: every route and every tool for every kind of caller, what is counted, what browsers are told, and two
- * tenants who must not notice each other.
+ * Access keys and who calls with them: scopes, two tenants who must not notice each other, what is counted, the Host and Origin
+ * headers, and what browsers are told. The access rules of the routes are tried in test/http/routes.test.ts.
  */
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { type Access, type Method, ROUTES, type Rules, rulesOf } from "../../src/auth/rules.ts";
 import { configOf } from "../../src/config/config.ts";
-import { allows, SCOPES, type Scope } from "../../src/contracts/scopes.ts";
-import { createRoutes } from "../../src/http/app.ts";
-import { MADROX } from "../../src/http/mcp/offer.ts";
 import { stripped } from "../../src/http/security-headers.ts";
 import { newInstanceId, questionIdOf } from "../../src/platform/ids.ts";
 import { VERSION } from "../../src/platform/version.ts";
 import { CATALOGUE } from "../../src/tools/runtime/catalogue.ts";
 import type { Json } from "../support/door.ts";
-import { type Keyed, keyed, newAddress, newKey } from "../support/keyed.ts";
+import { jobWith, type Keyed, keyed, newAddress, newKey } from "../support/keyed.ts";
 import { installModel, scriptModel } from "../support/model.ts";
 import { login, postToken } from "../support/oauth.ts";
 
@@ -28,198 +24,6 @@ const BOB = newKey();
 const server = keyed({
   alice: [ALICE, { key: READER, scopes: ["read"] }, { key: OPERATOR, scopes: ["operate"] }],
   bob: BOB,
-});
-
-/** What a caller sends as Authorization, and what that makes it. */
-interface Caller {
-  who: string;
-  /** null: a stranger. */
-  scopes: readonly Scope[] | null;
-  tenant?: "alice" | "bob";
-  authorization(): Promise<string | null>;
-}
-
-async function expiredToken(): Promise<string> {
-  const { access_token } = (await login(server, ALICE)).tokens;
-  const [userId, grantId] = access_token.split(":");
-  const kv = env.OAUTH_KV as KVNamespace;
-  const { keys } = await kv.list({ prefix: `token:${userId}:${grantId}:` });
-  for (const { name } of keys) {
-    const record = (await kv.get(name, "json")) as object;
-    await kv.put(name, JSON.stringify({ ...record, expiresAt: Math.floor(Date.now() / 1000) - 1 }));
-  }
-  return access_token;
-}
-
-async function revokedToken(): Promise<string> {
-  const { clientId, tokens } = await login(server, ALICE);
-  const response = await postToken(server, { token: tokens.access_token, client_id: clientId });
-  expect(response.status).toBe(200);
-  return tokens.access_token;
-}
-
-const bearer = async (token: string | Promise<string>) => `Bearer ${await token}`;
-
-const CALLERS: readonly Caller[] = [
-  { who: "nobody", scopes: null, authorization: async () => null },
-  { who: "a malformed header", scopes: null, authorization: async () => "Bearer" },
-  { who: "another scheme", scopes: null, authorization: async () => `Basic ${btoa(`alice:${ALICE}`)}` },
-  { who: "an unknown key", scopes: null, authorization: () => bearer(newKey()) },
-  { who: "a key and more", scopes: null, authorization: () => bearer(`${ALICE}x`) },
-  { who: "an invented token", scopes: null, authorization: () => bearer("alice.00000000:grant:secret") },
-  { who: "an expired token", scopes: null, authorization: () => bearer(expiredToken()) },
-  { who: "a revoked token", scopes: null, authorization: () => bearer(revokedToken()) },
-  { who: "a key that may read", scopes: ["read"], authorization: () => bearer(READER) },
-  {
-    who: "a token that may read",
-    scopes: ["read"],
-    authorization: async () => bearer((await login(server, ALICE, { scopes: ["read"] })).tokens.access_token),
-  },
-  { who: "a key that may operate", scopes: ["operate"], authorization: () => bearer(OPERATOR) },
-  {
-    who: "a token that may everything",
-    scopes: SCOPES,
-    authorization: async () => bearer((await login(server, ALICE, { scopes: SCOPES })).tokens.access_token),
-  },
-  { who: "the right key", scopes: SCOPES, authorization: () => bearer(ALICE) },
-  { who: "the key of another tenant", scopes: SCOPES, tenant: "bob", authorization: () => bearer(BOB) },
-];
-
-interface Row {
-  method: string;
-  path: string;
-  access: Access;
-}
-
-const ROWS: readonly Row[] = Object.entries<Rules>(ROUTES).flatMap(([path, methods]) =>
-  (Object.entries(methods) as [Method, Access][]).map(([method, access]) => ({ method, path, access })),
-);
-
-/** What a stranger's answer has to be. */
-function refusedAsStranger(access: Access, keyGiven: boolean): boolean {
-  if (access === "anyone") return false;
-  return access !== "optional" || keyGiven;
-}
-
-describe("the rules of the routes", () => {
-  const served = createRoutes([], MADROX).routes.filter(({ method }) => method !== "ALL");
-
-  it("are there for every route that a door serves", () => {
-    const without = served.filter(({ method, path }) => !(method in (rulesOf(path) ?? {})));
-    expect(without.map(({ method, path }) => `${method} ${path}`)).toEqual([]);
-  });
-
-  it.each(ROWS)("$method $path is served by a door", ({ method, path }) => {
-    // Once by its rule, and at least once more.
-    expect(served.filter((route) => route.method === method && route.path === path).length).toBeGreaterThan(1);
-  });
-
-  it("let those who may read change nothing, and only administrators delete for good", () => {
-    const of = (scope: Access) =>
-      ROWS.filter(({ access }) => access === scope).map(({ method, path }) => `${method} ${path}`);
-    expect(of("read").filter((route) => !route.startsWith("GET "))).toEqual(["POST /instances/:id/health"]);
-    expect(of("admin")).toEqual([
-      "DELETE /instances/:id",
-      "DELETE /jobs/:id",
-      "GET /webhooks",
-      "POST /webhooks",
-      "GET /webhooks/:id",
-      "DELETE /webhooks/:id",
-    ]);
-  });
-
-  it("leave nothing open beside what has to be", () => {
-    const open = ROWS.filter(({ access }) => access === "anyone" || access === "optional");
-    expect(open.map(({ method, path }) => `${method} ${path}`)).toEqual([
-      "GET /health",
-      "GET /openapi.json",
-      "GET /docs",
-      "GET /favicon.ico",
-      "GET /favicon.svg",
-      "GET /dashboard",
-      "GET /dashboard/*",
-      "GET /.well-known/oauth-protected-resource",
-      "GET /.well-known/oauth-protected-resource/mcp",
-      "GET /.well-known/oauth-authorization-server",
-      "POST /oauth/register",
-      "POST /oauth/token",
-      "GET /authorize",
-      "POST /authorize",
-    ]);
-  });
-});
-
-/** The id of a new job in which an instance works. */
-async function jobOf(key: string, instance: string): Promise<string> {
-  const coordinator_id = (await server.tool(key, "spawn_claude", { name: "Cora" })).instance_id;
-  const job = { coordinator_id, participant_ids: [instance], task_description: "Build." };
-  return String((await server.tool(key, "coordinate_instances", job)).task_id);
-}
-
-async function bodyStart(response: Response): Promise<Json> {
-  const type = response.headers.get("content-type") ?? "";
-  if (type.startsWith("application/json")) return (await response.json()) as Json;
-  if (type.startsWith("text/event-stream")) await response.body?.cancel();
-  else await response.arrayBuffer();
-  return {} as Json;
-}
-
-describe.each(CALLERS)("$who", ({ scopes, tenant = "alice", authorization }) => {
-  it("gets at each route what its rule says", async () => {
-    const header = await authorization();
-    const instance = String((await server.tool(ALICE, "spawn_claude", { name: "Ada" })).instance_id);
-    await server.tool(ALICE, "write_instance_file", { instance_id: instance, path: "a.txt", content: "hello" });
-    const job = await jobOf(ALICE, instance);
-    for (const { method, path, access } of ROWS) {
-      const id = path.startsWith("/questions") ? questionIdOf(instance, 1) : path.startsWith("/jobs") ? job : instance;
-      const concrete = path.replace(":id", id).replace("*", "a.txt");
-      const response = await server.request(concrete, {
-        method,
-        headers: {
-          "content-type": "application/json",
-          accept: "application/json, text/event-stream",
-          ...(header === null ? {} : { authorization: header }),
-        },
-        ...(method === "POST" || method === "PUT"
-          ? { body: path.startsWith("/jobs") ? "{}" : '{"answer": "yes"}' }
-          : {}),
-      });
-      const answer = await bodyStart(response);
-      const at = `${method} ${path}: ${response.status} ${JSON.stringify(answer).slice(0, 200)}`;
-      expect(response.status, at).toBeLessThan(500);
-      if (scopes === null) {
-        expect(response.status === 401, at).toBe(refusedAsStranger(access, header !== null));
-        if (response.status === 401) {
-          expect(answer, at).toMatchObject({ success: false, error: "unauthorized" });
-          expect(response.headers.get("www-authenticate"), at).toMatch(
-            /^Bearer realm="madrox".*scope="read operate", resource_metadata="http:\/\/localhost\/\.well-known\/oauth-protected-resource/,
-          );
-        }
-        continue;
-      }
-      const needed = (SCOPES as readonly string[]).includes(access) ? (access as Scope) : null;
-      const allowed = needed === null || allows(scopes, needed);
-      expect(response.status === 401, at).toBe(false);
-      expect(response.status === 403 && access !== "anyone", at).toBe(!allowed);
-      if (!allowed) expect(response.headers.get("www-authenticate"), at).toContain('error="insufficient_scope"');
-      if (allowed && tenant !== "alice" && path.includes(":id")) {
-        expect(response.status, at).toBe(404);
-        expect(answer, at).toMatchObject({ error: "not_found" });
-      }
-    }
-  });
-
-  it("may run of each tool what its scope allows, at both doors", async () => {
-    const key = (await authorization())?.slice("Bearer ".length) ?? "";
-    if (scopes === null) return;
-    for (const { name, scope, scopeFor, input } of CATALOGUE) {
-      const parsed = input.safeParse({});
-      const needed = parsed.success && scopeFor ? scopeFor(parsed.data) : scope;
-      for (const answer of [await server.tool(key, name, {}), await server.mcpTool(key, name, {})]) {
-        expect(answer.error === "forbidden", `${name}: ${answer.message}`).toBe(!allows(scopes, needed));
-      }
-    }
-  });
 });
 
 describe("scopes", () => {
@@ -289,7 +93,7 @@ describe("another tenant's ids", () => {
     const mine = String((await server.tool(ALICE, "spawn_claude", { name: "Ada" })).instance_id);
     const sent = await server.tool(ALICE, "send_to_instance", { instance_id: mine, message: "a word for alice" });
     const bobs = String((await server.tool(BOB, "spawn_claude", { name: "Bob" })).instance_id);
-    const job = await jobOf(ALICE, mine);
+    const job = await jobWith(server, ALICE, mine);
     await server.tool(ALICE, "wait", { ids: [job], timeout_seconds: 50 });
     const calls: [string, Record<string, unknown>][] = [
       ["spawn_claude", { name: "Eve", parent_instance_id: mine }],

@@ -1,0 +1,27 @@
+/** Whether a request may reach a route, and as whom. */
+import type { AccessConfig } from "../auth/access.ts";
+import { authenticate, bringsKey } from "../auth/authenticate.ts";
+import type { Principal } from "../contracts/principal.ts";
+import { assertScope } from "../contracts/scopes.ts";
+import { assertOrigin, assertPeer, peerProblem } from "./origin-check.ts";
+import type { Access } from "./route.ts";
+
+/**
+ * The principal that a route's `access` lets in; null for a caller without a key, where it takes those. Throws `forbidden`,
+ * `unauthorized`, and `limit_reached` for one that fails or calls too often.
+ */
+export async function admit(
+  request: Request,
+  env: Env,
+  config: AccessConfig,
+  access: Access,
+): Promise<Principal | null> {
+  assertOrigin(request, config);
+  const open = config.accessKeys === null && peerProblem(request, config) === null;
+  if (access === "optional" && !bringsKey(request) && !open) return null;
+  assertPeer(request, config);
+  if (access === "anyone") return null;
+  const principal = await authenticate(request, env, config);
+  if (access !== "optional" && access !== "caller") assertScope(principal.scopes, access);
+  return principal;
+}
