@@ -28,6 +28,14 @@ export function conversationOf(entries: readonly TranscriptEntry[]): Conversatio
   return paired(withoutOpenServerTools(rows).map(withoutThinkingAtTheEnd));
 }
 
+/** Whether the newest answer has a server tool's call that the API has still to run. */
+export function hasOpenServerTool(entries: readonly TranscriptEntry[]): boolean {
+  const from = entries.findLastIndex(({ role, blocks }) => role === "user" && blocks.some(isNoResult)) + 1;
+  const blocks = entries.slice(from).flatMap((entry) => entry.blocks);
+  const answered = new Set(blocks.filter(isServerResult).map(({ tool_use_id }) => tool_use_id));
+  return blocks.some((block) => block.type === "server_tool_use" && !answered.has(block.id));
+}
+
 /** Whether the API goes on with an answer that ends like this when it is sent back with nothing added (`pause_turn`). */
 export function isResumable(blocks: readonly Block[]): boolean {
   const last = blocks.findLast((block) => !THINKING.has(block.type) && !isBlank(block));

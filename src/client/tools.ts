@@ -488,6 +488,10 @@ export interface GetInstanceOutputAnswer {
     tokens_used: number;
     cost: number;
     /**
+     * It broke off: its end never came
+     */
+    cut?: true;
+    /**
      * Made up by the simulator: no model was called
      */
     simulated?: true;

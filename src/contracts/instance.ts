@@ -86,6 +86,8 @@ export interface OutputRow {
   timestamp: string;
   tokens_used: number;
   cost: number;
+  /** It broke off (an interruption, a lost connection): its end never came. */
+  cut?: true;
   /** The simulator said it, not a model. */
   simulated?: true;
 }

@@ -27,6 +27,7 @@ export const getInstanceOutput = defineTool({
         timestamp: z.string(),
         tokens_used: z.number(),
         cost: z.number(),
+        cut: z.literal(true).optional().describe("It broke off: its end never came"),
         simulated,
       }),
     ),

@@ -12,6 +12,8 @@ import { messageIdOf } from "../../platform/ids.ts";
 import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { emit } from "./instance-row.ts";
+import { show } from "./output.ts";
+import { textOf } from "./transcript.ts";
 import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 import { ring } from "./watchers.ts";
 
@@ -251,10 +253,21 @@ export function postpone(
   });
 }
 
+/** What was streamed of an answer that will not be asked for again is what the model said: it is part of the conversation. */
+export function keepCutText(tx: Tx, store: TurnStore, n: number, reply: Reply | null, now: number): void {
+  const blocks = reply?.blocks.filter((block) => block !== undefined) ?? [];
+  const text = textOf(blocks).trimEnd().toWellFormed();
+  if (text === "") return;
+  const seq = store.transcript.append(tx, n, "assistant", [{ type: "text", text }], now);
+  show(tx, { n, type: "progress", seq, cut: true }, now);
+}
+
 /** A model call was broken off from outside; why stands in the rows, and the runner looks there next. */
 export function breakOff(store: TurnStore, attempt: number, turn: TurnRow, reply: Reply | null, now: number): void {
   fenced(store, (tx) => {
-    announce(tx, closeAttempt(tx, store, attempt, turn.n, "aborted", reply, now), now);
+    const used = closeAttempt(tx, store, attempt, turn.n, "aborted", reply, now);
+    keepCutText(tx, store, turn.n, reply, now);
+    announce(tx, used, now);
     tx.exec("UPDATE turn SET phase = 'ready' WHERE n = ?", turn.n);
   });
 }

@@ -22,6 +22,8 @@ export interface OutputEntry {
   block?: number;
   /** For what does not stand in the transcript. */
   text?: string;
+  /** It broke off: the end of what it shows never came. */
+  cut?: boolean;
   tokens?: number;
   costNano?: number;
 }
@@ -30,8 +32,8 @@ export interface OutputEntry {
 export function show(tx: Tx, entry: OutputEntry, now: number): number {
   return tx
     .exec<{ message_index: number }>(
-      `INSERT INTO output (message_index, n, type, seq, block, text, at, tokens, cost_nano)
-       VALUES (COALESCE((SELECT MAX(message_index) + 1 FROM output), 0), ?, ?, ?, ?, ?, ?, ?, ?) RETURNING message_index`,
+      `INSERT INTO output (message_index, n, type, seq, block, text, at, tokens, cost_nano, cut)
+       VALUES (COALESCE((SELECT MAX(message_index) + 1 FROM output), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING message_index`,
       entry.n,
       entry.type,
       entry.seq ?? null,
@@ -40,6 +42,7 @@ export function show(tx: Tx, entry: OutputEntry, now: number): number {
       now,
       entry.tokens ?? 0,
       entry.costNano ?? 0,
+      entry.cut ? 1 : 0,
     )
     .one().message_index;
 }
@@ -64,6 +67,7 @@ interface StoredOutput extends Row {
   at: number;
   tokens: number;
   cost_nano: number;
+  cut: number;
 }
 
 /** One page of the output, oldest first. Always at least one row, however long, when there is one. */
@@ -100,6 +104,7 @@ export function pageOf(sql: SqlStorage, transcript: Transcript, instanceId: stri
       timestamp: new Date(row.at).toISOString(),
       tokens_used: row.tokens,
       cost: row.cost_nano / NANO_PER_USD,
+      ...(row.cut === 1 ? { cut: true as const } : {}),
       ...(entry?.simulated ? { simulated: true as const } : {}),
     });
   }

@@ -200,7 +200,8 @@ export const INSTANCE_SCHEMA: Schema = {
     text TEXT,
     at INTEGER NOT NULL,
     tokens INTEGER NOT NULL DEFAULT 0,
-    cost_nano INTEGER NOT NULL DEFAULT 0
+    cost_nano INTEGER NOT NULL DEFAULT 0,
+    cut INTEGER NOT NULL DEFAULT 0
   );
   CREATE INDEX output_by_time ON output (at);
   CREATE TABLE event (
@@ -462,6 +463,7 @@ export const INSTANCE_SCHEMA: Schema = {
   `,
     `
   ALTER TABLE message ADD COLUMN returned_from INTEGER;
+  ALTER TABLE output ADD COLUMN cut INTEGER NOT NULL DEFAULT 0;
   `,
     `
   CREATE TABLE question_of_a_kind (

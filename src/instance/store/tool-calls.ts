@@ -3,6 +3,7 @@
  * the model's order, together with the others of its step.
  */
 
+import { hasOpenServerTool } from "../../anthropic/conversation.ts";
 import type { Block } from "../../contracts/transcript.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import type { Row } from "../../platform/sqlite.ts";
@@ -18,7 +19,10 @@ export const CUT_OFF_CALL =
   "This call was cut off by the output limit before it was whole, and was not run. Send it again in smaller pieces.";
 const UNKNOWN_OUTCOME =
   "This call was interrupted by a restart. It may or may not have taken effect: check before you repeat it.";
-const CANCELLED_CALL = "This call was cancelled before it finished.";
+const NEVER_BEGUN = "The turn was stopped before this call was begun: it was not run.";
+const STOPPED_WAITING = "The turn was stopped while this call waited.";
+const STOPPED_AT_WORK =
+  "The turn was stopped while this call ran. It may have taken effect: check before you repeat it.";
 
 export interface CallRow extends Row {
   id: number;
@@ -102,9 +106,27 @@ export function denyTool(store: TurnStore, turn: TurnRow, call: CallRow, note: s
 export function appendResults(store: TurnStore, turn: TurnRow, now: number): void {
   fenced(store, (tx) => {
     writeResults(tx, store, turn, now);
-    join(tx, store, turn.n, "steering", now);
+    // The API goes on with a search only if nothing but results comes between.
+    if (!hasOpenServerTool(store.transcript.entries())) join(tx, store, turn.n, "steering", now);
     tx.exec("UPDATE turn SET phase = 'ready', last_step_at = ? WHERE n = ?", now, turn.n);
   });
+}
+
+/** What the model is told of a call that has no result, or null: it has one. */
+function unfinished({ state, started_at }: Pick<CallRow, "state" | "started_at">): string | null {
+  switch (state) {
+    case "done":
+      return null;
+    case "unknown":
+      return UNKNOWN_OUTCOME;
+    case "running":
+      return STOPPED_AT_WORK;
+    case "parked":
+      return STOPPED_WAITING;
+    case "pending":
+      // One that waited and was about to run again.
+      return started_at === null ? NEVER_BEGUN : STOPPED_WAITING;
+  }
 }
 
 /** The results of the step's calls, as one user message. Of a call that has not ended it says so. */
@@ -112,7 +134,7 @@ export function writeResults(tx: Tx, store: TurnStore, turn: TurnRow, now: numbe
   const calls = callsOf(tx, turn);
   if (calls.length === 0) return;
   const blocks = calls.map((call): Block => {
-    const open = call.state === "unknown" ? UNKNOWN_OUTCOME : call.state === "done" ? null : CANCELLED_CALL;
+    const open = unfinished(call);
     const isError = open !== null || call.is_error === 1;
     // The API refuses empty text in a result.
     const content = (open ?? call.result ?? "") || "(no output)";

@@ -18,20 +18,26 @@ function bounded(text: string): string {
   return `${cut}\n[${whole.length - MAX_RESULT_CHARACTERS} more characters were cut off: ask for less at a time.]`;
 }
 
-/** Runs one call. Never throws: whatever goes wrong is an error result that says so. */
+/** The call was stopped from outside: whether it took effect is not known. */
+class StoppedError extends Error {}
+
+/**
+ * Runs one call. Never throws: whatever goes wrong is an error result that says so. `stopped`: `context.signal` fired before there
+ * was a result, and the call may have taken effect.
+ */
 export async function runTool(
   tool: InstanceTool | undefined,
   name: string,
   input: Record<string, unknown>,
   context: InstanceToolContext,
-): Promise<{ content: string; isError: boolean } | { waitpoint: Waitpoint }> {
+): Promise<{ content: string; isError: boolean } | { waitpoint: Waitpoint } | { stopped: true }> {
   if (!tool) return { content: `There is no tool named ${name}.`, isError: true };
   const limit = tool.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const controller = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const stopped = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`The tool took longer than ${limit / 1000} s and was stopped.`)), limit);
-    const cancel = () => reject(new Error("The tool was stopped."));
+    const cancel = () => reject(new StoppedError());
     if (context.signal.aborted) cancel();
     else context.signal.addEventListener("abort", cancel, { once: true });
   });
@@ -41,6 +47,7 @@ export async function runTool(
     if ("waitpoint" in result) return result;
     return { content: bounded(result.content), isError: result.isError ?? false };
   } catch (error) {
+    if (error instanceof StoppedError) return { stopped: true };
     return { content: bounded(error instanceof Error ? error.message : String(error)), isError: true };
   } finally {
     clearTimeout(timer);

@@ -101,7 +101,8 @@ export class ToolCaller {
       }),
       () => runTool(tools.get(call.name), call.name, JSON.parse(call.input), context),
     );
-    if (signal.aborted) return;
+    // The row says that it runs: whoever closes the turn tells the model that its outcome is not known.
+    if ("stopped" in result) return;
     if ("waitpoint" in result) parkCall(store, call, result.waitpoint, notified);
     else endTool(store, turn, call, result, now());
   }

@@ -10,7 +10,7 @@ import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { emit } from "../store/instance-row.ts";
 import { join, returnNotes, withdrawNotes } from "../store/joined-messages.ts";
-import { announce, closeAttempt, takeUnshown } from "../store/model-calls.ts";
+import { announce, closeAttempt, keepCutText, takeUnshown } from "../store/model-calls.ts";
 import { show } from "../store/output.ts";
 import { closeQuestions } from "../store/questions.ts";
 import { addressed } from "../store/sender-line.ts";
@@ -83,8 +83,9 @@ export function giveUp(
 ): void {
   fenced(store, (tx) => {
     announce(tx, closeAttempt(tx, store, attempt, turn.n, "failed", reply, now, error), now);
-    if (!tryWithoutNotes(tx, store, turn.n, { state: "failed", error }, now))
-      finish(tx, store, turn.n, "failed", error, now);
+    if (tryWithoutNotes(tx, store, turn.n, { state: "failed", error }, now)) return;
+    keepCutText(tx, store, turn.n, reply, now);
+    finish(tx, store, turn.n, "failed", error, now);
   });
 }
 

@@ -679,7 +679,8 @@ describe("runTool", () => {
   const context = (signal: AbortSignal = new AbortController().signal) => toolContext({ signal });
   const resultOf = async (...call: Parameters<typeof runTool>) => {
     const result = await runTool(...call);
-    return "waitpoint" in result ? expect.fail("It suspended.") : result;
+    if ("waitpoint" in result || "stopped" in result) return expect.fail("It gave no result.");
+    return result;
   };
 
   it.each<[string, InstanceTool | undefined, { content: string; isError: boolean }]>([
@@ -743,7 +744,7 @@ describe("runTool", () => {
     if (when === "before it began") controller.abort();
     const running = runTool(made({ run: () => new Promise(() => undefined) }), "made", {}, context(controller.signal));
     controller.abort();
-    expect(await running).toEqual({ content: "The tool was stopped.", isError: true });
+    expect(await running).toEqual({ stopped: true });
   });
 
   it("tells a tool that its time is over", async () => {
