@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { configDefaults, defineConfig } from "vitest/config";
 
@@ -29,6 +30,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: [...configDefaults.exclude, "test/e2e/**"],
     testTimeout: 30_000,
+    // Tests wait for each other's objects more than they compute: one file more than there are cores keeps these at work.
+    maxWorkers: availableParallelism() + 1,
     reporters: ["default", new ModuleGraphGuard()],
     deps: {
       optimizer: {
