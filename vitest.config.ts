@@ -47,7 +47,9 @@ export default defineConfig({
       fuzzCases: Number(process.env.FUZZ_CASES ?? 300),
       fuzzSeed: Number(process.env.FUZZ_SEED ?? 20_261_123),
     },
+    // COVERAGE=1 npm test
     coverage: {
+      enabled: process.env.COVERAGE === "1",
       provider: "istanbul",
       include: ["src/**/*.ts"],
       reporter: ["text-summary", "json-summary"],
