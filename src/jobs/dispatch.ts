@@ -12,6 +12,7 @@ import type { Failure, Result } from "../platform/errors.ts";
 import { parseMessageId } from "../platform/ids.ts";
 import { describe, type Log } from "../platform/log.ts";
 import type { Row } from "../platform/sqlite.ts";
+import { inTransaction } from "../platform/transaction.ts";
 import { confirm, jobRow, REPORT_POLICY, REPORTS, reportAt, reportOf } from "./job-state.ts";
 import { OUTBOX, OUTBOX_POLICY, type OutboxRow } from "./outbox.ts";
 import * as steps from "./steps.ts";
@@ -174,7 +175,7 @@ export class Dispatch {
     const report = reportOf(storage.sql, jobId);
     if (report === null) return;
     await orchestratorOf(env, tenant).reportJob(report);
-    confirm(storage.sql, report.seq);
+    inTransaction(storage, (tx) => confirm(tx, report.seq));
   }
 
   /** The next thing to do by time: a deadline, a delivery. None: nothing wakes this object. */

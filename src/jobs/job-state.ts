@@ -7,6 +7,7 @@ import type { JobReport, JobSpec, JobState } from "../contracts/job.ts";
 import type { DeliveryPolicy, DeliveryTable } from "../platform/delivery.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
+import type { Tx } from "../platform/transaction.ts";
 import { markAllDue } from "./outbox.ts";
 import type { StepView } from "./strategies/strategy.ts";
 
@@ -25,14 +26,14 @@ export function jobRow(sql: SqlStorage): JobRow {
 }
 
 /** Takes over the spec: from here on the job runs. */
-export function open(sql: SqlStorage, spec: JobSpec, now: number): void {
-  sql.exec(
+export function open(tx: Tx, spec: JobSpec, now: number): void {
+  tx.exec(
     "INSERT INTO job (id, spec, state, started_at, report_due) VALUES (1, ?, 'running', ?, ?)",
     JSON.stringify(spec),
     now,
     now,
   );
-  note(sql, now, "job.started", { type: spec.type, participants: spec.participants.length });
+  note(tx, now, "job.started", { type: spec.type, participants: spec.participants.length });
 }
 
 export function storedSpec(sql: SqlStorage): JobSpec | null {
@@ -48,15 +49,15 @@ export function endOf(steps: Iterable<StepView>, error: Failure | undefined): Ex
 }
 
 /** The job is over. */
-export function end(sql: SqlStorage, state: JobState, error: Failure | null, now: number): void {
-  sql.exec("UPDATE job SET state = ?, finished_at = ?, error = ?", state, now, error ? JSON.stringify(error) : null);
-  note(sql, now, `job.${state}`, error ? { error: error.code } : {});
-  markAllDue(sql, now);
+export function end(tx: Tx, state: JobState, error: Failure | null, now: number): void {
+  tx.exec("UPDATE job SET state = ?, finished_at = ?, error = ?", state, now, error ? JSON.stringify(error) : null);
+  note(tx, now, `job.${state}`, error ? { error: error.code } : {});
+  markAllDue(tx, now);
 }
 
 /** Writes an event down. Ids, counts and codes, never content. */
-export function note(sql: SqlStorage, at: number, kind: string, data: InstanceEvent["data"]): void {
-  sql.exec("INSERT INTO event (at, kind, data) VALUES (?, ?, ?)", at, kind, JSON.stringify(data));
+export function note(tx: Tx, at: number, kind: string, data: InstanceEvent["data"]): void {
+  tx.exec("INSERT INTO event (at, kind, data) VALUES (?, ?, ?)", at, kind, JSON.stringify(data));
 }
 
 /** The report of a job to the registry as a delivery: the job's row says when it is due. */
@@ -105,11 +106,11 @@ export function reportOf(sql: SqlStorage, jobId: string): JobReport | null {
 }
 
 /** The registry is to be told at `time`, or (null) knows enough. */
-export function reportAt(sql: SqlStorage, time: number | null): void {
-  sql.exec("UPDATE job SET report_due = ?", time);
+export function reportAt(tx: Tx, time: number | null): void {
+  tx.exec("UPDATE job SET report_due = ?", time);
 }
 
 /** The registry has everything up to `seq`. */
-export function confirm(sql: SqlStorage, seq: number): void {
-  sql.exec("UPDATE job SET reported_seq = MAX(reported_seq, ?)", seq);
+export function confirm(tx: Tx, seq: number): void {
+  tx.exec("UPDATE job SET reported_seq = MAX(reported_seq, ?)", seq);
 }

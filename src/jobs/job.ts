@@ -9,6 +9,7 @@ import { Batch } from "../platform/batch.ts";
 import { err, ok, type Result } from "../platform/errors.ts";
 import { createLog, describe, type Log } from "../platform/log.ts";
 import { migrate, type Row } from "../platform/sqlite.ts";
+import { inTransaction, type Tx } from "../platform/transaction.ts";
 import { Waiters, within } from "../platform/waiters.ts";
 import { Dispatch, type Sent } from "./dispatch.ts";
 import { end, jobRow, note, open, reportAt, reportOf, storedSpec } from "./job-state.ts";
@@ -82,7 +83,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     const born = await this.#born();
     if (!born.ok) return born;
     const { sql } = this.ctx.storage;
-    if (!isFinalJob(jobRow(sql).state)) enqueue(sql, "tell", watcher, "", null);
+    if (!isFinalJob(jobRow(sql).state)) this.#commit((tx) => enqueue(tx, "tell", watcher, "", null));
     return ok(statusOf(sql, born.value));
   }
 
@@ -91,13 +92,13 @@ export class Job extends DurableObject<Env> implements JobApi {
     if (!born.ok) return born;
     const { storage } = this.ctx;
     const now = Date.now();
-    storage.transactionSync(() => {
-      if (audit) note(storage.sql, now, CALLED, recordOf(audit));
-      if (!isFinalJob(jobRow(storage.sql).state)) {
-        steps.stopAll(storage.sql, reason, now);
-        end(storage.sql, "cancelled", { code: "cancelled", message: `The job was cancelled: ${reason}.` }, now);
+    this.#commit((tx) => {
+      if (audit) note(tx, now, CALLED, recordOf(audit));
+      if (!isFinalJob(jobRow(tx).state)) {
+        steps.stopAll(tx, reason, now);
+        end(tx, "cancelled", { code: "cancelled", message: `The job was cancelled: ${reason}.` }, now);
       }
-      if (reportOf(storage.sql, this.#id) !== null) reportAt(storage.sql, now);
+      if (reportOf(tx, this.#id) !== null) reportAt(tx, now);
     });
     this.#waiters.wake();
     await within(this.#dispatch.bringOut(), CANCEL_PATIENCE_MS);
@@ -135,8 +136,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     const born = await this.#born();
     if (!born.ok) return;
     this.#alarm.fired();
-    const { storage } = this.ctx;
-    storage.transactionSync(() => steps.expire(storage.sql, born.value, Date.now()));
+    this.#commit((tx) => steps.expire(tx, born.value, Date.now()));
     this.#advance();
   }
 
@@ -144,55 +144,57 @@ export class Job extends DurableObject<Env> implements JobApi {
   #hear(all: readonly Heard[]): void {
     // It was deleted meanwhile.
     if (!this.#spec) return;
-    const { storage } = this.ctx;
-    const changed = storage.transactionSync(() => all.map((heard) => this.#settle(heard)).includes(true));
+    const changed = this.#commit((tx) => all.map((heard) => this.#settle(tx, heard)).includes(true));
     if (changed) this.#advance();
   }
 
-  /** Call inside a transaction. Returns whether a step has come to an end, or begins again. */
-  #settle(heard: Heard): boolean {
-    const { sql } = this.ctx.storage;
+  /** Returns whether a step has come to an end, or begins again. */
+  #settle(tx: Tx, heard: Heard): boolean {
     switch (heard.kind) {
       case "news": {
-        const step = steps.stepOfMessage(sql, heard.id);
-        if (step) return this.#follows(step, heard.message);
-        if (steps.hasOpen(sql, "queued")) this.#early.set(heard.id, heard.message);
+        const step = steps.stepOfMessage(tx, heard.id);
+        if (step) return this.#follows(tx, step, heard.message);
+        if (steps.hasOpen(tx, "queued")) this.#early.set(heard.id, heard.message);
         return false;
       }
       case "taken": {
         const { asked, view } = heard;
-        const step = steps.sent(sql, asked, view.message_id);
+        const step = steps.sent(tx, asked, view.message_id);
         const news = this.#early.get(view.message_id) ?? view;
         this.#early.delete(view.message_id);
-        return step !== null && this.#follows(step, news);
+        return step !== null && this.#follows(tx, step, news);
       }
       case "refused": {
         const { asked, error } = heard;
-        const step = steps.stepOf(sql, asked.n);
+        const step = steps.stepOf(tx, asked.n);
         if (step?.state !== "queued" || step.tries !== asked.tries) return false;
-        return steps.settle(sql, step, { kind: "failed", error, costNano: 0, recall: false }, Date.now());
+        return steps.settle(tx, step, { kind: "failed", error, costNano: 0, recall: false }, Date.now());
       }
     }
   }
 
-  #follows(step: steps.StepRow, view: MessageView): boolean {
+  #follows(tx: Tx, step: steps.StepRow, view: MessageView): boolean {
     if (step.state !== "running") return false;
-    return steps.settle(this.ctx.storage.sql, step, outcomeOf(view, step), Date.now());
+    return steps.settle(tx, step, outcomeOf(view, step), Date.now());
   }
 
   /** Does everything that the rows allow, and sees to what it brings about. */
   #advance(): void {
-    const { storage } = this.ctx;
     const spec = this.#spec;
     if (!spec) return;
     try {
-      if (storage.transactionSync(() => goOn(storage.sql, spec, Date.now()))) this.#waiters.wake();
+      if (this.#commit((tx) => goOn(tx, spec, Date.now()))) this.#waiters.wake();
     } catch (error) {
       this.#log.error("job.broken", { error: describe(error) });
-      storage.transactionSync(() => giveUp(storage.sql, Date.now()));
+      this.#commit((tx) => giveUp(tx, Date.now()));
       this.#waiters.wake();
     }
     this.ctx.waitUntil(this.#dispatch.bringOut());
+  }
+
+  /** Runs a change in one transaction. */
+  #commit<T>(work: (tx: Tx) => T): T {
+    return inTransaction(this.ctx.storage, work);
   }
 
   /** The spec: from storage, or on the very first use from the registry. */
@@ -210,9 +212,9 @@ export class Job extends DurableObject<Env> implements JobApi {
     if (!hasTables(storage.sql)) {
       const spec = await orchestratorOf(this.env, this.#tenant).jobBirth(this.#id);
       if (!spec) return err("not_found", `There is no job ${this.#id}.`, { job_id: this.#id });
-      storage.transactionSync(() => {
+      this.#commit((tx) => {
         migrate(storage, JOB_SCHEMA);
-        open(storage.sql, spec, Date.now());
+        open(tx, spec, Date.now());
       });
       this.#spec = spec;
       // Whoever looks at it first makes it go on, whether or not its wake-up has come.

@@ -4,6 +4,7 @@
  */
 import type { DeliveryPolicy, DeliveryTable } from "../platform/delivery.ts";
 import type { Row } from "../platform/sqlite.ts";
+import type { Tx } from "../platform/transaction.ts";
 
 export type OutboxKind = "cancel" | "recall" | "tell";
 
@@ -30,8 +31,8 @@ export interface OutboxRow extends Row {
 }
 
 /** `due` null: not yet. */
-export function enqueue(sql: SqlStorage, kind: OutboxKind, target: string, reason: string, due: number | null): void {
-  sql.exec(
+export function enqueue(tx: Tx, kind: OutboxKind, target: string, reason: string, due: number | null): void {
+  tx.exec(
     "INSERT OR REPLACE INTO outbox (kind, target, reason, due_at) VALUES (?, ?, ?, ?)",
     kind,
     target,
@@ -41,6 +42,6 @@ export function enqueue(sql: SqlStorage, kind: OutboxKind, target: string, reaso
 }
 
 /** The job is over: whoever waits for that is due to be told. */
-export function markAllDue(sql: SqlStorage, now: number): void {
-  sql.exec("UPDATE outbox SET due_at = ? WHERE kind = 'tell'", now);
+export function markAllDue(tx: Tx, now: number): void {
+  tx.exec("UPDATE outbox SET due_at = ? WHERE kind = 'tell'", now);
 }

@@ -1,11 +1,12 @@
 /**
- * The steps of a job as rows, from their beginning to their end. Call what writes inside a transaction.
+ * The steps of a job as rows, from their beginning to their end.
  */
 
 import type { JobSpec, StepKind, StepState } from "../contracts/job.ts";
 import type { DeliveryPolicy, DeliveryTable } from "../platform/delivery.ts";
 import type { Failure } from "../platform/errors.ts";
 import { first, type Row } from "../platform/sqlite.ts";
+import type { Tx } from "../platform/transaction.ts";
 import { note } from "./job-state.ts";
 import { enqueue } from "./outbox.ts";
 import type { Outcome } from "./strategies/outcome.ts";
@@ -89,10 +90,10 @@ export function hasOpen(sql: SqlStorage, state?: "queued"): boolean {
   return first(sql, `SELECT 1 AS one FROM step WHERE ${which} LIMIT 1`) !== undefined;
 }
 
-export function begin(sql: SqlStorage, spec: JobSpec, steps: readonly NewStep[], now: number): void {
+export function begin(tx: Tx, spec: JobSpec, steps: readonly NewStep[], now: number): void {
   const deadline = now + spec.options.step_timeout_seconds * 1000;
   for (const { key, kind, instance_id, skip } of steps) {
-    sql.exec(
+    tx.exec(
       `INSERT INTO step (key, kind, instance_id, state, started_at, due_at, deadline, finished_at, error)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       key,
@@ -105,15 +106,15 @@ export function begin(sql: SqlStorage, spec: JobSpec, steps: readonly NewStep[],
       skip ? now : null,
       skip ? JSON.stringify(skip) : null,
     );
-    note(sql, now, skip ? "job.step_skipped" : "job.step_started", { step: key, instance_id });
+    note(tx, now, skip ? "job.step_skipped" : "job.step_started", { step: key, instance_id });
   }
 }
 
 /** The instance has the message of this try. Returns the row as it is now, or null when nobody waits for it any more. */
-export function sent(sql: SqlStorage, asked: StepRow, messageId: string): StepRow | null {
-  const row = stepOf(sql, asked.n);
+export function sent(tx: Tx, asked: StepRow, messageId: string): StepRow | null {
+  const row = stepOf(tx, asked.n);
   if (row?.state !== "queued" || row.tries !== asked.tries) return null;
-  sql.exec(
+  tx.exec(
     "UPDATE step SET state = 'running', due_at = NULL, message_id = ?, message_ids = json_insert(message_ids, '$[#]', ?) WHERE n = ?",
     messageId,
     messageId,
@@ -123,23 +124,23 @@ export function sent(sql: SqlStorage, asked: StepRow, messageId: string): StepRo
 }
 
 /** What has come of an open step. Returns whether anything changed. */
-export function settle(sql: SqlStorage, step: StepRow, outcome: Outcome, now: number): boolean {
+export function settle(tx: Tx, step: StepRow, outcome: Outcome, now: number): boolean {
   switch (outcome.kind) {
     case "open":
       return false;
     case "retry":
-      sql.exec(
+      tx.exec(
         `UPDATE step SET state = 'queued', tries = tries + 1, sendings = 0, due_at = ?, message_id = NULL,
            cost_nano = cost_nano + ? WHERE n = ?`,
         now,
         outcome.costNano,
         step.n,
       );
-      note(sql, now, "job.step_retried", { step: step.key, instance_id: step.instance_id });
+      note(tx, now, "job.step_retried", { step: step.key, instance_id: step.instance_id });
       return true;
     case "completed":
-      close(sql, step, "completed", outcome.costNano, null, now);
-      sql.exec(
+      close(tx, step, "completed", outcome.costNano, null, now);
+      tx.exec(
         "UPDATE step SET structured = ?, output = ?, simulated = ? WHERE n = ?",
         outcome.structured === null ? null : JSON.stringify(outcome.structured),
         cut(outcome.text),
@@ -148,31 +149,31 @@ export function settle(sql: SqlStorage, step: StepRow, outcome: Outcome, now: nu
       );
       return true;
     case "failed":
-      close(sql, step, "failed", outcome.costNano, outcome.error, now);
-      if (outcome.recall) recall(sql, step, outcome.error.message, now);
+      close(tx, step, "failed", outcome.costNano, outcome.error, now);
+      if (outcome.recall) recall(tx, step, outcome.error.message, now);
       return true;
   }
 }
 
 /** Ends every open step whose time is over. Returns whether there was any. */
-export function expire(sql: SqlStorage, spec: JobSpec, now: number): boolean {
-  const late = sql.exec<StepRow>(`SELECT ${STEP} FROM step WHERE deadline <= ?`, now).toArray();
+export function expire(tx: Tx, spec: JobSpec, now: number): boolean {
+  const late = tx.exec<StepRow>(`SELECT ${STEP} FROM step WHERE deadline <= ?`, now).toArray();
   const seconds = spec.options.step_timeout_seconds;
   const error: Failure = {
     code: "limit_reached",
     message: `The step took longer than step_timeout_seconds (${seconds}) and was stopped.`,
     details: { limit: "step_timeout_seconds", seconds },
   };
-  for (const step of late) settle(sql, step, { kind: "failed", error, costNano: 0, recall: true }, now);
+  for (const step of late) settle(tx, step, { kind: "failed", error, costNano: 0, recall: true }, now);
   return late.length > 0;
 }
 
 /** Stops every open step. */
-export function stopAll(sql: SqlStorage, reason: string, now: number): void {
+export function stopAll(tx: Tx, reason: string, now: number): void {
   const error: Failure = { code: "cancelled", message: `The job was cancelled: ${reason}.` };
-  for (const step of sql.exec<StepRow>(`SELECT ${STEP} FROM step WHERE deadline IS NOT NULL`).toArray()) {
-    close(sql, step, "skipped", 0, error, now);
-    recall(sql, step, reason, now);
+  for (const step of tx.exec<StepRow>(`SELECT ${STEP} FROM step WHERE deadline IS NOT NULL`).toArray()) {
+    close(tx, step, "skipped", 0, error, now);
+    recall(tx, step, reason, now);
   }
 }
 
@@ -183,14 +184,14 @@ export function nextDeadline(sql: SqlStorage): number | null {
 }
 
 function close(
-  sql: SqlStorage,
+  tx: Tx,
   step: StepRow,
   state: "completed" | "failed" | "skipped",
   costNano: number,
   error: Failure | null,
   now: number,
 ): void {
-  sql.exec(
+  tx.exec(
     `UPDATE step SET state = ?, due_at = NULL, deadline = NULL, finished_at = ?, cost_nano = cost_nano + ?, error = ?
      WHERE n = ?`,
     state,
@@ -199,7 +200,7 @@ function close(
     error ? JSON.stringify(error) : null,
     step.n,
   );
-  note(sql, now, `job.step_${state}`, {
+  note(tx, now, `job.step_${state}`, {
     step: step.key,
     instance_id: step.instance_id,
     message_id: step.message_id,
@@ -208,9 +209,9 @@ function close(
 }
 
 /** The message that a step leaves behind is to be cancelled, also if it is not known whether there is one. */
-function recall(sql: SqlStorage, step: StepRow, reason: string, now: number): void {
-  if (step.message_id !== null) enqueue(sql, "cancel", step.message_id, reason, now);
-  else enqueue(sql, "recall", String(step.n), reason, now);
+function recall(tx: Tx, step: StepRow, reason: string, now: number): void {
+  if (step.message_id !== null) enqueue(tx, "cancel", step.message_id, reason, now);
+  else enqueue(tx, "recall", String(step.n), reason, now);
 }
 
 function cut(text: string): string {

@@ -7,17 +7,17 @@ import type { Alarm } from "../platform/alarm.ts";
 import type { Result } from "../platform/errors.ts";
 import { isJobId } from "../platform/ids.ts";
 import { describe, type Log } from "../platform/log.ts";
+import { inTransaction, type Tx } from "../platform/transaction.ts";
 import { within } from "../platform/waiters.ts";
 import type { Archive } from "./archive/archive.ts";
 import type { Courier } from "./delivery/webhook-delivery.ts";
+import { forgetConversation, nextOutlived, outlived, removeInstance } from "./registry/deletion.ts";
 import { nextOutlivedJob, outliveJobs, removeJob } from "./registry/jobs.ts";
 import type { Terms } from "./registry/policy.ts";
-import * as registry from "./registry/registry.ts";
-import { idleDeadline } from "./registry/tree.ts";
+import { endIdle, nextUnused, unusedSince } from "./registry/termination.ts";
+import { putOffIdleDeadline } from "./store/instance-rows.ts";
 import { dequeue, enqueue, type Outbox, outboxOf, type Receivers } from "./store/outbox.ts";
 
-/** The reason in the record of an instance that nobody used for too long. */
-export const IDLE_TIMEOUT = "idle timeout";
 /** A deletion that its caller's request did not finish goes on after this time. */
 const ERASE_RETRY_MS = 60_000;
 /** A duty that failed is tried again after this time. */
@@ -71,15 +71,19 @@ export class Upkeep {
       onIdle: () => this.arm(),
     });
     this.#duties = [
-      { name: "idle time", due: () => registry.nextUnused(sql), run: (now) => this.#endUnused(now) },
+      { name: "idle time", due: () => nextUnused(sql), run: (now) => this.#endUnused(now) },
       {
         name: "retention",
-        due: () => registry.nextOutlived(sql),
+        due: () => nextOutlived(sql),
         run: (now) => {
-          for (const id of registry.outlived(sql, now)) registry.forget(sql, id, now);
+          for (const id of outlived(sql, now)) this.#commit((tx) => forgetConversation(tx, id, now));
         },
       },
-      { name: "retention of jobs", due: () => nextOutlivedJob(sql), run: (now) => outliveJobs(storage, now) },
+      {
+        name: "retention of jobs",
+        due: () => nextOutlivedJob(sql),
+        run: (now) => this.#commit((tx) => outliveJobs(tx, now)),
+      },
       // Nobody waits for receivers of webhooks, not the next alarm either.
       { name: "webhooks", due: () => courier.nextDue, run: () => waitUntil(courier.deliver()) },
       { name: "archive", due: () => archive.due, run: (now) => archive.move(now) },
@@ -117,11 +121,11 @@ export class Upkeep {
 
   #endUnused(now: number): void {
     const { storage, terms, retentionDays } = this.#parts;
-    const { sql } = storage;
-    for (const id of registry.unusedSince(sql, now)) {
-      const due = idleDeadline(sql, id, terms.idleTimeoutMs(id), now);
-      if (due !== null && due > now) registry.putOff(sql, id, due);
-      else registry.terminate(storage, { instance_id: id, force: false, reason: IDLE_TIMEOUT }, retentionDays, now);
+    for (const id of unusedSince(storage.sql, now)) {
+      this.#commit((tx) => {
+        const idle = endIdle(tx, id, terms.idleTimeoutMs(id), retentionDays, now);
+        if (!idle.ended) putOffIdleDeadline(tx, id, idle.again);
+      });
     }
   }
 
@@ -140,7 +144,9 @@ export class Upkeep {
   /** Wakes these instances, behind whoever asks for it. */
   wake(instanceIds: readonly string[]): void {
     if (instanceIds.length === 0) return;
-    for (const id of instanceIds) enqueue(this.#parts.storage.sql, id, "wake", Date.now());
+    this.#commit((tx) => {
+      for (const id of instanceIds) enqueue(tx, id, "wake", Date.now());
+    });
     this.#parts.waitUntil(this.deliver());
   }
 
@@ -153,22 +159,20 @@ export class Upkeep {
     object: { erase(): Promise<Result<Deleted>> },
     audit: AuditedCall | undefined,
   ): Promise<Result<Deleted>> {
-    const { storage, alarm } = this.#parts;
-    const { sql } = storage;
     const retryAt = Date.now() + ERASE_RETRY_MS;
-    enqueue(sql, id, "erase", retryAt, audit);
-    alarm.notAfter(retryAt);
+    this.#commit((tx) => enqueue(tx, id, "erase", retryAt, audit));
+    this.#parts.alarm.notAfter(retryAt);
     const erased = await object.erase();
     if (erased.ok) this.#removed(id);
-    else dequeue(sql, id, "erase");
+    else this.#commit((tx) => dequeue(tx, id, "erase"));
     this.arm();
     return erased;
   }
 
   /** An object has deleted everything of its own. */
   #removed(id: string): void {
-    const remove = isJobId(id) ? removeJob : registry.remove;
-    remove(this.#parts.storage, id, Date.now());
+    const remove = isJobId(id) ? removeJob : removeInstance;
+    this.#commit((tx) => remove(tx, id, Date.now()));
     this.#parts.logged();
   }
 
@@ -178,5 +182,9 @@ export class Upkeep {
     const times = this.#duties.map((duty) => this.#dueOf(duty)).filter((time) => time !== null);
     if (times.length === 0) alarm.clear();
     else alarm.set(Math.min(...times));
+  }
+
+  #commit<T>(work: (tx: Tx) => T): T {
+    return inTransaction(this.#parts.storage, work);
   }
 }

@@ -57,35 +57,42 @@ import { recall, remember } from "../platform/idempotency.ts";
 import type { Idempotency } from "../platform/idempotency-key.ts";
 import { createLog, type Log } from "../platform/log.ts";
 import { migrate } from "../platform/sqlite.ts";
+import { inTransaction, type Tx } from "../platform/transaction.ts";
 import { NANO_PER_USD } from "../platform/units.ts";
 import { Waiters } from "../platform/waiters.ts";
 import { Archive } from "./archive/archive.ts";
 import { segmentAfter } from "./archive/event-archive.ts";
 import { ledgerEnd, ledgerLines, ledgerSegmentAfter } from "./archive/ledger-archive.ts";
-import { releaseAll, reserve } from "./budget/ledger.ts";
+import { tenantSpent } from "./budget/ledger.ts";
 import { spendOf } from "./budget/spend.ts";
 import { EventLines } from "./delivery/event-logger.ts";
 import { Viewers } from "./delivery/event-sockets.ts";
 import { Courier } from "./delivery/webhook-delivery.ts";
 import { addWebhook, listWebhooks, removeWebhook } from "./delivery/webhooks.ts";
-import { IDLE_TIMEOUT, Upkeep } from "./housekeeping.ts";
+import { Upkeep } from "./housekeeping.ts";
 import { Gate } from "./model-call-gate.ts";
+import { ModelCalls } from "./model-calls.ts";
+import { eraseRefusal } from "./registry/deletion.ts";
+import { listInstances } from "./registry/instance-list.ts";
 import { applyJob, coordinate, eraseJobRefusal, jobBirth, jobRecord, listJobs } from "./registry/jobs.ts";
 import { metricsOf } from "./registry/metrics.ts";
 import { Terms } from "./registry/policy.ts";
 import { questionsOf } from "./registry/questions.ts";
-import * as registry from "./registry/registry.ts";
+import { spawn } from "./registry/spawning.ts";
 import { statusOf } from "./registry/status.ts";
 import { cancelTask, saveTask, taskOf } from "./registry/tasks.ts";
-import { deleteTemplate, spawnTeam, storedTemplates, storeTemplate } from "./registry/teams.ts";
-import { childrenOf, idleDeadline, kinOf, treeOf, waitFor } from "./registry/tree.ts";
+import { spawnTeam } from "./registry/teams.ts";
+import { deleteTemplate, storedTemplates, storeTemplate } from "./registry/templates.ts";
+import { endIdle, terminate } from "./registry/termination.ts";
+import { childrenOf, kinOf, treeOf } from "./registry/tree.ts";
+import { waitFor } from "./registry/wait-graph.ts";
 import { recordCall } from "./store/audit-record.ts";
+import { takeBirth } from "./store/births.ts";
 import { chainOlder, eventsAfter, eventsBefore, headOf, linesAfter } from "./store/event-log.ts";
+import { rowOf } from "./store/instance-rows.ts";
 import { ORCHESTRATOR_SCHEMA } from "./store/schema.ts";
 import { sealed, tenantKey } from "./tenant-key.ts";
 
-/** A call that waits for money asks again after this time, if no settlement woke it before. */
-const BUDGET_RETRY_MS = 5_000;
 /** Characters of an export in one answer, about. */
 const EXPORT_CHARACTERS = 512 * 1024;
 
@@ -106,6 +113,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #lines: EventLines;
   readonly #terms: Terms;
   readonly #upkeep: Upkeep;
+  readonly #modelCalls: ModelCalls;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -148,6 +156,13 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       logged: () => this.#tellWatchers(),
       waitUntil: (work) => ctx.waitUntil(work),
     });
+    this.#modelCalls = new ModelCalls({
+      storage: ctx.storage,
+      gate: this.#gate,
+      terms: this.#terms,
+      changed: (id) => this.#viewers.changed(id),
+      wake: (ids) => this.#upkeep.wake(ids),
+    });
   }
 
   override async alarm(): Promise<void> {
@@ -164,14 +179,9 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async spawn(request: SpawnRequest): Promise<Result<SpawnReceipt>> {
-    const secrets = await sealed(this.ctx.storage.sql, request.secrets, this.#config, this.#tenant);
-    const answer = registry.spawn(
-      this.ctx.storage,
-      { ...request, sealed: secrets },
-      this.#terms.spawning,
-      this.#terms.caps,
-      Date.now(),
-    );
+    const secrets = await sealed(this.ctx.storage, request.secrets, this.#config, this.#tenant);
+    const { spawning, caps } = this.#terms;
+    const answer = this.#commit((tx) => spawn(tx, { ...request, sealed: secrets }, spawning, caps, Date.now()));
     if (answer.ok) this.#spawned([answer.value]);
     return answer;
   }
@@ -194,28 +204,28 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async storeTemplate(template: TeamTemplate, audit?: AuditedCall): Promise<Result<{ created: boolean }>> {
-    const answer = storeTemplate(this.ctx.storage, template, Date.now(), audit);
+    const answer = this.#commit((tx) => storeTemplate(tx, template, Date.now(), audit));
     this.#tellWatchers();
     return answer;
   }
 
   async deleteTemplate(name: string, audit?: AuditedCall): Promise<boolean> {
-    const deleted = deleteTemplate(this.ctx.storage, name, Date.now(), audit);
+    const deleted = this.#commit((tx) => deleteTemplate(tx, name, Date.now(), audit));
     this.#tellWatchers();
     return deleted;
   }
 
   async birthOf(instanceId: string): Promise<Birth | null> {
-    const birth = registry.birthOf(this.ctx.storage.sql, instanceId);
+    const birth = this.#commit((tx) => takeBirth(tx, instanceId));
     return birth ? { ...birth, standing: this.#terms.standing(instanceId) } : null;
   }
 
   async tenantKey(): Promise<string> {
-    return tenantKey(this.ctx.storage.sql);
+    return tenantKey(this.ctx.storage);
   }
 
   async status(instanceId: string): Promise<StatusRecord | null> {
-    const row = registry.rowOf(this.ctx.storage.sql, instanceId);
+    const row = rowOf(this.ctx.storage.sql, instanceId);
     if (!row) return null;
     const { limits, remaining } = this.#terms.purse(instanceId);
     const record = { ...statusOf(row, this.#prefix, Date.now()), limits, remaining };
@@ -224,61 +234,46 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async list(query: ListQuery): Promise<InstancePage> {
-    return registry.list(this.ctx.storage.sql, query, this.#prefix, Date.now());
+    return listInstances(this.ctx.storage.sql, query, this.#prefix, Date.now());
   }
 
   async terminate(request: TerminateRequest): Promise<Result<TerminateReceipt>> {
-    const answer = registry.terminate(this.ctx.storage, request, this.#config.retentionDays, Date.now());
-    if (answer.ok) this.#tellWatchers();
-    if (answer.ok && answer.value.terminated.length > 0) {
-      for (const id of answer.value.terminated) this.#gate.forget(id);
-      // The rows are committed. Waiting a moment for the objects spares the caller a send that is accepted and cancelled.
-      await this.#upkeep.deliverSoon();
-    }
+    const answer = this.#commit((tx) => terminate(tx, request, this.#config.retentionDays, Date.now()));
+    if (answer.ok) await this.#terminated(answer.value.terminated);
     return answer;
   }
 
+  async #terminated(instanceIds: readonly string[]): Promise<void> {
+    this.#tellWatchers();
+    if (instanceIds.length === 0) return;
+    for (const id of instanceIds) this.#gate.forget(id);
+    // The rows are committed. Waiting a moment for the objects spares the caller a send that is accepted and cancelled.
+    await this.#upkeep.deliverSoon();
+  }
+
   async erase(instanceId: string, audit?: AuditedCall): Promise<Result<Erased>> {
-    const refusal = registry.eraseRefusal(this.ctx.storage.sql, instanceId);
+    const refusal = eraseRefusal(this.ctx.storage.sql, instanceId);
     if (refusal) return refusal;
     return this.#upkeep.erase(instanceId, instanceOf(this.env, this.#tenant, instanceId), audit);
   }
 
   async admit(instanceId: string, report: Report | null, ask: ReservationRequest): Promise<Admission> {
     if (report) this.#take(report);
-    const { sql } = this.ctx.storage;
-    let held = false;
-    const admission = await this.#gate.enter(instanceId, Date.now(), () => {
-      held = true;
-      registry.showWaiting(sql, instanceId, "gate");
-      this.#viewers.changed(instanceId);
-    });
-    if (!admission.granted) return admission;
-    const leave = reserve(this.ctx.storage, instanceId, ask, this.#terms.caps);
-    if (leave.kind === "granted") {
-      if (held) registry.showWaiting(sql, instanceId, null);
-      if (held) this.#viewers.changed(instanceId);
-      return { granted: true, maxTokens: leave.maxTokens };
-    }
-    this.#gate.forget(instanceId);
-    if (leave.kind === "refused") return { granted: false, until: null, error: leave.error };
-    registry.showWaiting(sql, instanceId, "budget");
-    this.#viewers.changed(instanceId);
-    return { granted: false, until: Date.now() + BUDGET_RETRY_MS, reason: "budget" };
+    return this.#modelCalls.admit(instanceId, ask);
   }
 
   async withdraw(instanceId: string): Promise<void> {
-    this.#gate.forget(instanceId);
-    releaseAll(this.ctx.storage, instanceId, Date.now());
-    this.#wakeBudgetWaiters();
+    this.#modelCalls.withdraw(instanceId);
   }
 
   async report(report: Report, call?: CallOutcome): Promise<Standing | null> {
-    const freed = this.#take(report);
-    if (call) this.#gate.leave(report.instance_id, call, Date.now());
-    else if (isAtRest(report.snapshot.state)) this.#gate.forget(report.instance_id);
-    if (freed) this.#wakeBudgetWaiters();
+    this.#take(report, call);
     return this.standing(report.instance_id);
+  }
+
+  #take(report: Report, call?: CallOutcome): void {
+    this.#modelCalls.report(report, call);
+    this.#tellWatchers(report.instance_id);
   }
 
   async leave(instanceId: string, call: CallOutcome): Promise<void> {
@@ -286,15 +281,14 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async standing(instanceId: string): Promise<Standing | null> {
-    return registry.rowOf(this.ctx.storage.sql, instanceId) ? this.#terms.standing(instanceId) : null;
+    return rowOf(this.ctx.storage.sql, instanceId) ? this.#terms.standing(instanceId) : null;
   }
 
   async expire(instanceId: string): Promise<{ expired: true } | { expired: false; again: number }> {
-    const now = Date.now();
-    const due = idleDeadline(this.ctx.storage.sql, instanceId, this.#terms.idleTimeoutMs(instanceId), now);
-    if (due === null) return { expired: true };
-    if (due > now) return { expired: false, again: due };
-    await this.terminate({ instance_id: instanceId, force: false, reason: IDLE_TIMEOUT });
+    const timeoutMs = this.#terms.idleTimeoutMs(instanceId);
+    const idle = this.#commit((tx) => endIdle(tx, instanceId, timeoutMs, this.#config.retentionDays, Date.now()));
+    if (!idle.ended) return { expired: false, again: idle.again };
+    await this.#terminated(idle.terminated);
     return { expired: true };
   }
 
@@ -308,7 +302,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async coordinate(request: CoordinateRequest): Promise<Result<JobReceipt>> {
-    const answer = coordinate(this.ctx.storage, request, Date.now());
+    const answer = this.#commit((tx) => coordinate(tx, request, Date.now()));
     if (answer.ok) {
       this.#tellWatchers();
       this.ctx.waitUntil(this.#upkeep.deliver());
@@ -335,7 +329,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async reportJob(report: JobReport): Promise<void> {
-    applyJob(this.ctx.storage, report, this.#config.retentionDays);
+    this.#commit((tx) => applyJob(tx, report, this.#config.retentionDays));
     if (report.finished_at !== null) this.#upkeep.arm();
     this.#tellWatchers();
   }
@@ -353,12 +347,11 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async children(instanceId: string, idempotency?: Idempotency): Promise<Result<string[]>> {
-    const { sql } = this.ctx.storage;
-    return this.ctx.storage.transactionSync((): Result<string[]> => {
-      const known = recall<string[]>(sql, idempotency);
+    return this.#commit((tx): Result<string[]> => {
+      const known = recall<string[]>(tx, idempotency);
       if (known) return known;
-      if (!registry.rowOf(sql, instanceId)) return unknownInstance(instanceId);
-      return remember(sql, idempotency, ok(childrenOf(sql, instanceId)), Date.now());
+      if (!rowOf(tx, instanceId)) return unknownInstance(instanceId);
+      return remember(tx, idempotency, ok(childrenOf(tx, instanceId)), Date.now());
     });
   }
 
@@ -369,7 +362,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async spend(query: SpendQuery): Promise<Result<SpendAnswer>> {
     const { sql } = this.ctx.storage;
     try {
-      const spent = registry.tenantSpent(sql) / NANO_PER_USD;
+      const spent = tenantSpent(sql) / NANO_PER_USD;
       return ok({ ...spendOf(sql, query, Date.now()), ...this.#terms.purse(null), spent });
     } catch (error) {
       return { ok: false, error: failureOf(error) };
@@ -381,7 +374,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async waitFor(waiter: string, targets: readonly string[], seq: number): Promise<Result<null>> {
-    return waitFor(this.ctx.storage, waiter, targets, seq);
+    return this.#commit((tx) => waitFor(tx, waiter, targets, seq));
   }
 
   async events(query: EventQuery): Promise<EventPage> {
@@ -395,7 +388,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async saveTask(task: StoredTask): Promise<void> {
-    saveTask(this.ctx.storage.sql, task);
+    this.#commit((tx) => saveTask(tx, task));
   }
 
   async taskOf(taskId: string): Promise<StoredTask | null> {
@@ -403,11 +396,11 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async cancelTask(taskId: string): Promise<void> {
-    cancelTask(this.ctx.storage.sql, taskId);
+    this.#commit((tx) => cancelTask(tx, taskId));
   }
 
   async record(call: AuditedCall, subject: string | null, outcome: string): Promise<void> {
-    recordCall(this.ctx.storage.sql, call, subject, Date.now(), outcome);
+    this.#commit((tx) => recordCall(tx, call, subject, Date.now(), outcome));
     this.#tellWatchers();
   }
 
@@ -445,16 +438,15 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async removeWebhook(webhookId: string, audit?: AuditedCall): Promise<boolean> {
-    const removed = removeWebhook(this.ctx.storage, webhookId, Date.now(), audit);
+    const removed = this.#commit((tx) => removeWebhook(tx, webhookId, Date.now(), audit));
     this.#courier.reload();
     this.#tellWatchers();
     return removed;
   }
 
-  #take(report: Report): boolean {
-    const freed = registry.apply(this.ctx.storage, report);
-    this.#tellWatchers(report.instance_id);
-    return freed;
+  /** Runs a change in one transaction. */
+  #commit<T>(work: (tx: Tx) => T): T {
+    return inTransaction(this.ctx.storage, work);
   }
 
   /** Something was logged, or these instances look different: whoever follows reads again. */
@@ -465,17 +457,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     if (this.#courier.notice(Date.now())) this.#alarm.notAfter(Date.now());
   }
 
-  /** Money came free: whoever waits for some asks again. */
-  #wakeBudgetWaiters(): void {
-    this.#upkeep.wake(registry.waitingForBudget(this.ctx.storage.sql));
-  }
-
   get #prefix(): string {
     return `${this.#config.workspacePrefix}/${this.#tenant}`;
   }
-}
-
-/** An instance at rest has no call under way, and no place at the gate. */
-function isAtRest(state: Report["snapshot"]["state"]): boolean {
-  return state === "idle" || state === "error" || state === "paused";
 }

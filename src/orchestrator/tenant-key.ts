@@ -3,17 +3,19 @@
  */
 import type { Config } from "../contracts/config.ts";
 import { hasSecrets, newKey, type Secrets, seal } from "../platform/secrets.ts";
-import { first } from "../platform/sqlite.ts";
+import { inTransaction } from "../platform/transaction.ts";
 
 /** Made on first use. */
-export function tenantKey(sql: SqlStorage): string {
-  sql.exec("INSERT OR IGNORE INTO vault (id, key) VALUES (1, ?)", newKey());
-  return first<{ key: string }>(sql, "SELECT key FROM vault")?.key ?? "";
+export function tenantKey(storage: DurableObjectStorage): string {
+  return inTransaction(storage, (tx) => {
+    tx.exec("INSERT OR IGNORE INTO vault (id, key) VALUES (1, ?)", newKey());
+    return tx.exec<{ key: string }>("SELECT key FROM vault").one().key;
+  });
 }
 
 /** Null when there are none. */
 export async function sealed(
-  sql: SqlStorage,
+  storage: DurableObjectStorage,
   secrets: Secrets | undefined,
   config: Pick<Config, "encryptionKey">,
   tenant: string,
@@ -21,6 +23,6 @@ export async function sealed(
   if (!secrets || !hasSecrets(secrets)) return null;
   const { encryptionKey } = config;
   return encryptionKey === null
-    ? seal(secrets, tenantKey(sql), "tenant", tenant)
+    ? seal(secrets, tenantKey(storage), "tenant", tenant)
     : seal(secrets, encryptionKey, "deployment", tenant);
 }

@@ -6,6 +6,7 @@
 import { err, ok, type Result } from "./errors.ts";
 import type { Idempotency } from "./idempotency-key.ts";
 import { first } from "./sqlite.ts";
+import type { Tx } from "./transaction.ts";
 
 /** The table, for an object's first schema step. */
 export const IDEMPOTENCY_TABLE = `
@@ -34,15 +35,10 @@ export function recall<T>(sql: SqlStorage, idempotency: Idempotency | undefined)
 }
 
 /** Keeps a successful answer under the caller's key, and forgets keys past their time. Returns the answer. */
-export function remember<T>(
-  sql: SqlStorage,
-  idempotency: Idempotency | undefined,
-  answer: Result<T>,
-  now: number,
-): Result<T> {
+export function remember<T>(tx: Tx, idempotency: Idempotency | undefined, answer: Result<T>, now: number): Result<T> {
   if (!idempotency || !answer.ok) return answer;
-  sql.exec("DELETE FROM idempotency WHERE created_at < ?", now - KEY_LIFETIME_MS);
-  sql.exec(
+  tx.exec("DELETE FROM idempotency WHERE created_at < ?", now - KEY_LIFETIME_MS);
+  tx.exec(
     "INSERT INTO idempotency (key, body_hash, answer, created_at) VALUES (?, ?, ?, ?)",
     idempotency.key,
     idempotency.body_hash,

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { CoordinationType } from "../../src/contracts/job.ts";
 import { orchestratorOf } from "../../src/contracts/stubs.ts";
 import { coordinate as commitJob } from "../../src/orchestrator/registry/jobs.ts";
+import { inTransaction } from "../../src/platform/transaction.ts";
 import { watchCommits } from "../support/commits.ts";
 import { output, until } from "../support/door.ts";
 import { coordinate, playPlainly, schemaOf, team, view } from "../support/jobs.ts";
@@ -136,29 +137,26 @@ it.each(TYPES)(
 async function held(ids: Record<string, string>, type: string, options: Record<string, unknown>): Promise<string> {
   const stub = env.ORCHESTRATOR.getByName("default");
   return runInDurableObject(stub, (_object, { storage }) => {
-    const made = commitJob(
-      storage,
-      {
-        tenant: "default",
-        type: type as CoordinationType,
-        coordinator_id: ids.Cora ?? "",
-        participant_ids: [ids.Ada ?? "", ids.Ben ?? ""],
-        task: "Build a bridge.",
-        options: {
-          choices: null,
-          quorum: 0.5,
-          threshold: null,
-          rounds: 1,
-          split: false,
-          step_timeout_seconds: 600,
-          ...options,
-        },
-        max_cost: null,
-        creator: null,
-        within_job: null,
+    const request = {
+      tenant: "default",
+      type: type as CoordinationType,
+      coordinator_id: ids.Cora ?? "",
+      participant_ids: [ids.Ada ?? "", ids.Ben ?? ""],
+      task: "Build a bridge.",
+      options: {
+        choices: null,
+        quorum: 0.5,
+        threshold: null,
+        rounds: 1,
+        split: false,
+        step_timeout_seconds: 600,
+        ...options,
       },
-      Date.now(),
-    );
+      max_cost: null,
+      creator: null,
+      within_job: null,
+    };
+    const made = inTransaction(storage, (tx) => commitJob(tx, request, Date.now()));
     if (!made.ok) throw new Error(made.error.message);
     return made.value.job_id;
   });

@@ -6,7 +6,8 @@
 
 import type { Segment } from "../../contracts/orchestrator.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
-import { linesAfter } from "../store/event-log.ts";
+import { inTransaction } from "../../platform/transaction.ts";
+import { deleteEvents, linesAfter } from "../store/event-log.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Events become due one by one, and are moved together: at most this much later. */
@@ -51,8 +52,8 @@ export async function moveSegment(
   if (last === null) return;
   const key = keyAfter(prefix, oldest.seq);
   await bucket.put(key, lines, { httpMetadata: { contentType: "application/x-ndjson" } });
-  storage.transactionSync(() => {
-    sql.exec(
+  inTransaction(storage, (tx) => {
+    tx.exec(
       "INSERT INTO event_segment (first_seq, last_seq, last_hash, key, moved_at) VALUES (?, ?, ?, ?, ?)",
       oldest.seq,
       last.seq,
@@ -60,7 +61,7 @@ export async function moveSegment(
       key,
       now,
     );
-    sql.exec("DELETE FROM event WHERE seq <= ?", last.seq);
+    deleteEvents(tx, last.seq);
   });
 }
 

@@ -7,6 +7,8 @@
 
 import type { LedgerLines, Segment } from "../../contracts/orchestrator.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import { inTransaction, type Tx } from "../../platform/transaction.ts";
+import { deleteEntries } from "../budget/ledger.ts";
 import { keyAfter, SEGMENT_CHARACTERS } from "./event-archive.ts";
 
 /** Moves the oldest run of entries from before `cutoff`, one segment of it. Throws when the bucket does not take it: then nothing has changed. */
@@ -26,22 +28,22 @@ export async function moveLedger(
   if (last === null) return;
   const key = keyAfter(prefix, oldest.id);
   await bucket.put(key, lines, { httpMetadata: { contentType: "application/x-ndjson" } });
-  storage.transactionSync(() => {
-    carryForward(sql, last);
-    sql.exec(
+  inTransaction(storage, (tx) => {
+    carryForward(tx, last);
+    tx.exec(
       "INSERT INTO ledger_segment (first_seq, last_seq, key, moved_at) VALUES (?, ?, ?, ?)",
       oldest.id,
       last,
       key,
       now,
     );
-    sql.exec("DELETE FROM ledger WHERE id <= ?", last);
+    deleteEntries(tx, last);
   });
 }
 
 /** What is reserved is what was reserved less what has ended since: below zero where only the end was moved now. */
-function carryForward(sql: SqlStorage, upTo: number): void {
-  sql.exec(
+function carryForward(tx: Tx, upTo: number): void {
+  tx.exec(
     `INSERT INTO ledger_carried (instance_id, job, settled_nano, unsettled_nano, reserved_nano, fresh, fresh_reserved)
      SELECT instance_id, COALESCE(job, ''), SUM(settled_nano), SUM(IIF(kind = 'unsettled', reserved_nano, 0)),
        SUM(IIF(kind = 'reserve', reserved_nano, -reserved_nano)), SUM(input + output + cache_write_5m + cache_write_1h),

@@ -9,8 +9,11 @@ import type { ReservationRequest } from "../../contracts/model-call.ts";
 import { type Failure, MadroxError } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
+import { addCost } from "../store/instance-rows.ts";
 import { TENANT } from "../store/limits.ts";
+import { countViolation } from "../store/tenant-row.ts";
 import { type Ask, judge, type Purse, type Verdict } from "./reservation-check.ts";
 import { countSpending } from "./spend.ts";
 
@@ -60,8 +63,20 @@ function scopesOfCall(sql: SqlStorage, instanceId: string, job: string | null): 
   return [...scopes, ...jobs.map(({ id }) => id)];
 }
 
-export function openBalance(sql: SqlStorage, scope: string): void {
-  sql.exec("INSERT OR IGNORE INTO balance (scope) VALUES (?)", scope);
+/** What the whole tenant has spent, in nano-USD. */
+export function tenantSpent(sql: SqlStorage): number {
+  return sql
+    .exec<{ nano: number }>("SELECT settled_nano + unsettled_nano AS nano FROM balance WHERE scope = 'tenant'")
+    .one().nano;
+}
+
+export function openBalance(tx: Tx, scope: string): void {
+  tx.exec("INSERT OR IGNORE INTO balance (scope) VALUES (?)", scope);
+}
+
+/** The balance of a job that is deleted. */
+export function deleteBalance(tx: Tx, scope: string): void {
+  tx.exec("DELETE FROM balance WHERE scope = ?", scope);
 }
 
 export function balances(sql: SqlStorage, scopes: readonly string[]): Map<string, BalanceRow> {
@@ -125,56 +140,53 @@ export function ownFresh(sql: SqlStorage, instanceId: string): number {
   return row?.fresh ?? 0;
 }
 
-/** Reserves a call's upper bound in every scope, or says why not. One transaction. */
-export function reserve(storage: DurableObjectStorage, instanceId: string, ask: ReservationRequest, caps: Caps): Leave {
-  const { sql } = storage;
-  return storage.transactionSync((): Leave => {
-    const job = ask.job ?? null;
-    const scopes = scopesOfCall(sql, instanceId, job);
-    // A call that this instance asked for before and never told the end of: its process died. It stays counted.
-    for (const open of openReservations(sql, instanceId)) {
-      if (open.attempt === ask.attempt) return { kind: "granted", maxTokens: open.max_tokens };
-      close(sql, instanceId, open.attempt, { kind: "unsettled" }, ask.at);
-    }
-    const price = priceOf(ask.model, ask.at, ask.promptTokens);
-    if (!price) return { kind: "refused", error: noPrice(ask.model) };
-    const bound: Ask = {
-      promptTokens: ask.promptTokens,
-      maxTokens: ask.maxTokens,
-      // Prompts are cached for 5 minutes: they are never written at the 1 h rate.
-      promptRate: Math.max(price.input, price.cacheWrite5m, price.cacheRead),
-      outputRate: price.output,
-    };
-    const verdict = judge(bound, pursesOf(sql, instanceId, scopes, caps));
-    if (verdict.kind === "wait") return { kind: "wait" };
-    if (verdict.kind === "refuse") return { kind: "refused", error: overBudget(verdict) };
-    sql.exec(
-      `INSERT INTO ledger (at, instance_id, attempt, kind, model, price_from, price_band, reserved_nano, reserved_tokens, job)
+/** Reserves a call's upper bound in every scope, or says why not. */
+export function reserve(tx: Tx, instanceId: string, ask: ReservationRequest, caps: Caps): Leave {
+  const job = ask.job ?? null;
+  const scopes = scopesOfCall(tx, instanceId, job);
+  // A call that this instance asked for before and never told the end of: its process died. It stays counted.
+  for (const open of openReservations(tx, instanceId)) {
+    if (open.attempt === ask.attempt) return { kind: "granted", maxTokens: open.max_tokens };
+    close(tx, instanceId, open.attempt, { kind: "unsettled" }, ask.at);
+  }
+  const price = priceOf(ask.model, ask.at, ask.promptTokens);
+  if (!price) return { kind: "refused", error: noPrice(ask.model) };
+  const bound: Ask = {
+    promptTokens: ask.promptTokens,
+    maxTokens: ask.maxTokens,
+    // Prompts are cached for 5 minutes: they are never written at the 1 h rate.
+    promptRate: Math.max(price.input, price.cacheWrite5m, price.cacheRead),
+    outputRate: price.output,
+  };
+  const verdict = judge(bound, pursesOf(tx, instanceId, scopes, caps));
+  if (verdict.kind === "wait") return { kind: "wait" };
+  if (verdict.kind === "refuse") return { kind: "refused", error: overBudget(verdict) };
+  tx.exec(
+    `INSERT INTO ledger (at, instance_id, attempt, kind, model, price_from, price_band, reserved_nano, reserved_tokens, job)
        VALUES (?, ?, ?, 'reserve', ?, ?, ?, ?, ?, ?)`,
-      ask.at,
-      instanceId,
-      ask.attempt,
-      ask.model,
-      price.from,
-      price.upToPromptTokens,
-      verdict.costNano,
-      verdict.tokens,
-      job,
-    );
-    sql.exec(
-      "INSERT INTO reservation (instance_id, attempt, model, at, max_tokens, nano, tokens, job) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-      instanceId,
-      ask.attempt,
-      ask.model,
-      ask.at,
-      verdict.maxTokens,
-      verdict.costNano,
-      verdict.tokens,
-      job,
-    );
-    change(sql, scopes, { reserved: verdict.costNano, freshReserved: verdict.tokens });
-    return { kind: "granted", maxTokens: verdict.maxTokens };
-  });
+    ask.at,
+    instanceId,
+    ask.attempt,
+    ask.model,
+    price.from,
+    price.upToPromptTokens,
+    verdict.costNano,
+    verdict.tokens,
+    job,
+  );
+  tx.exec(
+    "INSERT INTO reservation (instance_id, attempt, model, at, max_tokens, nano, tokens, job) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    instanceId,
+    ask.attempt,
+    ask.model,
+    ask.at,
+    verdict.maxTokens,
+    verdict.costNano,
+    verdict.tokens,
+    job,
+  );
+  change(tx, scopes, { reserved: verdict.costNano, freshReserved: verdict.tokens });
+  return { kind: "granted", maxTokens: verdict.maxTokens };
 }
 
 interface ReservationRow extends Row {
@@ -197,11 +209,10 @@ function openReservations(sql: SqlStorage, instanceId: string): ReservationRow[]
 }
 
 /**
- * Ends a reservation. Repeating it changes nothing; nor does ending one that was never made. Call inside a transaction.
- * Returns whether anything came free.
+ * Ends a reservation. Repeating it changes nothing; nor does ending one that was never made. Returns whether anything came free.
  */
-export function close(sql: SqlStorage, instanceId: string, attempt: number, ending: CallEnding, now: number): boolean {
-  const open = openReservations(sql, instanceId).find((row) => row.attempt === attempt);
+export function close(tx: Tx, instanceId: string, attempt: number, ending: CallEnding, now: number): boolean {
+  const open = openReservations(tx, instanceId).find((row) => row.attempt === attempt);
   if (!open) return false;
   const usage = ending.kind === "release" ? undefined : ending.usage;
   const prompt = usage ? usage.input + usage.cacheRead + usage.cacheWrite5m + usage.cacheWrite1h : 0;
@@ -209,8 +220,8 @@ export function close(sql: SqlStorage, instanceId: string, attempt: number, endi
   const settled = ending.kind === "settled" && price ? costOf(price, ending.usage) : 0;
   const unsettled = ending.kind === "unsettled" ? open.nano : 0;
   const fresh = usage ? usage.input + usage.cacheWrite5m + usage.cacheWrite1h + usage.output : 0;
-  sql.exec("DELETE FROM reservation WHERE instance_id = ? AND attempt = ?", instanceId, attempt);
-  sql.exec(
+  tx.exec("DELETE FROM reservation WHERE instance_id = ? AND attempt = ?", instanceId, attempt);
+  tx.exec(
     `INSERT INTO ledger (at, instance_id, attempt, kind, model, price_from, price_band, reserved_nano, reserved_tokens,
        settled_nano, input, output, cache_read, cache_write_5m, cache_write_1h, web_searches, request_id, job)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -233,44 +244,40 @@ export function close(sql: SqlStorage, instanceId: string, attempt: number, endi
     ending.kind === "release" ? null : (ending.requestId ?? null),
     open.job,
   );
-  change(sql, scopesOfCall(sql, instanceId, open.job), {
+  change(tx, scopesOfCall(tx, instanceId, open.job), {
     settled,
     unsettled,
     reserved: -open.nano,
     fresh,
     freshReserved: -open.tokens,
   });
-  if (ending.kind !== "release") countSpending(sql, instanceId, open.model, now, { settled, unsettled, fresh });
-  sql.exec(
-    "UPDATE instance SET cost_nano = cost_nano + ?, unsettled_nano = unsettled_nano + ? WHERE instance_id = ?",
-    settled,
-    unsettled,
-    instanceId,
-  );
-  const soft = first(sql, "SELECT 1 FROM instance WHERE instance_id = ? AND soft = 1", instanceId) !== undefined;
+  if (ending.kind !== "release") countSpending(tx, instanceId, open.model, now, { settled, unsettled, fresh });
+  addCost(tx, instanceId, settled, unsettled);
+  const soft = first(tx, "SELECT 1 FROM instance WHERE instance_id = ? AND soft = 1", instanceId) !== undefined;
   // What web tools bring is bounded by nothing, and counts as it is.
   if (soft) return true;
-  if (settled > open.nano || (ending.kind === "settled" && fresh > open.tokens)) {
-    sql.exec("UPDATE tenant SET bound_violations = bound_violations + 1");
-  }
+  if (settled > open.nano || (ending.kind === "settled" && fresh > open.tokens)) countViolation(tx);
   return true;
 }
 
 /** Gives back whatever an instance has reserved for calls that it will not make. */
-export function releaseAll(storage: DurableObjectStorage, instanceId: string, now: number): void {
-  storage.transactionSync(() => {
-    for (const open of openReservations(storage.sql, instanceId)) {
-      close(storage.sql, instanceId, open.attempt, { kind: "release" }, now);
-    }
-  });
+export function releaseAll(tx: Tx, instanceId: string, now: number): void {
+  for (const open of openReservations(tx, instanceId)) {
+    close(tx, instanceId, open.attempt, { kind: "release" }, now);
+  }
+}
+
+/** Deletes the entries up to an id, once they are in the archive. */
+export function deleteEntries(tx: Tx, upTo: number): void {
+  tx.exec("DELETE FROM ledger WHERE id <= ?", upTo);
 }
 
 function change(
-  sql: SqlStorage,
+  tx: Tx,
   scopes: readonly string[],
   by: { settled?: number; unsettled?: number; reserved?: number; fresh?: number; freshReserved?: number },
 ): void {
-  sql.exec(
+  tx.exec(
     `UPDATE balance SET settled_nano = settled_nano + ?, unsettled_nano = unsettled_nano + ?, reserved_nano = reserved_nano + ?,
        fresh = fresh + ?, fresh_reserved = fresh_reserved + ? WHERE scope IN (${scopes.map(() => "?").join(", ")})`,
     by.settled ?? 0,

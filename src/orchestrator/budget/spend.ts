@@ -6,6 +6,7 @@
 import type { SpendAnswer, SpendBucket, SpendKey, SpendQuery, SpendSeries } from "../../contracts/records.ts";
 import { MadroxError } from "../../platform/errors.ts";
 import type { Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 
 export const SPEND_BUCKETS = ["hour", "day"] as const satisfies readonly SpendBucket[];
@@ -16,24 +17,24 @@ const MAX_BUCKETS: Record<SpendBucket, number> = { hour: 168, day: 92 };
 /** Series in one answer, at most; what is smaller is summed up as `other`. */
 const MAX_SERIES = 10;
 
-/** Counts a model call that was or may have been billed. Call inside the transaction of its ledger row. */
+/** Counts a model call that was or may have been billed, with its entry in the ledger. */
 export function countSpending(
-  sql: SqlStorage,
+  tx: Tx,
   instanceId: string,
   model: string,
   at: number,
   spent: { settled: number; unsettled: number; fresh: number },
 ): void {
-  const { role } = sql.exec<{ role: string }>("SELECT role FROM instance WHERE instance_id = ?", instanceId).one();
+  const { role } = tx.exec<{ role: string }>("SELECT role FROM instance WHERE instance_id = ?", instanceId).one();
   for (const bucket of SPEND_BUCKETS) {
     const start = startOf(bucket, at);
     const figures = [spent.settled, spent.unsettled, spent.fresh];
-    sql.exec(
+    tx.exec(
       `INSERT INTO spend (bucket, start, instance_id, model, role, calls, settled_nano, unsettled_nano, fresh)
        VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?) ${ADDED}`,
       ...[bucket, start, instanceId, model, role, ...figures],
     );
-    sql.exec(
+    tx.exec(
       `INSERT INTO spend_total (bucket, start, model, role, calls, settled_nano, unsettled_nano, fresh)
        VALUES (?, ?, ?, ?, 1, ?, ?, ?) ${ADDED}`,
       ...[bucket, start, model, role, ...figures],

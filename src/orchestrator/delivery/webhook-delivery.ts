@@ -4,7 +4,7 @@
  */
 import { Deliveries, type DeliveryTable, retryDelay } from "../../platform/delivery.ts";
 import { describe, type Log } from "../../platform/log.ts";
-import type { Tx } from "../../platform/transaction.ts";
+import { inTransaction, type Tx } from "../../platform/transaction.ts";
 import { VERSION } from "../../platform/version.ts";
 import { headOf, logEvent } from "../store/event-log.ts";
 import type { StoredEvent } from "../store/hash-chain.ts";
@@ -105,7 +105,7 @@ export class Courier {
       }
       // A run that is under way or comes now looks at all of the rest.
       webhook.seen = headOf(sql).seq;
-      due = markDue(sql, webhook.id, now) || due;
+      due = inTransaction(this.#parts.storage, (tx) => markDue(tx, webhook.id, now)) || due;
     }
     return due;
   }

@@ -9,7 +9,7 @@ import type { Backoff } from "../../platform/delivery.ts";
 import { err, ok, type Result } from "../../platform/errors.ts";
 import { ulid } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
-import type { Tx } from "../../platform/transaction.ts";
+import { inTransaction, type Tx } from "../../platform/transaction.ts";
 import { addressProblem } from "../../remote-mcp/public-address.ts";
 import { recordCall } from "../store/audit-record.ts";
 import { headOf } from "../store/event-log.ts";
@@ -87,8 +87,8 @@ export function addWebhook(
   }
   const secret = request.secret ?? newSecret();
   const id = `wh_${ulid(now)}`;
-  storage.transactionSync(() => {
-    sql.exec(
+  inTransaction(storage, (tx) => {
+    tx.exec(
       "INSERT INTO webhook (webhook_id, url, events, secret, created_at, cursor) VALUES (?, ?, ?, ?, ?, ?)",
       id,
       request.url,
@@ -97,7 +97,7 @@ export function addWebhook(
       now,
       headOf(sql).seq,
     );
-    recordCall(sql, audit, id, now);
+    recordCall(tx, audit, id, now);
   });
   const row = webhookRow(sql, id);
   if (!row) throw new Error("The webhook that was just written is not there.");
@@ -113,13 +113,10 @@ export function listWebhooks(sql: SqlStorage): WebhookRecord[] {
 }
 
 /** Returns whether there was one. */
-export function removeWebhook(storage: DurableObjectStorage, id: string, now: number, audit?: AuditedCall): boolean {
-  const { sql } = storage;
-  return storage.transactionSync(() => {
-    const [row] = sql.exec("DELETE FROM webhook WHERE webhook_id = ? RETURNING webhook_id", id).toArray();
-    if (row) recordCall(sql, audit, id, now);
-    return row !== undefined;
-  });
+export function removeWebhook(tx: Tx, id: string, now: number, audit?: AuditedCall): boolean {
+  const [row] = tx.exec("DELETE FROM webhook WHERE webhook_id = ? RETURNING webhook_id", id).toArray();
+  if (row) recordCall(tx, audit, id, now);
+  return row !== undefined;
 }
 
 /** The webhooks that are not disabled. */
@@ -128,8 +125,8 @@ export function activeWebhooks(sql: SqlStorage): WebhookRow[] {
 }
 
 /** There is something to deliver. Returns whether there was nothing before. */
-export function markDue(sql: SqlStorage, id: string, now: number): boolean {
-  const marked = sql.exec(
+export function markDue(tx: Tx, id: string, now: number): boolean {
+  const marked = tx.exec(
     "UPDATE webhook SET due_at = ? WHERE webhook_id = ? AND due_at IS NULL AND disabled_at IS NULL RETURNING webhook_id",
     now,
     id,

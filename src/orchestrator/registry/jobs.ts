@@ -6,79 +6,77 @@ import { err, type Failure, ok, type Result } from "../../platform/errors.ts";
 import { recall, remember } from "../../platform/idempotency.ts";
 import { newJobId } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
-import { openBalance, scopesOf } from "../budget/ledger.ts";
+import { deleteBalance, openBalance, scopesOf } from "../budget/ledger.ts";
 import { recordCall } from "../store/audit-record.ts";
 import { logEvent, logEvents } from "../store/event-log.ts";
-import { changeLimits } from "../store/limits.ts";
+import { rowOf } from "../store/instance-rows.ts";
+import { changeLimits, deleteLimits } from "../store/limits.ts";
 import { callerOf, dequeueAll, enqueue } from "../store/outbox.ts";
-import { rowOf } from "./registry.ts";
 
 /**
  * Commits one job, or answers why not, and then nothing has begun: `invalid_input` for a coordinator among the participants or
  * one of them named twice, `not_found`, `conflict` for one that is terminated, `forbidden` for one that the instance that asks
  * has no say over.
  */
-export function coordinate(storage: DurableObjectStorage, request: CoordinateRequest, now: number): Result<JobReceipt> {
-  const { sql } = storage;
-  return storage.transactionSync((): Result<JobReceipt> => {
-    const known = recall<JobReceipt>(sql, request.idempotency);
-    if (known) return known;
-    const { coordinator_id, participant_ids } = request;
-    const twice = participant_ids.find((id, i) => participant_ids.indexOf(id) !== i);
-    if (twice !== undefined) return misnamed(`participant_ids names ${twice} twice.`, twice);
-    if (participant_ids.includes(coordinator_id)) {
-      return misnamed(
-        `The coordinator ${coordinator_id} is among the participants. Leave it out there, or let another instance coordinate.`,
-        coordinator_id,
-      );
-    }
-    const members: Member[] = [];
-    for (const id of [coordinator_id, ...participant_ids]) {
-      const member = memberOf(sql, id, id === coordinator_id ? "The coordinator" : "The participant", request.creator);
-      if (!member.ok) return member;
-      members.push(member.value);
-    }
-    const [coordinator, ...participants] = members;
-    if (!coordinator) throw new Error("A job has a coordinator.");
-    const jobId = newJobId(now);
-    const spec: JobSpec = {
-      v: 1,
-      job_id: jobId,
-      tenant: request.tenant,
-      type: request.type,
-      task: request.task,
-      coordinator,
-      participants,
-      options: request.options,
-      ...(request.trace ? { trace: request.trace } : {}),
-      created_at: now,
-    };
-    sql.exec(
-      `INSERT INTO job (job_id, type, coordinator_id, participants, creator, within_job, spec, created_at, state)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued')`,
-      jobId,
-      spec.type,
+export function coordinate(tx: Tx, request: CoordinateRequest, now: number): Result<JobReceipt> {
+  const known = recall<JobReceipt>(tx, request.idempotency);
+  if (known) return known;
+  const { coordinator_id, participant_ids } = request;
+  const twice = participant_ids.find((id, i) => participant_ids.indexOf(id) !== i);
+  if (twice !== undefined) return misnamed(`participant_ids names ${twice} twice.`, twice);
+  if (participant_ids.includes(coordinator_id)) {
+    return misnamed(
+      `The coordinator ${coordinator_id} is among the participants. Leave it out there, or let another instance coordinate.`,
       coordinator_id,
-      JSON.stringify(participant_ids),
-      request.creator,
-      request.within_job,
-      JSON.stringify(spec),
-      now,
     );
-    openBalance(sql, jobId);
-    if (request.max_cost !== null) changeLimits(sql, jobId, { max_cost: request.max_cost });
-    logEvent(sql, jobId, 0, now, "job.created", {
-      type: spec.type,
-      coordinator_id,
-      participants: participants.length,
-      created_by: request.creator,
-    });
-    recordCall(sql, request.audit, jobId, now);
-    enqueue(sql, jobId, "wake", now);
-    const receipt = { job_id: jobId, created_at: new Date(now).toISOString() };
-    return remember(sql, request.idempotency, ok(receipt), now);
+  }
+  const members: Member[] = [];
+  for (const id of [coordinator_id, ...participant_ids]) {
+    const member = memberOf(tx, id, id === coordinator_id ? "The coordinator" : "The participant", request.creator);
+    if (!member.ok) return member;
+    members.push(member.value);
+  }
+  const [coordinator, ...participants] = members;
+  if (!coordinator) throw new Error("A job has a coordinator.");
+  const jobId = newJobId(now);
+  const spec: JobSpec = {
+    v: 1,
+    job_id: jobId,
+    tenant: request.tenant,
+    type: request.type,
+    task: request.task,
+    coordinator,
+    participants,
+    options: request.options,
+    ...(request.trace ? { trace: request.trace } : {}),
+    created_at: now,
+  };
+  tx.exec(
+    `INSERT INTO job (job_id, type, coordinator_id, participants, creator, within_job, spec, created_at, state)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued')`,
+    jobId,
+    spec.type,
+    coordinator_id,
+    JSON.stringify(participant_ids),
+    request.creator,
+    request.within_job,
+    JSON.stringify(spec),
+    now,
+  );
+  openBalance(tx, jobId);
+  if (request.max_cost !== null) changeLimits(tx, jobId, { max_cost: request.max_cost });
+  logEvent(tx, jobId, 0, now, "job.created", {
+    type: spec.type,
+    coordinator_id,
+    participants: participants.length,
+    created_by: request.creator,
   });
+  recordCall(tx, request.audit, jobId, now);
+  enqueue(tx, jobId, "wake", now);
+  const receipt = { job_id: jobId, created_at: new Date(now).toISOString() };
+  return remember(tx, request.idempotency, ok(receipt), now);
 }
 
 function memberOf(sql: SqlStorage, id: string, as: string, creator: string | null): Result<Member> {
@@ -108,31 +106,28 @@ export function jobBirth(sql: SqlStorage, jobId: string): JobSpec | null {
   return row ? (JSON.parse(row.spec) as JobSpec) : null;
 }
 
-/** Takes over what a job reports of itself: its row and the event log, all or nothing. Repeating it changes nothing. */
-export function applyJob(storage: DurableObjectStorage, report: JobReport, retentionDays: number): void {
-  const { sql } = storage;
-  storage.transactionSync(() => {
-    const row = first<{ report_seq: number }>(sql, "SELECT report_seq FROM job WHERE job_id = ?", report.job_id);
-    if (!row || report.seq <= row.report_seq) return;
-    logEvents(
-      sql,
-      report.job_id,
-      report.events.filter((event) => event.seq > row.report_seq),
-    );
-    sql.exec(
-      `UPDATE job SET report_seq = ?, state = ?, started_at = ?, finished_at = ?, steps_done = ?, steps_total = ?, error = ?,
+/** Takes over what a job reports of itself: its row and the event log. Repeating it changes nothing. */
+export function applyJob(tx: Tx, report: JobReport, retentionDays: number): void {
+  const row = first<{ report_seq: number }>(tx, "SELECT report_seq FROM job WHERE job_id = ?", report.job_id);
+  if (!row || report.seq <= row.report_seq) return;
+  logEvents(
+    tx,
+    report.job_id,
+    report.events.filter((event) => event.seq > row.report_seq),
+  );
+  tx.exec(
+    `UPDATE job SET report_seq = ?, state = ?, started_at = ?, finished_at = ?, steps_done = ?, steps_total = ?, error = ?,
          kept_until = ? WHERE job_id = ?`,
-      report.seq,
-      report.state,
-      report.started_at,
-      report.finished_at,
-      report.steps_done,
-      report.steps_total,
-      report.error ? JSON.stringify(report.error) : null,
-      report.finished_at === null ? null : wholeDay(report.finished_at + retentionDays * DAY_MS),
-      report.job_id,
-    );
-  });
+    report.seq,
+    report.state,
+    report.started_at,
+    report.finished_at,
+    report.steps_done,
+    report.steps_total,
+    report.error ? JSON.stringify(report.error) : null,
+    report.finished_at === null ? null : wholeDay(report.finished_at + retentionDays * DAY_MS),
+    report.job_id,
+  );
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -140,6 +135,17 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** The end of the day (UTC): what is to go on a day goes together, and wakes the Orchestrator once. */
 function wholeDay(time: number): number {
   return Math.ceil(time / DAY_MS) * DAY_MS;
+}
+
+/** The jobs that are not over and were started by one of these instances. */
+export function openJobsOf(sql: SqlStorage, creators: readonly string[]): string[] {
+  return sql
+    .exec<{ job_id: string }>(
+      "SELECT job_id FROM job WHERE finished_at IS NULL AND creator IN (SELECT value FROM json_each(?))",
+      JSON.stringify(creators),
+    )
+    .toArray()
+    .map((row) => row.job_id);
 }
 
 /** Why a job can't be deleted, or null: `not_found`, `conflict` while it, or one that its cap binds, is not over. */
@@ -175,30 +181,25 @@ export function nextOutlivedJob(sql: SqlStorage): number | null {
 }
 
 /** Jobs whose retention is over are to be deleted, a hundred of them; who can't be deleted yet is looked at again a day later. */
-export function outliveJobs(storage: DurableObjectStorage, now: number): void {
-  const { sql } = storage;
-  const due = sql.exec<{ job_id: string }>("SELECT job_id FROM job WHERE kept_until <= ? LIMIT 100", now).toArray();
+export function outliveJobs(tx: Tx, now: number): void {
+  const due = tx.exec<{ job_id: string }>("SELECT job_id FROM job WHERE kept_until <= ? LIMIT 100", now).toArray();
   if (due.length === 0) return;
-  storage.transactionSync(() => {
-    for (const { job_id } of due) {
-      const stays = eraseJobRefusal(sql, job_id) !== null;
-      sql.exec("UPDATE job SET kept_until = ? WHERE job_id = ?", stays ? wholeDay(now + 1) : null, job_id);
-      if (!stays) enqueue(sql, job_id, "erase", now);
-    }
-  });
+  for (const { job_id } of due) {
+    const stays = eraseJobRefusal(tx, job_id) !== null;
+    tx.exec("UPDATE job SET kept_until = ? WHERE job_id = ?", stays ? wholeDay(now + 1) : null, job_id);
+    if (!stays) enqueue(tx, job_id, "erase", now);
+  }
 }
 
 /** Takes a job whose object is empty out of the registry. What it spent stays in the ledger and in the totals. */
-export function removeJob(storage: DurableObjectStorage, jobId: string, now: number): void {
-  const { sql } = storage;
-  storage.transactionSync(() => {
-    const asked = callerOf(sql, jobId, "erase");
-    if (sql.exec("DELETE FROM job WHERE job_id = ? RETURNING job_id", jobId).toArray().length === 0) return;
-    for (const table of ["limits", "balance"]) sql.exec(`DELETE FROM ${table} WHERE scope = ?`, jobId);
-    dequeueAll(sql, jobId);
-    logEvent(sql, jobId, 0, now, "job.deleted", {});
-    recordCall(sql, asked, jobId, now);
-  });
+export function removeJob(tx: Tx, jobId: string, now: number): void {
+  const asked = callerOf(tx, jobId, "erase");
+  if (tx.exec("DELETE FROM job WHERE job_id = ? RETURNING job_id", jobId).toArray().length === 0) return;
+  deleteLimits(tx, jobId);
+  deleteBalance(tx, jobId);
+  dequeueAll(tx, jobId);
+  logEvent(tx, jobId, 0, now, "job.deleted", {});
+  recordCall(tx, asked, jobId, now);
 }
 
 interface JobRow extends Row {

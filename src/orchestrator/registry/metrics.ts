@@ -3,27 +3,16 @@
  */
 
 import type { Metrics } from "../../contracts/records.ts";
-import type { Row } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 import { BUCKETS_MS, parseFigures, responseTimes } from "../store/counters.ts";
+import { tenantRow } from "../store/tenant-row.ts";
 import { successRate } from "./status.ts";
-
-interface Totals extends Row {
-  total_instances: number;
-  active_instances: number;
-  tokens_input: number;
-  tokens_output: number;
-  tokens_cache_read: number;
-  tokens_cache_write: number;
-  bound_violations: number;
-  figures: string | null;
-}
 
 export function metricsOf(
   sql: SqlStorage,
   gate: { running: number; allowed: number; held: number; blockedUntil: number },
 ): Metrics {
-  const totals = sql.exec<Totals>("SELECT * FROM tenant").one();
+  const totals = tenantRow(sql);
   const balance = sql
     .exec<{ settled_nano: number; unsettled_nano: number; reserved_nano: number }>(
       "SELECT settled_nano, unsettled_nano, reserved_nano FROM balance WHERE scope = 'tenant'",

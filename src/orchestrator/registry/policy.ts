@@ -8,12 +8,14 @@ import { unknownInstance } from "../../contracts/refusals.ts";
 import type { Origin } from "../../contracts/request-origin.ts";
 import { ok, type Result } from "../../platform/errors.ts";
 import { recall, remember } from "../../platform/idempotency.ts";
+import { inTransaction } from "../../platform/transaction.ts";
 import { fundsOf, purseOf } from "../budget/balances.ts";
 import type { Caps } from "../budget/ledger.ts";
 import { recordCall } from "../store/audit-record.ts";
+import { rowOf } from "../store/instance-rows.ts";
 import { changeLimits, limitsOf, TENANT, tenantLimits } from "../store/limits.ts";
 import { enqueue } from "../store/outbox.ts";
-import { rowOf, type SpawnRules } from "./registry.ts";
+import type { SpawnRules } from "./spawning.ts";
 import { pausedWithin } from "./tree.ts";
 
 export class Terms {
@@ -72,19 +74,18 @@ export class Terms {
     { idempotency, audit }: Origin,
     now: number,
   ): Result<LimitsAnswer> {
-    const { sql } = this.#storage;
-    return this.#storage.transactionSync((): Result<LimitsAnswer> => {
-      const known = recall<LimitsAnswer>(sql, idempotency);
+    return inTransaction(this.#storage, (tx): Result<LimitsAnswer> => {
+      const known = recall<LimitsAnswer>(tx, idempotency);
       if (known) return known;
-      if (instanceId !== null && !rowOf(sql, instanceId)) return unknownInstance(instanceId);
-      changeLimits(sql, instanceId ?? TENANT, change);
-      const resumed = pausedWithin(sql, instanceId);
+      if (instanceId !== null && !rowOf(tx, instanceId)) return unknownInstance(instanceId);
+      changeLimits(tx, instanceId ?? TENANT, change);
+      const resumed = pausedWithin(tx, instanceId);
       // Everyone whose limits changed has to hear of it; who is paused goes on.
       const heard = instanceId === null ? resumed : [...new Set([instanceId, ...resumed])];
-      for (const id of heard) enqueue(sql, id, "wake", now);
-      recordCall(sql, audit, instanceId, now);
+      for (const id of heard) enqueue(tx, id, "wake", now);
+      recordCall(tx, audit, instanceId, now);
       const { limits, remaining } = this.purse(instanceId);
-      return remember(sql, idempotency, ok({ limits, remaining, resumed }), now);
+      return remember(tx, idempotency, ok({ limits, remaining, resumed }), now);
     });
   }
 }

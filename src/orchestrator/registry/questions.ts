@@ -5,18 +5,15 @@ import type { OpenQuestion } from "../../contracts/instance-spec.ts";
 import type { QuestionQuery } from "../../contracts/orchestrator.ts";
 import type { QuestionRecord } from "../../contracts/records.ts";
 import type { Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
+import { setOpenQuestions } from "../store/instance-rows.ts";
 
-/** Takes over what an instance has open now; `before` is how many it had. Call inside a transaction. */
-export function keepQuestions(
-  sql: SqlStorage,
-  instanceId: string,
-  before: number,
-  questions: readonly OpenQuestion[],
-): void {
+/** Takes over what an instance has open now; `before` is how many it had. */
+export function keepQuestions(tx: Tx, instanceId: string, before: number, questions: readonly OpenQuestion[]): void {
   if (before === 0 && questions.length === 0) return;
-  sql.exec("DELETE FROM question WHERE instance_id = ?", instanceId);
+  forgetQuestions(tx, instanceId);
   for (const question of questions) {
-    sql.exec(
+    tx.exec(
       "INSERT INTO question (question_id, instance_id, to_id, kind, text, options, asked_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
       question.question_id,
       instanceId,
@@ -28,7 +25,12 @@ export function keepQuestions(
       question.expires_at,
     );
   }
-  sql.exec("UPDATE instance SET open_questions = ? WHERE instance_id = ?", questions.length, instanceId);
+  setOpenQuestions(tx, instanceId, questions.length);
+}
+
+/** The instance asks nothing any more. */
+export function forgetQuestions(tx: Tx, instanceId: string): void {
+  tx.exec("DELETE FROM question WHERE instance_id = ?", instanceId);
 }
 
 interface QuestionRow extends Row {

@@ -1,59 +1,17 @@
 /**
  * A status record: what the registry knows of one instance, computed from its row.
  */
-import type { InstanceState, TokenCounts, Unhealthy } from "../../contracts/instance-spec.ts";
+import type { TokenCounts, Unhealthy } from "../../contracts/instance-spec.ts";
 import type { Health, StatusRecord } from "../../contracts/records.ts";
-import type { Row } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 import { parseFigures, responseTimes } from "../store/counters.ts";
+import type { InstanceRow } from "../store/instance-rows.ts";
 
 export function healthView(unhealthy: Unhealthy | null): Health {
   if (unhealthy === null) return { state: "healthy" };
   const { since, calls, failed } = unhealthy;
   return { state: "unhealthy", since: new Date(since).toISOString(), last_calls: { calls, failed } };
 }
-
-/** A row of the table `instance`. */
-export interface InstanceRow extends Row {
-  instance_id: string;
-  name: string;
-  role: string;
-  model: string;
-  parent_id: string | null;
-  depth: number;
-  state: InstanceState;
-  active: number;
-  created_at: number;
-  terminated_at: number | null;
-  termination_reason: string | null;
-  report_seq: number;
-  event_seq: number;
-  waiting_reason: string | null;
-  waiting_until: number | null;
-  last_activity: number;
-  queue_depth: number;
-  request_count: number;
-  completed_count: number;
-  error_count: number;
-  response_ms_total: number;
-  tokens_input: number;
-  tokens_output: number;
-  tokens_cache_read: number;
-  tokens_cache_write: number;
-  cost_nano: number;
-  unsettled_nano: number;
-  figures: string | null;
-  error_message: string | null;
-  simulated: number;
-  open_questions: number;
-  unhealthy: string | null;
-}
-
-/** The columns of `InstanceRow`: everything but the spec, which can be large. */
-export const STATUS_COLUMNS = `instance_id, name, role, model, parent_id, depth, state, active, created_at, terminated_at,
-  termination_reason, report_seq, event_seq, waiting_reason, waiting_until, last_activity, queue_depth, request_count,
-  completed_count, error_count, response_ms_total, tokens_input, tokens_output, tokens_cache_read, tokens_cache_write,
-  cost_nano, unsettled_nano, figures, error_message, simulated, open_questions, unhealthy`;
 
 /** Fresh tokens: what the token totals and limits count. Cache reads are reported beside them. */
 export function freshTokens(tokens: TokenCounts): number {

@@ -4,13 +4,14 @@
 
 import type { StoredTask } from "../../contracts/orchestrator.ts";
 import { first } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 
 /** How long a task can be asked for. */
 export const TASK_LIFETIME_MS = 24 * 60 * 60 * 1000;
 
-export function saveTask(sql: SqlStorage, task: StoredTask): void {
-  sql.exec("DELETE FROM task WHERE created_at < ?", task.created_at - TASK_LIFETIME_MS);
-  sql.exec(
+export function saveTask(tx: Tx, task: StoredTask): void {
+  tx.exec("DELETE FROM task WHERE created_at < ?", task.created_at - TASK_LIFETIME_MS);
+  tx.exec(
     "INSERT INTO task (task_id, ids, until, created_at) VALUES (?, ?, ?, ?)",
     task.task_id,
     JSON.stringify(task.ids),
@@ -36,6 +37,6 @@ export function taskOf(sql: SqlStorage, taskId: string): StoredTask | null {
     : null;
 }
 
-export function cancelTask(sql: SqlStorage, taskId: string): void {
-  sql.exec("UPDATE task SET cancelled = 1 WHERE task_id = ?", taskId);
+export function cancelTask(tx: Tx, taskId: string): void {
+  tx.exec("UPDATE task SET cancelled = 1 WHERE task_id = ?", taskId);
 }

@@ -6,7 +6,7 @@ import type { InstanceState } from "../../contracts/instance-spec.ts";
 import type { Kin, Kinship, TreeQuery } from "../../contracts/orchestrator.ts";
 import type { TreeAnswer, TreeNode, TreeRow } from "../../contracts/records.ts";
 import { unknownInstance } from "../../contracts/refusals.ts";
-import { err, ok, type Result } from "../../platform/errors.ts";
+import { ok, type Result } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
@@ -98,17 +98,6 @@ export function kinOf(sql: SqlStorage, instanceId: string, others: readonly stri
   const known = new Map(rows.map((row) => [row.instance_id, row]));
   const kinships = wanted.map((id): [string, Kinship] => [id, kinship(self, known.get(creators.get(id) ?? id))]);
   return ok({ name: self.name, parent_id: self.parent_id, kinships: Object.fromEntries(kinships) });
-}
-
-/** The jobs that are not over and were started by one of these instances. */
-export function openJobsOf(sql: SqlStorage, creators: readonly string[]): string[] {
-  return sql
-    .exec<{ job_id: string }>(
-      "SELECT job_id FROM job WHERE finished_at IS NULL AND creator IN (SELECT value FROM json_each(?))",
-      JSON.stringify(creators),
-    )
-    .toArray()
-    .map((row) => row.job_id);
 }
 
 /** The instances that started the jobs among some ids, by job. */
@@ -234,47 +223,4 @@ export function treeOf(sql: SqlStorage, query: TreeQuery, caps: Caps): Result<Tr
     (parent?.children ?? roots).push(node);
   }
   return ok({ roots, count: shown.length, truncated: rows.length > limit });
-}
-
-/**
- * Notes that an instance is about to wait for others (a job waits for all its members), unless somebody of them waits for it: `conflict`, and nothing is noted.
- * `seq`: the instance's newest event; a later report of it that does not wait takes the note away.
- */
-export function waitFor(
-  storage: DurableObjectStorage,
-  waiter: string,
-  targets: readonly string[],
-  seq: number,
-): Result<null> {
-  const { sql } = storage;
-  return storage.transactionSync((): Result<null> => {
-    const circle = first<{ id: string }>(
-      sql,
-      `WITH RECURSIVE reached(id) AS (
-         SELECT value FROM json_each(?)
-         UNION SELECT target FROM wait_edge JOIN reached ON waiter = reached.id
-         UNION SELECT coordinator_id FROM job JOIN reached ON job_id = reached.id WHERE finished_at IS NULL
-         UNION SELECT value FROM job JOIN reached ON job_id = reached.id, json_each(participants) WHERE finished_at IS NULL)
-       SELECT id FROM reached WHERE id = ?`,
-      JSON.stringify(targets),
-      waiter,
-    );
-    if (circle) {
-      return err(
-        "conflict",
-        targets.includes(waiter)
-          ? "An instance can't wait for itself."
-          : "What this would wait for is itself waiting for this instance: it would never end. Finish your turn, or ask for less than its answer.",
-        { waiter, targets: targets.slice(0, 20) },
-      );
-    }
-    for (const target of targets)
-      sql.exec("INSERT OR REPLACE INTO wait_edge (waiter, target, seq) VALUES (?, ?, ?)", waiter, target, seq);
-    return ok(null);
-  });
-}
-
-/** The instance works or rests again, by a report of this sequence: it waits for nobody. */
-export function waitOver(sql: SqlStorage, waiter: string, seq: number): void {
-  sql.exec("DELETE FROM wait_edge WHERE waiter = ? AND seq < ?", waiter, seq);
 }

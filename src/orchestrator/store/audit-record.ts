@@ -3,14 +3,15 @@
  */
 import { type AuditedCall, CALLED, recordOf } from "../../contracts/audited-call.ts";
 import { isInstanceId, isJobId, parseMessageId, parseQuestionId } from "../../platform/ids.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { logEvent } from "./event-log.ts";
 
 /**
- * Puts a call on record, if there is one: changes have other causes, too. Call inside the transaction of the change. `subject`:
- * the id that it was about, or null: the tenant.
+ * Puts a call on record with the change that it made, if there is one: changes have other causes, too. `subject`: the id that it
+ * was about, or null: the tenant.
  */
 export function recordCall(
-  sql: SqlStorage,
+  tx: Tx,
   call: AuditedCall | undefined,
   subject: string | null,
   now: number,
@@ -18,7 +19,7 @@ export function recordCall(
 ): void {
   if (!call) return;
   const about = subject === null ? "" : ownerOf(subject);
-  logEvent(sql, about, 0, now, CALLED, recordOf(call, subject === about ? null : subject, outcome));
+  logEvent(tx, about, 0, now, CALLED, recordOf(call, subject === about ? null : subject, outcome));
 }
 
 /** The instance or job that an id belongs to; empty for what belongs to the tenant. */

@@ -6,6 +6,7 @@ import type { InstanceEvent } from "../../contracts/instance-spec.ts";
 import type { AuditLines, ChainLink, EventQuery, PastQuery } from "../../contracts/orchestrator.ts";
 import type { EventPage, TenantEvent } from "../../contracts/records.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import { inTransaction, type Tx } from "../../platform/transaction.ts";
 import { GENESIS, hashOf, lineOf, type StoredEvent } from "./hash-chain.ts";
 
 type EventRow = Row & StoredEvent;
@@ -13,23 +14,22 @@ type LinkRow = Row & ChainLink;
 
 /** Appends one event. `instanceSeq` is 0 for what the Orchestrator itself saw. Data holds ids, counts and codes, never content. */
 export function logEvent(
-  sql: SqlStorage,
+  tx: Tx,
   instanceId: string,
   instanceSeq: number,
   at: number,
   kind: string,
   data: InstanceEvent["data"],
 ): void {
-  logEvents(sql, instanceId, [{ seq: instanceSeq, at, kind, data }]);
+  logEvents(tx, instanceId, [{ seq: instanceSeq, at, kind, data }]);
 }
 
 /**
- * Appends what an instance reports, in one statement: a busy fleet sends thousands of events a second. Call inside the
- * transaction of what happened.
+ * Appends what an instance reports, in one statement: a busy fleet sends thousands of events a second.
  */
-export function logEvents(sql: SqlStorage, instanceId: string, events: readonly InstanceEvent[]): void {
+export function logEvents(tx: Tx, instanceId: string, events: readonly InstanceEvent[]): void {
   if (events.length === 0) return;
-  let link = headOf(sql);
+  let link = headOf(tx);
   const rows = events.map(({ seq: instance_seq, at, kind, data }) => {
     const event = { seq: link.seq + 1, at, instance_id: instanceId, kind, data: JSON.stringify(data) };
     link = { seq: event.seq, hash: hashOf(event, link.hash) };
@@ -38,13 +38,13 @@ export function logEvents(sql: SqlStorage, instanceId: string, events: readonly 
   const [row] = rows;
   if (row && rows.length === 1) {
     const { seq, at, instance_id, instance_seq, kind, data, hash } = row;
-    sql.exec(
+    tx.exec(
       "INSERT INTO event (seq, at, instance_id, instance_seq, kind, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
       ...[seq, at, instance_id, instance_seq, kind, data, hash],
     );
     return;
   }
-  sql.exec(
+  tx.exec(
     `INSERT INTO event (seq, at, instance_id, instance_seq, kind, data, hash)
      SELECT value ->> 'seq', value ->> 'at', value ->> 'instance_id', value ->> 'instance_seq', value ->> 'kind',
        value ->> 'data', value ->> 'hash' FROM json_each(?) ORDER BY key`,
@@ -65,17 +65,21 @@ function anchorOf(sql: SqlStorage): ChainLink {
 
 /** Chains events that were logged before there was a chain. Does nothing once that is done. */
 export function chainOlder(storage: DurableObjectStorage): void {
-  const { sql } = storage;
-  if (headOf(sql).hash !== "") return;
-  storage.transactionSync(() => {
+  if (headOf(storage.sql).hash !== "") return;
+  inTransaction(storage, (tx) => {
     let prev = GENESIS;
-    for (const event of sql
+    for (const event of tx
       .exec<EventRow>("SELECT seq, at, instance_id, kind, data FROM event ORDER BY seq")
       .toArray()) {
       prev = hashOf(event, prev);
-      sql.exec("UPDATE event SET hash = ? WHERE seq = ?", prev, event.seq);
+      tx.exec("UPDATE event SET hash = ? WHERE seq = ?", prev, event.seq);
     }
   });
+}
+
+/** Deletes the events up to a sequence, once they are in the archive. */
+export function deleteEvents(tx: Tx, upTo: number): void {
+  tx.exec("DELETE FROM event WHERE seq <= ?", upTo);
 }
 
 /** A page of the log after a sequence, oldest first, of all instances or of one. */

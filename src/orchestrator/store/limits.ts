@@ -4,6 +4,7 @@
 import type { Config } from "../../contracts/config.ts";
 import type { LimitChange } from "../../contracts/orchestrator.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 
 /** What holds where nobody has set a limit. */
@@ -36,9 +37,9 @@ export function limitsOf(sql: SqlStorage, scope: string): LimitRow {
   return first<LimitRow>(sql, "SELECT * FROM limits WHERE scope = ?", scope) ?? { scope, ...NONE };
 }
 
-/** Sets what the change names and leaves the rest. Call inside the transaction of what it belongs to. */
-export function changeLimits(sql: SqlStorage, scope: string, change: LimitChange): LimitRow {
-  const now = limitsOf(sql, scope);
+/** Sets what the change names and leaves the rest. */
+export function changeLimits(tx: Tx, scope: string, change: LimitChange): LimitRow {
+  const now = limitsOf(tx, scope);
   const next: LimitRow = {
     scope,
     max_cost_nano: change.max_cost === undefined ? now.max_cost_nano : toNano(change.max_cost),
@@ -47,7 +48,7 @@ export function changeLimits(sql: SqlStorage, scope: string, change: LimitChange
     max_turn_minutes: change.max_turn_minutes ?? now.max_turn_minutes,
     max_instances: change.max_instances ?? now.max_instances,
   };
-  sql.exec(
+  tx.exec(
     `INSERT OR REPLACE INTO limits (scope, max_cost_nano, max_total_tokens, timeout_minutes, max_turn_minutes, max_instances)
      VALUES (?, ?, ?, ?, ?, ?)`,
     next.scope,
@@ -58,6 +59,11 @@ export function changeLimits(sql: SqlStorage, scope: string, change: LimitChange
     next.max_instances,
   );
   return next;
+}
+
+/** The scope is gone. */
+export function deleteLimits(tx: Tx, scope: string): void {
+  tx.exec("DELETE FROM limits WHERE scope = ?", scope);
 }
 
 /** The tenant's limits, with the deployment's defaults where nobody has set another. */

@@ -10,6 +10,7 @@ import { unwrap } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
 import { describe, type Log } from "../../platform/log.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
 
 /**
  * `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`:
@@ -29,8 +30,8 @@ const OUTBOX: DeliveryTable = {
 const POLICY: DeliveryPolicy = { firstMs: 2_000, factor: 2, ceilingMs: 60_000, leaseMs: 5_000, atOnce: 32 };
 
 /** `target`: an instance or a job. `asked`: who asks for it, where that goes on record once it is done. What was pending is replaced. */
-export function enqueue(sql: SqlStorage, target: string, call: OutboxCall, now: number, asked?: AuditedCall): void {
-  sql.exec(
+export function enqueue(tx: Tx, target: string, call: OutboxCall, now: number, asked?: AuditedCall): void {
+  tx.exec(
     "INSERT OR REPLACE INTO outbox (id, target, call, due_at, asked) VALUES (?, ?, ?, ?, ?)",
     idOf(target, call),
     target,
@@ -52,14 +53,14 @@ function idOf(target: string, call: OutboxCall): string {
 }
 
 /** Takes back a pending call. */
-export function dequeue(sql: SqlStorage, target: string, call: OutboxCall): void {
-  sql.exec("DELETE FROM outbox WHERE id = ? AND call = ?", idOf(target, call), call);
+export function dequeue(tx: Tx, target: string, call: OutboxCall): void {
+  tx.exec("DELETE FROM outbox WHERE id = ? AND call = ?", idOf(target, call), call);
 }
 
 /** Takes back every pending call to one object. */
-export function dequeueAll(sql: SqlStorage, target: string): void {
+export function dequeueAll(tx: Tx, target: string): void {
   for (const call of ["wake", "stop", "erase", "forget", "cancel"] as const)
-    sql.exec("DELETE FROM outbox WHERE id = ?", idOf(target, call));
+    tx.exec("DELETE FROM outbox WHERE id = ?", idOf(target, call));
 }
 
 /** The objects that the outbox calls. */

@@ -2,7 +2,7 @@ import { IDEMPOTENCY_TABLE } from "../../platform/idempotency.ts";
 import type { Schema } from "../../platform/sqlite.ts";
 
 /**
- * The tables of an Orchestrator: one tenant's registry. Only the modules of this folder write them.
+ * The tables of an Orchestrator: one tenant's registry. Each has one module that writes it, and no other does.
  *
  * instance      One row an instance, from spawn until it is deleted; the row is the instance, and is kept small: every model
  *               call rewrites it. The columns from `report_seq` on are the newest report of the instance itself.

@@ -13,9 +13,10 @@ import {
   judge,
   type Purse,
 } from "../../../src/orchestrator/budget/reservation-check.ts";
-import { spawn as spawnRow } from "../../../src/orchestrator/registry/registry.ts";
+import { spawn as spawnRow } from "../../../src/orchestrator/registry/spawning.ts";
 import { changeLimits, limitsOf, TENANT } from "../../../src/orchestrator/store/limits.ts";
 import { newJobId } from "../../../src/platform/ids.ts";
+import { inTransaction, type Tx } from "../../../src/platform/transaction.ts";
 import { type Json, request, send, spawn, status, tool, until } from "../../support/door.ts";
 import { installModel, scriptModel } from "../../support/model.ts";
 
@@ -153,13 +154,14 @@ describe("the ledger", () => {
     const stub = env.ORCHESTRATOR.getByName("tenant-of-the-property-test");
     await runInDurableObject(stub, (_object, { storage }) => {
       const { sql } = storage;
+      const commit = <T>(work: (tx: Tx) => T) => inTransaction(storage, work);
       const run = (steps: readonly Step[]) => {
         for (const table of ["instance", "limits", "balance", "reservation", "ledger", "event", "outbox"])
           sql.exec(`DELETE FROM ${table}`);
         sql.exec("INSERT INTO balance (scope) VALUES ('tenant')");
         for (const { id, maxCost } of JOBS) {
-          ledger.openBalance(sql, id);
-          changeLimits(sql, id, { max_cost: maxCost });
+          commit((tx) => ledger.openBalance(tx, id));
+          commit((tx) => changeLimits(tx, id, { max_cost: maxCost }));
         }
         sql.exec("UPDATE tenant SET total_instances = 0, active_instances = 0, bound_violations = 0");
         const ids: string[] = [];
@@ -174,13 +176,8 @@ describe("the ledger", () => {
                 ...(next.maxCost === null ? {} : { max_cost: next.maxCost }),
                 ...(next.maxTokens === null ? {} : { max_total_tokens: next.maxTokens }),
               };
-              const made = spawnRow(
-                storage,
-                { ...SPAWN, parent_instance_id: ids[next.parent] ?? null, limits },
-                RULES,
-                CAPS,
-                now,
-              );
+              const request = { ...SPAWN, parent_instance_id: ids[next.parent] ?? null, limits };
+              const made = commit((tx) => spawnRow(tx, request, RULES, CAPS, now));
               if (made.ok) ids.push(made.value.instance_id);
               break;
             }
@@ -195,7 +192,7 @@ describe("the ledger", () => {
                 at: now,
                 job: JOBS[next.job]?.id ?? null,
               };
-              const leave = ledger.reserve(storage, who, wanted, CAPS);
+              const leave = commit((tx) => ledger.reserve(tx, who, wanted, CAPS));
               if (leave.kind !== "granted") break;
               attempts.set(who, attempt);
               open.set(who, { attempt, prompt: next.prompt, max: leave.maxTokens });
@@ -220,7 +217,7 @@ describe("the ledger", () => {
                   : next.how === "unsettled"
                     ? { kind: next.how, usage }
                     : { kind: next.how };
-              storage.transactionSync(() => ledger.close(sql, who, call.attempt, ending, now));
+              commit((tx) => ledger.close(tx, who, call.attempt, ending, now));
               break;
             }
             case "crash": {
@@ -230,7 +227,7 @@ describe("the ledger", () => {
             }
             case "raise": {
               const cap = who ? limitsOf(sql, who).max_cost_nano : null;
-              if (who && cap !== null) changeLimits(sql, who, { max_cost: cap / 1e9 + next.by });
+              if (who && cap !== null) commit((tx) => changeLimits(tx, who, { max_cost: cap / 1e9 + next.by }));
               break;
             }
           }

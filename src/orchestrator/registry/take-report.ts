@@ -1,0 +1,67 @@
+/**
+ * What an instance reports of itself, taken over into the registry.
+ */
+import { settlementOf } from "../../contracts/call-settled.ts";
+import type { InstanceEvent, Report, TokenCounts } from "../../contracts/instance-spec.ts";
+import type { Tx } from "../../platform/transaction.ts";
+import { close } from "../budget/ledger.ts";
+import { forgetSecrets } from "../store/births.ts";
+import { figuresAfter, parseFigures } from "../store/counters.ts";
+import { logEvents } from "../store/event-log.ts";
+import {
+  type EventsSeen,
+  type InstanceRow,
+  rowOf,
+  updateFromEvents,
+  updateFromReport,
+} from "../store/instance-rows.ts";
+import { countMessages, countTokens } from "../store/tenant-row.ts";
+import { keepQuestions } from "./questions.ts";
+import { waitOver } from "./wait-graph.ts";
+
+/**
+ * Takes over a report: the event log, the ledger, the instance's row and the tenant's sums. Repeating it changes nothing; of one
+ * that comes late only events that are new count. Returns whether a reservation came free.
+ */
+export function takeReport(tx: Tx, report: Report): boolean {
+  const row = rowOf(tx, report.instance_id);
+  if (!row) return false;
+  const { freed, ...seen } = takeEvents(tx, row, report.events);
+  if (report.seq > row.report_seq) takeSnapshot(tx, row, report, seen);
+  else if (seen.eventSeq > row.event_seq) updateFromEvents(tx, row.instance_id, seen);
+  return freed;
+}
+
+function takeEvents(tx: Tx, row: InstanceRow, events: readonly InstanceEvent[]): EventsSeen & { freed: boolean } {
+  const fresh = events.filter((event) => event.seq > row.event_seq);
+  logEvents(tx, row.instance_id, fresh);
+  let freed = false;
+  for (const event of fresh) {
+    const settled = settlementOf(event);
+    if (settled) freed = close(tx, row.instance_id, settled.attempt, settled.ending, event.at) || freed;
+  }
+  const before = parseFigures(row.figures);
+  const figures = fresh.reduce(figuresAfter, before);
+  if (figures !== before) countMessages(tx, fresh);
+  return {
+    freed,
+    eventSeq: Math.max(row.event_seq, events.at(-1)?.seq ?? 0),
+    figures: figures === before ? row.figures : JSON.stringify(figures),
+  };
+}
+
+function takeSnapshot(tx: Tx, row: InstanceRow, report: Report, seen: EventsSeen): void {
+  const { snapshot } = report;
+  if (row.active) keepQuestions(tx, row.instance_id, row.open_questions, report.questions);
+  if (snapshot.state !== "waiting") waitOver(tx, row.instance_id, report.seq);
+  updateFromReport(tx, report, seen);
+  // It has reported, so it has been used: it has its secrets.
+  if (row.report_seq === 0) forgetSecrets(tx, row.instance_id);
+  const more: TokenCounts = {
+    input: snapshot.tokens.input - row.tokens_input,
+    output: snapshot.tokens.output - row.tokens_output,
+    cache_read: snapshot.tokens.cache_read - row.tokens_cache_read,
+    cache_write: snapshot.tokens.cache_write - row.tokens_cache_write,
+  };
+  if (Object.values(more).some((count) => count !== 0)) countTokens(tx, more);
+}

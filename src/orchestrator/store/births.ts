@@ -1,0 +1,47 @@
+/**
+ * The table `birth`: what an instance copies on its first use. Nothing else writes it.
+ */
+import type { InstanceSpec } from "../../contracts/instance-spec.ts";
+import type { Birth } from "../../contracts/orchestrator.ts";
+import { first } from "../../platform/sqlite.ts";
+import type { Tx } from "../../platform/transaction.ts";
+import { markUsed } from "./instance-rows.ts";
+
+/** `secrets`: sealed; null: none. */
+export function insertBirth(tx: Tx, spec: InstanceSpec, initialPrompt: string | null, secrets: string | null): void {
+  tx.exec(
+    "INSERT INTO birth (instance_id, spec, initial_prompt, secrets) VALUES (?, ?, ?, ?)",
+    spec.instance_id,
+    JSON.stringify(spec),
+    initialPrompt,
+    secrets,
+  );
+}
+
+/** The spec of an instance that there is. */
+export function specOf(sql: SqlStorage, instanceId: string): InstanceSpec {
+  const { spec } = sql.exec<{ spec: string }>("SELECT spec FROM birth WHERE instance_id = ?", instanceId).one();
+  return JSON.parse(spec) as InstanceSpec;
+}
+
+/** What an instance copies on its first use, or null when there is none of this id. */
+export function takeBirth(tx: Tx, instanceId: string): Omit<Birth, "standing"> | null {
+  const row = first<{ spec: string; initial_prompt: string | null; secrets: string | null; active: number }>(
+    tx,
+    "SELECT spec, initial_prompt, secrets, active FROM birth JOIN instance USING (instance_id) WHERE instance_id = ?",
+    instanceId,
+  );
+  if (!row) return null;
+  markUsed(tx, instanceId);
+  const { spec, initial_prompt, secrets, active } = row;
+  return { spec: JSON.parse(spec), initial_prompt, secrets, ended: active === 0 };
+}
+
+/** The instance has its secrets, or has ended. */
+export function forgetSecrets(tx: Tx, instanceId: string): void {
+  tx.exec("UPDATE birth SET secrets = NULL WHERE instance_id = ? AND secrets IS NOT NULL", instanceId);
+}
+
+export function deleteBirth(tx: Tx, instanceId: string): void {
+  tx.exec("DELETE FROM birth WHERE instance_id = ?", instanceId);
+}
