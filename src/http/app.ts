@@ -17,8 +17,8 @@ import { admit } from "./admission.ts";
 import { contextOf } from "./context.ts";
 import type { HonoEnv } from "./hono-env.ts";
 import { errorResponse } from "./json.ts";
-import type { Offer } from "./mcp/mcp.ts";
-import { MADROX } from "./mcp/offer.ts";
+import { MADROX_MCP_SERVER } from "./mcp/definition.ts";
+import type { McpServerDefinition } from "./mcp/endpoint.ts";
 import { assertOrigin, assertPeer, isAllowedOrigin } from "./origin-check.ts";
 import { nameOf, type Route, type Service } from "./route.ts";
 import { ROUTES } from "./routes.ts";
@@ -27,7 +27,7 @@ import { secured, stripped, withSocketKey } from "./security-headers.ts";
 /** `instanceTools` are the tools that instances may have, `mcp` is what MCP clients find. */
 export function createApp(
   instanceTools: readonly InstanceTool[] = INSTANCE_TOOLS,
-  mcp: Offer = MADROX,
+  mcp: McpServerDefinition = MADROX_MCP_SERVER,
 ): ExportedHandler<Env> {
   const app = appOf({ routes: ROUTES, instanceTools, mcp });
   return {

@@ -9,7 +9,7 @@ import type { Scope } from "../contracts/scopes.ts";
 import type { ErrorCode } from "../platform/errors.ts";
 import type { CallContext } from "./context.ts";
 import type { JsonSchema } from "./json-schema.ts";
-import type { Offer } from "./mcp/mcp.ts";
+import type { McpServerDefinition } from "./mcp/endpoint.ts";
 import { NO_QUERY, type Query } from "./query.ts";
 import type { RequestBody } from "./request-body.ts";
 
@@ -31,7 +31,7 @@ export interface Service {
   /** The tools that its instances may have. */
   instanceTools: readonly InstanceTool[];
   /** What MCP clients find. */
-  mcp: Offer;
+  mcp: McpServerDefinition;
 }
 
 /** One request to a route, for the handler that answers it. */

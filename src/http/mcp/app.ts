@@ -16,7 +16,7 @@ export const APPS = EXTENSION_ID;
 
 export const APP_URI = "ui://madrox/fleet";
 
-/** The tools beside whose answers the view stands: the tree of all, of a team or below an instance, or one instance's page. */
+/** The tools whose answers are shown with the view: the tree of all, of a team or below an instance, or one instance's page. */
 const SHOWN_BY: ReadonlySet<string> = new Set([
   "spawn_team",
   "get_instance_tree",
@@ -60,7 +60,7 @@ const Modern = z.looseObject({
  * Whether the client of a request shows apps. One of revision 2026-07-28 says so in each request. One of 2025 says so once, in
  * `initialize`, and nothing is kept here: it gets a session id that says it (`withSession`), and sends that back every time.
  */
-export function followsApps(request: Request, body: unknown): boolean {
+export function supportsApps(request: Request, body: unknown): boolean {
   return request.headers.get(SESSION)?.startsWith(SESSION_MARK) || declared(body);
 }
 

@@ -30,7 +30,9 @@ const INVALID_PARAMS = -32602;
 const MAX_ARGUMENT = 50_000;
 
 /** One message of the user. */
-const says = (text: string): GetPromptResult => ({ messages: [{ role: "user", content: { type: "text", text } }] });
+const userMessage = (text: string): GetPromptResult => ({
+  messages: [{ role: "user", content: { type: "text", text } }],
+});
 
 /** Claude Code hands over the first word only; beside the prompt, the model sees all that was typed. */
 function taskOf(task: string | undefined): string {
@@ -51,7 +53,7 @@ export const PROMPTS: readonly Prompt[] = [
     description: "Which instances a task needs, what each does and what it may cost. Starts nothing before you agree.",
     arguments: [{ name: "task", description: "What is to be done, and what it may cost", required: false }],
     answer: ({ task }) =>
-      says(`Plan a team of Claude instances, with the tools of Madrox, for ${taskOf(task)}
+      userMessage(`Plan a team of Claude instances, with the tools of Madrox, for ${taskOf(task)}
 
 1. Decide whether it needs several instances at all. One is better when the parts depend on each other at every step.
 2. Name each instance: its role (${ROLE_IDS.join(", ")}), the one job that it has, what it must be told (it sees nothing of
@@ -70,7 +72,7 @@ needed, read what came, and tell me what it cost.`),
     description: "How the instances stand: who works, who is stuck or waits for you, and what it has cost.",
     arguments: [{ name: "instance_id", description: "Only this one and what is below it", required: false }],
     answer: ({ instance_id: id }) =>
-      says(`Review how ${id ? `the instance ${id} and those below it stand` : "the Madrox instances stand"}.
+      userMessage(`Review how ${id ? `the instance ${id} and those below it stand` : "the Madrox instances stand"}.
 
 1. get_instance_tree${id ? ` with root_id ${id}` : ""} shows who there is, with state and cost; get_instance_status has limits and health.
 2. For each that is paused, in error, unhealthy or waiting: read the end of its get_instance_output and find out why.
@@ -85,7 +87,7 @@ is, what is under way. Then the cost so far, and what is left of each cap. Chang
     description: "Collect the results, check them against the task, and end the instances that are done.",
     arguments: [{ name: "instance_id", description: "Only this one and what is below it", required: false }],
     answer: ({ instance_id: id }) =>
-      says(`Wrap up the work of ${id ? `the instance ${id} and those below it` : "the Madrox instances"}.
+      userMessage(`Wrap up the work of ${id ? `the instance ${id} and those below it` : "the Madrox instances"}.
 
 1. wait for what is still running, as often as needed; tell me what will not end by itself.
 2. Collect the results: get_instance_output for answers, list_instance_files and retrieve_instance_file for files.

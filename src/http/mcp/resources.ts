@@ -1,6 +1,6 @@
 /**
- * What MCP clients can attach or read by URI. One row a kind of resource in `TEMPLATES`; a read goes the way of the tools, so
- * that it sees and refuses what they do.
+ * What MCP clients can attach or read by URI. `TEMPLATES` has a row per kind of resource. Reading needs the same scopes as the
+ * tools that show the same.
  */
 import {
   ProtocolError,
@@ -18,7 +18,7 @@ import type { ToolAnswer } from "../../tools/runtime/tool.ts";
 import { contentOfBytes } from "../../workspace/content.ts";
 import type { CallContext } from "../context.ts";
 import { APP_RESOURCE, APP_URI, readApp } from "./app.ts";
-import type { Visit } from "./mcp.ts";
+import type { McpRequestContext } from "./endpoint.ts";
 
 /** Bytes of a file that is read as a resource: it goes into a conversation whole, there is no asking for a part. */
 const MAX_RESOURCE_BYTES = 1024 * 1024;
@@ -32,19 +32,19 @@ const MAX_LISTED = 50;
 const INVALID_PARAMS = -32602;
 const INTERNAL_ERROR = -32603;
 
-type Body = { mimeType: string } & ({ text: string } | { blob: string });
+type Content = { mimeType: string } & ({ text: string } | { blob: string });
 
-export interface Template {
+export interface ResourceTemplate {
   name: string;
   title: string;
   description: string;
   /** RFC 6570. */
   uriTemplate: string;
-  /** What a URI stands for, by the variables in it, still encoded. Throws `MadroxError`. */
-  read(variables: Record<string, string>, context: CallContext): Promise<Body>;
+  /** The content of a URI, by the variables in it, still encoded. Throws `MadroxError`. */
+  read(variables: Record<string, string>, context: CallContext): Promise<Content>;
 }
 
-const TEMPLATES: readonly Template[] = [
+const TEMPLATES: readonly ResourceTemplate[] = [
   {
     name: "workspace_file",
     title: "File of an instance",
@@ -70,10 +70,10 @@ const TEMPLATES: readonly Template[] = [
   {
     name: "instance",
     title: "Instance",
-    description: "How an instance stands: state, limits, tokens, cost, health, open questions.",
+    description: "The status of an instance: state, limits, tokens, cost, health, open questions.",
     uriTemplate: "instance://{instance_id}",
     read: async ({ instance_id: id = "" }, context) =>
-      asJson((await answered(context, "get_instance_status", { instance_id: instanceIdIn(id) })).status),
+      asJson((await runTool(context, "get_instance_status", { instance_id: instanceIdIn(id) })).status),
   },
   {
     name: "tree",
@@ -83,7 +83,7 @@ const TEMPLATES: readonly Template[] = [
     read: async ({ root_id: id = "" }, context) => ({
       mimeType: "text/plain",
       text: String(
-        (await answered(context, "get_instance_tree", id === "all" ? {} : { root_id: instanceIdIn(id) })).text,
+        (await runTool(context, "get_instance_tree", id === "all" ? {} : { root_id: instanceIdIn(id) })).text,
       ),
     }),
   },
@@ -101,7 +101,7 @@ const TREE = {
 export interface Resources {
   list(context: CallContext): Promise<Resource[]>;
   /** The first that a URI fits is the one that reads it. */
-  templates: readonly Template[];
+  templates: readonly ResourceTemplate[];
 }
 
 export const RESOURCES: Resources = {
@@ -131,7 +131,7 @@ export const RESOURCES: Resources = {
 /** Answers `resources/list`, `resources/templates/list` and `resources/read`. */
 export function serveResources(
   server: Server,
-  { contextFor, env, apps }: Pick<Visit, "contextFor" | "env" | "apps">,
+  { contextFor, env, apps }: Pick<McpRequestContext, "contextFor" | "env" | "apps">,
   { list, templates }: Resources,
 ): void {
   const matchers = templates.map((template) => ({ template, uri: new UriTemplate(template.uriTemplate) }));
@@ -160,7 +160,7 @@ export function serveResources(
   });
 }
 
-async function readPath(context: CallContext, id: string, path: string): Promise<Body> {
+async function readPath(context: CallContext, id: string, path: string): Promise<Content> {
   const files = workspaceOf(context.instance(instanceIdIn(id)));
   const found = await files.stat(path);
   if (found.type === "folder") return readFolder(context, id, path);
@@ -176,7 +176,7 @@ async function readPath(context: CallContext, id: string, path: string): Promise
   return { mimeType: piece.media_type, ...(encoding === "utf-8" ? { text: content } : { blob: content }) };
 }
 
-async function readFolder(context: CallContext, id: string, folder: string): Promise<Body> {
+async function readFolder(context: CallContext, id: string, folder: string): Promise<Content> {
   const files = workspaceOf(context.instance(instanceIdIn(id)));
   const query = { folder, recursive: true, pattern: null, limit: MAX_ENTRIES, cursor: null };
   const { entries, next } = await files.list(query);
@@ -187,12 +187,12 @@ async function readFolder(context: CallContext, id: string, folder: string): Pro
   return { mimeType: "application/json", text: JSON.stringify(listing) };
 }
 
-async function readTranscript(context: CallContext, id: string): Promise<Body> {
+async function readTranscript(context: CallContext, id: string): Promise<Content> {
   const rows: OutputRow[] = [];
   let cursor: string | null = null;
   do {
     const query = { instance_id: instanceIdIn(id), limit: 1000, ...(cursor === null ? {} : { cursor }) };
-    const page = (await answered(context, "get_instance_output", query)) as unknown as {
+    const page = (await runTool(context, "get_instance_output", query)) as unknown as {
       output: OutputRow[];
       next_cursor: string | null;
     };
@@ -220,15 +220,15 @@ interface OutputRow {
 
 const charsOf = (rows: readonly OutputRow[]) => rows.reduce((sum, { content }) => sum + content.length, 0);
 
-/** A tool's answer, by the dispatcher of all doors. Throws its failure. */
-async function answered(context: CallContext, tool: string, input: Record<string, unknown>): Promise<ToolAnswer> {
+/** A tool's answer. Throws its failure. */
+async function runTool(context: CallContext, tool: string, input: Record<string, unknown>): Promise<ToolAnswer> {
   const answer = await dispatch(context, tool, input);
   if (answer.success) return answer as ToolAnswer;
   const { error, message, details } = answer as ErrorBody;
   throw new MadroxError(error, message, details);
 }
 
-const asJson = (value: unknown): Body => ({ mimeType: "application/json", text: JSON.stringify(value) });
+const asJson = (value: unknown): Content => ({ mimeType: "application/json", text: JSON.stringify(value) });
 
 function uriOf(id: string, { path }: FileInfo): string {
   return `workspace://${id}/${path.split("/").map(encodeURIComponent).join("/")}`;
@@ -251,10 +251,13 @@ function decoded(path: string): string {
 function protocolError(uri: string, error: unknown): ProtocolError {
   const { code, message, details } = failureOf(error);
   if (code === "not_found") return new ResourceNotFoundError(uri, message);
-  return new ProtocolError(OURS.has(code) ? INTERNAL_ERROR : INVALID_PARAMS, message, { error: code, ...details });
+  return new ProtocolError(SERVER_FAULTS.has(code) ? INTERNAL_ERROR : INVALID_PARAMS, message, {
+    error: code,
+    ...details,
+  });
 }
 
 /** Failures that no other request would have avoided. */
-const OURS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["internal", "upstream_error", "misconfigured"]);
+const SERVER_FAULTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["internal", "upstream_error", "misconfigured"]);
 
 const shown = (text: string) => JSON.stringify(text.slice(0, 200).toWellFormed());

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { query } from "../query.ts";
 import { unreadBody } from "../request-body.ts";
 import { defineRoute, type Route } from "../route.ts";
-import { serveMcp } from "./mcp.ts";
+import { serveMcp } from "./endpoint.ts";
 
 /** JSON-RPC has failures of its own, so the MCP server reads its body itself. */
 const body = unreadBody(
@@ -36,7 +36,7 @@ export const MCP_ROUTES: readonly Route[] = ["/mcp", "/"].map((path) =>
         config,
         principal: context.principal,
         instanceTools: service.instanceTools,
-        offer: service.mcp,
+        definition: service.mcp,
         defaultModel: model,
       });
     },

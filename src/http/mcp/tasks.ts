@@ -24,7 +24,7 @@ const POLL_MS = 1_000;
 const INVALID_PARAMS = -32602;
 
 /** Whether the client declared, in this very request, that it follows tasks. Others must not be given any. */
-export function followsTasks(call: ServerContext): boolean {
+export function supportsTasks(call: ServerContext): boolean {
   const envelope = call.mcpReq.envelope as Record<string, unknown> | undefined;
   const capabilities = envelope?.["io.modelcontextprotocol/clientCapabilities"] as
     | { extensions?: Record<string, unknown> }
@@ -59,7 +59,7 @@ const Params = { params: z.looseObject({ taskId: z.string().max(200) }) };
 
 /** Where tasks are found. */
 export interface Tasks {
-  /** How a task stands, or null when there is none of this id (for this caller). */
+  /** The state of a task, or null when this caller has none of this id. */
   view(context: CallContext, taskId: string): Promise<TaskView | null>;
   /** Returns whether there is such a task. */
   cancel(context: CallContext, taskId: string): Promise<boolean>;
@@ -68,7 +68,7 @@ export interface Tasks {
 /** Answers `tasks/get`, `tasks/update` and `tasks/cancel`. */
 export function serveTasks(server: Server, contextFor: (signal: AbortSignal) => CallContext, tasks: Tasks): void {
   server.setRequestHandler("tasks/get", Params, async ({ taskId }, call) => {
-    assertFollowsTasks(call);
+    assertSupportsTasks(call);
     const task = await tasks.view(contextFor(call.mcpReq.signal), taskId);
     if (!task) throw unknownTask(taskId);
     const { answer, ...view } = task;
@@ -82,21 +82,21 @@ export function serveTasks(server: Server, contextFor: (signal: AbortSignal) => 
     };
   });
   server.setRequestHandler("tasks/update", Params, async ({ taskId }, call) => {
-    assertFollowsTasks(call);
+    assertSupportsTasks(call);
     // No task asks its client for anything, so there is nothing to take in; but the id has to be one.
     if (!(await tasks.view(contextFor(call.mcpReq.signal), taskId))) throw unknownTask(taskId);
     return {};
   });
   server.setRequestHandler("tasks/cancel", Params, async ({ taskId }, call) => {
-    assertFollowsTasks(call);
+    assertSupportsTasks(call);
     if (!(await tasks.cancel(contextFor(call.mcpReq.signal), taskId))) throw unknownTask(taskId);
     return {};
   });
 }
 
 /** Throws what a client is told that calls for a task and does not declare that it follows them. */
-export function assertFollowsTasks(call: ServerContext): void {
-  if (followsTasks(call)) return;
+export function assertSupportsTasks(call: ServerContext): void {
+  if (supportsTasks(call)) return;
   throw new MissingRequiredClientCapabilityError({ requiredCapabilities: { extensions: { [TASKS]: {} } } });
 }
 

@@ -3,7 +3,7 @@
  */
 
 import { inputRequired } from "@modelcontextprotocol/server";
-import { assertFollowsTasks, followsTasks, type Tasks, taskResult } from "../../../src/http/mcp/tasks.ts";
+import { assertSupportsTasks, supportsTasks, type Tasks, taskResult } from "../../../src/http/mcp/tasks.ts";
 import { askName, given } from "./asking.ts";
 import { NO_INPUT, type RawTool, textResult } from "./tool.ts";
 
@@ -65,7 +65,7 @@ export const TASK_TOOLS: readonly RawTool[] = [
     description: "Takes as many seconds as it is told; for a client that follows tasks, as one.",
     inputSchema: { type: "object", properties: { seconds: { type: "number" }, label: { type: "string" } } },
     async run({ seconds }, call) {
-      if (followsTasks(call)) return begin(Number(seconds), "Computed.");
+      if (supportsTasks(call)) return begin(Number(seconds), "Computed.");
       await new Promise((done) => setTimeout(done, Number(seconds) * 1_000));
       return textResult("Computed.");
     },
@@ -75,7 +75,7 @@ export const TASK_TOOLS: readonly RawTool[] = [
     description: "Fails after a second. Only for clients that follow tasks.",
     inputSchema: NO_INPUT,
     run(_input, call) {
-      assertFollowsTasks(call);
+      assertSupportsTasks(call);
       return begin(1, "It did not work.", true);
     },
   },
@@ -84,7 +84,7 @@ export const TASK_TOOLS: readonly RawTool[] = [
     description: "Asks for a name, and then goes on as a task. Only for clients that follow tasks.",
     inputSchema: NO_INPUT,
     run(_input, call) {
-      assertFollowsTasks(call);
+      assertSupportsTasks(call);
       const name = given(call, "user_name", "name");
       if (typeof name !== "string") return inputRequired({ inputRequests: { user_name: askName() } });
       return begin(1, `Hello, ${name}!`);

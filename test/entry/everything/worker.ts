@@ -1,9 +1,9 @@
 /**
- * A Worker for the conformance scenarios alone: the product's front door and MCP door, with the tools, resources and prompts
+ * A Worker for the conformance scenarios alone: the product's HTTP interface, with the tools, resources and prompts
  * that the referee asks for by name, and that a product has no use for. Never part of the product's build.
  */
 import { createApp } from "../../../src/http/app.ts";
-import type { Offer } from "../../../src/http/mcp/mcp.ts";
+import type { McpServerDefinition } from "../../../src/http/mcp/endpoint.ts";
 import { servePrompts } from "../../../src/http/mcp/prompts.ts";
 import { serveResources } from "../../../src/http/mcp/resources.ts";
 import { serveTasks, TASKS } from "../../../src/http/mcp/tasks.ts";
@@ -16,7 +16,7 @@ import { serveTools } from "./tool.ts";
 
 export { Instance, Job, Orchestrator } from "../../../src/worker.ts";
 
-const EVERYTHING: Offer = {
+const EVERYTHING: McpServerDefinition = {
   options: {
     capabilities: {
       tools: { listChanged: false },
@@ -28,11 +28,11 @@ const EVERYTHING: Offer = {
     },
     requestState: { verify: requestState.verify },
   },
-  serve(server, visit) {
-    const { era, contextFor } = visit;
+  serve(server, context) {
+    const { era, contextFor } = context;
     if (era === "modern") serveTasks(server, contextFor, TASKS_BY_ID);
     serveTools(server, [...CONTENT_TOOLS, ...PUSHING_TOOLS, ...ASKING_TOOLS, ...TASK_TOOLS]);
-    serveResources(server, visit, CONTENT_RESOURCES);
+    serveResources(server, context, CONTENT_RESOURCES);
     servePrompts(server, [...CONTENT_PROMPTS, ...ASKING_PROMPTS]);
     server.setRequestHandler("completion/complete", ({ params }) => {
       const values = ["paris", "park", "party"].filter((value) => value.startsWith(params.argument.value));

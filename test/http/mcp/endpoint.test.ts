@@ -1,5 +1,5 @@
 /**
- * The MCP door as real clients see it: the client library of the 2025 revisions and the one of 2026-07-28, both on `/mcp`
+ * The MCP endpoint as real clients see it: the client library of the 2025 revisions and the one of 2026-07-28, both on `/mcp`
  * and on `POST /`.
  */
 import { exports } from "cloudflare:workers";
@@ -106,14 +106,14 @@ function answerIn(result: Result): Answer {
   return answer;
 }
 
-const DOORS = [
+const ENDPOINTS = [
   { era: "2025-11-25", path: "/mcp", connect: connectLegacy },
   { era: "2025-11-25", path: "/", connect: connectLegacy },
   { era: "2026-07-28", path: "/mcp", connect: connectModern },
   { era: "2026-07-28", path: "/", connect: connectModern },
 ];
 
-describe.each(DOORS)("a client of $era on $path", ({ era, path, connect }) => {
+describe.each(ENDPOINTS)("a client of $era on $path", ({ era, path, connect }) => {
   it("negotiates its revision and learns who serves it", async () => {
     const peer = await connect(path);
     expect(peer.version).toBe(era);

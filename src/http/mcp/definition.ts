@@ -6,11 +6,11 @@ import type { ServerContext } from "@modelcontextprotocol/server";
 import { dispatch, dispatchOrBegin } from "../../tools/runtime/dispatch.ts";
 import { cancelTask, taskView } from "../../tools/runtime/task.ts";
 import { isTask } from "../../tools/runtime/tool.ts";
-import { toolList } from "./listing.ts";
-import type { Offer } from "./mcp.ts";
+import type { McpServerDefinition } from "./endpoint.ts";
 import { PROMPTS, servePrompts } from "./prompts.ts";
 import { RESOURCES, serveResources } from "./resources.ts";
-import { followsTasks, serveTasks, TASKS, taskResult, toolResult } from "./tasks.ts";
+import { serveTasks, supportsTasks, TASKS, taskResult, toolResult } from "./tasks.ts";
+import { toolList } from "./tool-list.ts";
 
 /** In the context of every conversation that uses the server: under 2 KB. */
 const INSTRUCTIONS = `Madrox runs many Claude instances for you. The pattern is: spawn_claude with a name and a role, send_to_instance with a message, read the answer.
@@ -25,7 +25,7 @@ const INSTRUCTIONS = `Madrox runs many Claude instances for you. The pattern is:
 - max_cost and max_total_tokens are checked before each model call. budget_exceeded: the work is paused, and set_limits lets it go on.
 - With an idempotency_key, a repeated call has no second effect.`;
 
-export const MADROX: Offer = {
+export const MADROX_MCP_SERVER: McpServerDefinition = {
   options: {
     instructions: INSTRUCTIONS,
     capabilities: {
@@ -35,10 +35,10 @@ export const MADROX: Offer = {
       extensions: { [TASKS]: {} },
     },
   },
-  serve(server, visit) {
-    const { era, contextFor, apps } = visit;
+  serve(server, context) {
+    const { era, contextFor, apps } = context;
     if (era === "modern") serveTasks(server, contextFor, { view: taskView, cancel: cancelTask });
-    serveResources(server, visit, RESOURCES);
+    serveResources(server, context, RESOURCES);
     servePrompts(server, PROMPTS);
     server.setRequestHandler("tools/list", () => toolList(apps) as never);
     server.setRequestHandler("tools/call", async ({ params }, call) => {
@@ -46,7 +46,7 @@ export const MADROX: Offer = {
         traceparent: params._meta?.traceparent ?? call.mcpReq._meta?.traceparent,
         progress: progressTo(call),
       });
-      if (era === "modern" && followsTasks(call)) {
+      if (era === "modern" && supportsTasks(call)) {
         const result = await dispatchOrBegin(context, params.name, params.arguments);
         return isTask(result) ? taskResult(result) : toolResult(result);
       }
@@ -62,7 +62,7 @@ function progressTo(call: ServerContext): (message: string) => void {
   return (message) => {
     if (token === undefined) return;
     progress += 1;
-    // A client that has gone is noticed by its signal; there is nobody to tell.
+    // A client that has gone is noticed by its signal; progress that can't be sent is of no use to anyone else.
     call.mcpReq
       .notify({ method: "notifications/progress", params: { progressToken: token, progress, message } })
       .catch(() => undefined);

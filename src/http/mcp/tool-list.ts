@@ -1,6 +1,6 @@
 /**
- * The answer to `tools/list`. It stands in the context of every conversation that uses the server, so it has what a model
- * needs to call a tool well, and nothing of what the dispatcher checks and explains anyway.
+ * The answer to `tools/list`. It is in the context of every conversation that uses the server, so it has what a model needs
+ * to call a tool well, and leaves out what the dispatcher checks and explains anyway.
  */
 import { CATALOGUE } from "../../tools/runtime/catalogue.ts";
 import { type Annotations, jsonSchemaOf, type Tool } from "../../tools/runtime/tool.ts";

@@ -1,6 +1,6 @@
 /**
- * The MCP door: `/mcp` for clients of revision 2026-07-28 and of the 2025 ones alike. One stateless server a request; what
- * it has for its clients is passed in.
+ * The MCP endpoint (streamable HTTP), for clients of revision 2026-07-28 and of the 2025 ones alike. Each request gets a
+ * stateless server of its own; a definition says what that server has.
  */
 import { type Implementation, Server, type ServerOptions } from "@modelcontextprotocol/server";
 import { createMcpHandler } from "agents/mcp/server";
@@ -12,31 +12,31 @@ import { createLog, describe } from "../../platform/log.ts";
 import { VERSION } from "../../platform/version.ts";
 import { type CallContext, type CallOptions, contextOf } from "../context.ts";
 import { MAX_JSON_BYTES, mediaTypeOf, readBytes } from "../request-body.ts";
-import { APPS, followsApps, withSession } from "./app.ts";
+import { APPS, supportsApps, withSession } from "./app.ts";
 
 function serverInfo(origin: string): Implementation {
   const icons = [{ src: `${origin}/favicon.svg`, mimeType: "image/svg+xml", sizes: ["any"] }];
   return { name: "madrox", title: "Madrox", version: VERSION, icons };
 }
 
-/** Comments on a silent stream: they find out that a client has gone. */
+/** How often a silent stream gets a comment, so that a client that has gone is noticed. */
 const KEEP_ALIVE_MS = 5_000;
 
-/** What is served at the door: the product's is `MADROX`, in mcp-offer.ts. */
-export interface Offer {
+/** What MCP clients find: capabilities, and the handlers behind them. The product's is in definition.ts. */
+export interface McpServerDefinition {
   options: ServerOptions;
   /** Gives the server of one request its handlers. */
-  serve(server: Server, visit: Visit): void;
+  serve(server: Server, context: McpRequestContext): void;
 }
 
-/** One request, for the handlers that answer it. */
-export interface Visit {
+/** What the handlers of one request know of it. */
+export interface McpRequestContext {
   /** Which family of revisions the client speaks: those of 2025, or that of 2026-07-28. */
   era: "legacy" | "modern";
   env: Env;
   /** Whether the client shows MCP Apps. */
   apps: boolean;
-  /** What a handler hands to the catalogue. */
+  /** What a handler runs tools with. */
   contextFor(signal: AbortSignal, more?: Pick<CallOptions, "progress" | "traceparent">): CallContext;
 }
 
@@ -46,32 +46,33 @@ export interface McpCall {
   config: Config;
   principal: Principal;
   instanceTools: readonly InstanceTool[];
-  offer: Offer;
+  definition: McpServerDefinition;
   /** The model of spawns over this connection that name none; null: the deployment's. */
   defaultModel: string | null;
 }
 
 export async function serveMcp(
   request: Request,
-  { env, config, principal, instanceTools, offer, defaultModel }: McpCall,
+  { env, config, principal, instanceTools, definition, defaultModel }: McpCall,
 ): Promise<Response> {
   const url = new URL(request.url);
   const log = createLog(config.logLevel);
   // The handler's 2025 lane reads at most 4 MiB, whatever the option says: it gets the body as it was parsed here.
   const body = await parsed(request);
   if (body instanceof Response) return body;
-  const apps = env.ASSETS !== undefined && followsApps(request, body.parsedBody);
+  const apps = env.ASSETS !== undefined && supportsApps(request, body.parsedBody);
 
-  const createServer = ({ era }: { era: Visit["era"] }) => {
-    const server = new Server(serverInfo(url.origin), offer.options);
-    if (apps) server.registerCapabilities({ extensions: { ...offer.options.capabilities?.extensions, [APPS]: {} } });
-    const contextFor: Visit["contextFor"] = (signal, more) =>
+  const createServer = ({ era }: { era: McpRequestContext["era"] }) => {
+    const server = new Server(serverInfo(url.origin), definition.options);
+    if (apps)
+      server.registerCapabilities({ extensions: { ...definition.options.capabilities?.extensions, [APPS]: {} } });
+    const contextFor: McpRequestContext["contextFor"] = (signal, more) =>
       contextOf(env, instanceTools, { principal, request, signal, defaultModel, ...more });
-    offer.serve(server, { era, env, apps, contextFor });
+    definition.serve(server, { era, env, apps, contextFor });
     return server;
   };
 
-  // The guard has already checked the Host and the Origin: the handler is told that these are right.
+  // Host and Origin are validated before any route (origin-check.ts), so whatever they are, the handler may take them.
   const origin = request.headers.get("origin");
   const handler = createMcpHandler(createServer, {
     responseMode: "sse",
@@ -86,7 +87,7 @@ export async function serveMcp(
   return apps ? withSession(response, body.parsedBody) : response;
 }
 
-/** The body of a POST, or the refusal of it. */
+/** The request's body as JSON, or the JSON-RPC error that answers it. */
 async function parsed(request: Request): Promise<{ parsedBody?: unknown } | Response> {
   if (mediaTypeOf(request) !== "application/json") return {};
   const refuse = (status: number, code: number, message: string) =>
