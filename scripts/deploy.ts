@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
-import { readKeys } from "../src/auth/keys.ts";
+import { parseAccessKeys } from "../src/auth/keys.ts";
 import { smoke } from "./smoke.ts";
 
 const WRANGLER = join("node_modules", "wrangler", "bin", "wrangler.js");
@@ -42,7 +42,7 @@ async function secrets(): Promise<Record<string, string>> {
     const value = process.env[name] || (process.stdin.isTTY ? await secretly(question) : "");
     if (value) given[name] = value;
   }
-  const keys = given.ACCESS_KEYS ? readKeys(given.ACCESS_KEYS) : null;
+  const keys = given.ACCESS_KEYS ? parseAccessKeys(given.ACCESS_KEYS) : null;
   if (keys && !keys.ok) stop(`ACCESS_KEYS can't be used: the value ${keys.problem}. npm run keys makes a good one.`);
   return given;
 }

@@ -3,7 +3,7 @@
  * tenant, with fewer scopes than all. Keys that are set here already stay.
  */
 import { randomBytes } from "node:crypto";
-import { type KeysRead, readKeys } from "../src/auth/keys.ts";
+import { type ParsedKeys, parseAccessKeys } from "../src/auth/keys.ts";
 import { DEFAULT_TENANT } from "../src/contracts/principal.ts";
 import { SCOPES } from "../src/contracts/scopes.ts";
 import { settings } from "./settings.ts";
@@ -13,12 +13,12 @@ const key = `mdx_${randomBytes(32).toString("base64url")}`;
 const entry = scopes.length > 0 ? { key, scopes } : key;
 
 const before = settings().ACCESS_KEYS || "{}";
-const problem = (read: KeysRead) => (read.ok ? null : read.problem);
-const wrong = before === "{}" ? null : problem(readKeys(before));
+const problem = (read: ParsedKeys) => (read.ok ? null : read.problem);
+const wrong = before === "{}" ? null : problem(parseAccessKeys(before));
 if (wrong) stop(`The ACCESS_KEYS that are set here can't be used: the value ${wrong}.`);
 const known = JSON.parse(before) as Record<string, unknown>;
 const all = JSON.stringify({ ...known, [tenant]: tenant in known ? [known[tenant], entry].flat() : entry });
-const made = problem(readKeys(all));
+const made = problem(parseAccessKeys(all));
 if (made) stop(`Usage: npm run keys -- [<tenant> [<scope> ...]]. Scopes: ${SCOPES.join(", ")}. ACCESS_KEYS ${made}.`);
 
 console.log(`A key for the tenant ${tenant}${scopes.length > 0 ? `, which may ${scopes.join(", ")}` : ""}:

@@ -1,34 +1,31 @@
-/**
- * From a request to whoever sent it.
- */
-
+/** From a request to its principal. */
 import { LOCAL, type Principal } from "../contracts/principal.ts";
 import { MadroxError } from "../platform/errors.ts";
-import type { AccessConfig } from "./access.ts";
+import type { AccessConfig } from "./access-config.ts";
 import { findKey } from "./keys.ts";
-import { ownerOfToken, publicOrigin } from "./oauth.ts";
-import { countCall, countFailure } from "./rates.ts";
+import { principalOfToken, publicOrigin } from "./oauth.ts";
+import { countCall, countFailure } from "./rate-limits.ts";
 
-/** Whether the request brings a key at all, right or wrong. */
-export function bringsKey(request: Request): boolean {
+/** Whether the request has credentials at all, right or wrong. */
+export function hasCredentials(request: Request): boolean {
   return request.headers.has("authorization");
 }
 
 /**
- * Who calls: the owner of the access key, or of the OAuth token, in `Authorization: Bearer`; without access keys, whoever got
- * past the guard. A right key is never held up by how often others have failed.
- * Throws `unauthorized`, and `limit_reached` for too many failures of an address or too many calls of a key.
+ * The principal behind the access key or OAuth token in `Authorization: Bearer`. A server without access keys takes every request
+ * that passed host validation as the local principal. A valid key is never limited by the failures of others.
+ * Throws `unauthorized`, and `limit_reached` for too many failures per address or too many calls per key.
  */
 export async function authenticate(request: Request, env: Env, access: AccessConfig): Promise<Principal> {
   if (access.accessKeys === null) return LOCAL;
   const [, token] = /^bearer +([\x21-\x7e]+)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
-  if (token === undefined && !bringsKey(request)) {
+  if (token === undefined && !hasCredentials(request)) {
     throw new MadroxError(
       "unauthorized",
       "This needs an access key: send it as Authorization: Bearer <key>, or log in with OAuth.",
     );
   }
-  const principal = token === undefined ? null : await ownerOf(token, request, env, access);
+  const principal = token === undefined ? null : await principalOf(token, request, env, access);
   if (principal === null) {
     await countFailure(request, env.LOGIN_RATE);
     throw new MadroxError(
@@ -40,8 +37,8 @@ export async function authenticate(request: Request, env: Env, access: AccessCon
   return principal;
 }
 
-async function ownerOf(token: string, request: Request, env: Env, access: AccessConfig): Promise<Principal | null> {
+async function principalOf(token: string, request: Request, env: Env, access: AccessConfig): Promise<Principal | null> {
   const key = findKey(access.accessKeys ?? [], token);
   if (key) return { tenant: key.tenant, instance: null, scopes: key.scopes, keyId: key.id, client: null };
-  return ownerOfToken(token, publicOrigin(new URL(request.url), access), env, access);
+  return principalOfToken(token, publicOrigin(new URL(request.url), access), env, access);
 }

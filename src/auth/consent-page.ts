@@ -1,6 +1,6 @@
 /**
- * The page on which the owner of an access key lets a client in. Plain HTML without scripts. Whatever a client says about
- * itself is foreign text: cut, cleaned and escaped.
+ * The page on which the owner of an access key grants a client access. Plain HTML without scripts. A client's description of
+ * itself is untrusted: cut, cleaned and escaped.
  */
 import { html } from "hono/html";
 import type { HtmlEscapedString } from "hono/utils/html";
@@ -9,19 +9,19 @@ import { SCOPES, type Scope } from "../contracts/scopes.ts";
 export interface ConsentQuestion {
   /** What the client calls itself. */
   clientName: string;
-  /** The domain that vouches for the name; null: nobody does. */
+  /** The domain that vouches for the name; null: none does. */
   clientDomain: string | null;
-  /** Where the answer goes. */
+  /** The host that the user is sent back to. */
   redirectHost: string;
-  /** Whether that is a program on the visitor's own machine. */
+  /** Whether that is a program on the user's own machine. */
   redirectIsLocal: boolean;
   /** This server's host. */
   serverHost: string;
   /** What the client asks for; ticked on the page. */
   scopes: readonly Scope[];
-  /** Ties the form to this visit. */
+  /** Ties the form to the request that showed it. */
   handle: string;
-  /** What was wrong with the last try. */
+  /** Why the last attempt failed. */
   problem: string | null;
 }
 

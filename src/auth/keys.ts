@@ -1,6 +1,4 @@
-/**
- * Access keys: the secret `ACCESS_KEYS`, as hashes. The keys themselves are forgotten as soon as they are read.
- */
+/** Access keys: the secret `ACCESS_KEYS`, kept as hashes only. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import * as z from "zod";
 import { SCOPES, type Scope } from "../contracts/scopes.ts";
@@ -15,7 +13,7 @@ export interface AccessKey {
   hash: Uint8Array;
 }
 
-/** Characters of the shortest key that is taken: what is shorter can be guessed. */
+/** Characters of a key, at least: a shorter one could be guessed. */
 const SHORTEST_KEY = 24;
 const Key = z
   .string(`a key is text, or {"key": ..., "scopes": [...]}`)
@@ -26,13 +24,13 @@ const ScopedKey = z.strictObject({ key: Key, scopes: z.array(z.enum(SCOPES)).min
 const KeyEntry = z.union([Key.transform((key) => ({ key, scopes: [...SCOPES] as Scope[] })), ScopedKey]);
 const Tenants = z.record(TenantName, z.union([KeyEntry.transform((entry) => [entry]), z.array(KeyEntry).min(1)]));
 
-export type KeysRead = { ok: true; keys: AccessKey[] } | { ok: false; problem: string };
+export type ParsedKeys = { ok: true; keys: AccessKey[] } | { ok: false; problem: string };
 
 /**
- * Reads `ACCESS_KEYS`: a JSON object from tenant to a key, `{"key", "scopes"}`, or a list of those. A key without scopes has
- * all of them. What is wrong is said without quoting anything that could be a key.
+ * Parses `ACCESS_KEYS`: a JSON object from tenant to a key, `{"key", "scopes"}`, or a list of those. A key without scopes has
+ * all of them. A problem is described without quoting anything that could be a key.
  */
-export function readKeys(text: string): KeysRead {
+export function parseAccessKeys(text: string): ParsedKeys {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -62,10 +60,7 @@ function problemOf(error: z.ZodError): string {
   return `must map tenants to keys of at least ${SHORTEST_KEY} characters or lists of them, each a text or {"key", "scopes": ${JSON.stringify(SCOPES)}}${where}`;
 }
 
-/**
- * The key that this text is. Takes the same time for every text of a length: what is compared are hashes, all of them, each
- * in constant time.
- */
+/** The key with this text. Takes equal time for all texts of a length: every hash is compared, each in constant time. */
 export function findKey(keys: readonly AccessKey[], text: string): AccessKey | undefined {
   const hash = hashOf(text);
   let found: AccessKey | undefined;

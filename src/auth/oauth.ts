@@ -1,51 +1,51 @@
 /**
- * OAuth 2.1: this server as the authorization server for itself. What it hands out stands for an access key, never more than
- * that key may, and ends with it: a key that is taken out of `ACCESS_KEYS` takes its tokens along.
+ * OAuth 2.1: this server as its own authorization server. A token acts for an access key, with the key's scopes at most, and ends
+ * with the key: one that is removed from `ACCESS_KEYS` invalidates its tokens.
  */
 import { GrantType, OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
 import type { Principal } from "../contracts/principal.ts";
 import { allows, isScope, SCOPES, type Scope } from "../contracts/scopes.ts";
-import type { AccessConfig } from "./access.ts";
+import type { AccessConfig } from "./access-config.ts";
 import type { AccessKey } from "./keys.ts";
 import { type GrantProps, recordEnd, recordStep, stepOf } from "./oauth-record.ts";
 
-/** What a client asks for unless somebody decides otherwise: to work, but not to change what binds the tenant. */
-export const USUAL_SCOPES: readonly Scope[] = ["read", "operate"];
+/** The scopes that a client gets unless the key's owner decides otherwise: to work, but not to change what binds the tenant. */
+export const DEFAULT_SCOPES: readonly Scope[] = ["read", "operate"];
 
-/** A login that is used keeps; one that is not used for so long ends. */
+/** A login that is not used for so long ends. */
 const IDLE_SECONDS = 30 * 24 * 60 * 60;
 
-/** Tells our own route why the library refused. Never leaves the server. */
+/** The header with the library's reason for a refusal. Removed before the response leaves the server. */
 export const REFUSAL_REASON = "x-refusal-reason";
 
-/** The form of the library's tokens. What is longer than this can't be one, and would be too long a key for the store. */
+/** The shape of the library's tokens and codes: user id, grant id, secret. Longer ones would be too long a key for the store. */
 export const TOKEN_SHAPE = /^[\w.-]{1,80}:[\w-]{1,64}:[\w-]{1,128}$/;
 
-/** Where the server says that it is: behind a proxy it can't tell from the request. */
+/** The server's public origin: `PUBLIC_URL`, since behind a proxy the request does not show it. */
 export function publicOrigin(url: URL, access: AccessConfig): string {
   if (access.publicUrl !== null && new URL(access.publicUrl).hostname === url.hostname) return access.publicUrl;
   const loopback = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
   return loopback ? url.origin : new URL(`https://${url.host}`).origin;
 }
 
-/** The request as it would be without a proxy in between. */
-export function asPublic(request: Request, access: AccessConfig): Request {
+/** The request as it was sent, before any proxy. */
+export function atPublicOrigin(request: Request, access: AccessConfig): Request {
   const url = new URL(request.url);
   const origin = publicOrigin(url, access);
   return origin === url.origin ? request : new Request(origin + url.pathname + url.search, request);
 }
 
 const servers = new WeakMap<AccessConfig, Map<string, OAuthAuthorizationServer<Env>>>();
-/** Origins come from requests; a port makes another one. */
-const ORIGINS_KEPT = 16;
+/** Origins come from requests, so a caller can make up many. */
+const MAX_CACHED_SERVERS = 16;
 
-/** The authorization server as which this server appears under an origin. */
+/** The authorization server at an origin. */
 export function authorizationServer(origin: string, access: AccessConfig): OAuthAuthorizationServer<Env> {
   const known = servers.get(access) ?? new Map<string, OAuthAuthorizationServer<Env>>();
   servers.set(access, known);
   const found = known.get(origin);
   if (found) return found;
-  if (known.size >= ORIGINS_KEPT) known.clear();
+  if (known.size >= MAX_CACHED_SERVERS) known.clear();
   const made = new OAuthAuthorizationServer<Env>({
     issuer: origin,
     resources: resourcesOf(origin),
@@ -56,11 +56,11 @@ export function authorizationServer(origin: string, access: AccessConfig): OAuth
     refreshTokenIdleTTL: IDLE_SECONDS,
     tokenExchangeCallback: async ({ props, env, grantType, grantId, clientId, requestedScope }) => {
       const owner = props as GrantProps;
-      const key = keyOf(owner, access);
+      const key = keyOfGrant(owner, access);
       if (key) {
-        // A refresh is the same login going on.
+        // A refresh continues a login that is on record.
         if (grantType !== GrantType.AUTHORIZATION_CODE) return;
-        const login = stepOf("oauth_login", owner, clientId, withinKey(requestedScope, key));
+        const login = stepOf("oauth_login", owner, clientId, scopesWithinKey(requestedScope, key));
         return recordStep(env, key.tenant, login, grantId);
       }
       // The library ends the grant for this.
@@ -77,13 +77,13 @@ export function authorizationServer(origin: string, access: AccessConfig): OAuth
   return made;
 }
 
-/** Tokens are for the server under either of its MCP addresses, and good for all of its doors. */
+/** The resources that tokens are issued for. A token for either is good for the whole API. */
 function resourcesOf(origin: string): string[] {
   return [`${origin}/mcp`, `${origin}/`];
 }
 
-/** Whom a token stands for; null when it is not, or no longer, one of ours for this origin. */
-export async function ownerOfToken(
+/** The principal of a token; null when it is not, or no longer, valid at this origin. */
+export async function principalOfToken(
   token: string,
   origin: string,
   env: Env,
@@ -93,38 +93,38 @@ export async function ownerOfToken(
   const found = await authorizationServer(origin, access).getOAuthApi(env).unwrapToken<GrantProps>(token);
   if (!found || ![found.audience].flat().some((one) => one !== undefined && resourcesOf(origin).includes(one)))
     return null;
-  const key = keyOf(found.grant.props, access);
+  const key = keyOfGrant(found.grant.props, access);
   if (!key) return null;
   return {
     tenant: key.tenant,
     instance: null,
-    scopes: withinKey(found.scope, key),
+    scopes: scopesWithinKey(found.scope, key),
     keyId: key.id,
     client: found.grant.clientId,
   };
 }
 
-function keyOf(props: GrantProps, access: AccessConfig): AccessKey | undefined {
+function keyOfGrant(props: GrantProps, access: AccessConfig): AccessKey | undefined {
   return access.accessKeys?.find(({ id, tenant }) => id === props.keyId && tenant === props.tenant);
 }
 
-/** Of what was asked for, what the key may. */
-export function withinKey(asked: readonly string[], key: AccessKey): Scope[] {
+/** Those of the requested scopes that the key has. */
+export function scopesWithinKey(asked: readonly string[], key: AccessKey): Scope[] {
   return asked.filter((scope): scope is Scope => isScope(scope) && allows(key.scopes, scope));
 }
 
-/** RFC 9728: which authorization server hands out tokens for this resource. */
+/** Protected resource metadata (RFC 9728): which authorization server issues tokens for this resource. */
 export function resourceMetadata(origin: string, resource: string) {
   return {
     resource,
     authorization_servers: [origin],
-    scopes_supported: USUAL_SCOPES,
+    scopes_supported: DEFAULT_SCOPES,
     bearer_methods_supported: ["header"],
     resource_name: "Madrox",
   };
 }
 
-/** What a 401 or 403 tells a client: where to log in, and what to ask for. `missing` goes beyond the usual. */
+/** `WWW-Authenticate` of a 401 or 403: where to log in, and which scopes to ask for. `missing` are asked for beside the default. */
 export function challenge(
   url: URL,
   access: AccessConfig,
@@ -136,7 +136,7 @@ export function challenge(
   return [
     'Bearer realm="madrox"',
     ...(error === null ? [] : [`error="${error}"`]),
-    `scope="${[...new Set([...USUAL_SCOPES, ...missing])].join(" ")}"`,
+    `scope="${[...new Set([...DEFAULT_SCOPES, ...missing])].join(" ")}"`,
     `resource_metadata="${metadata}"`,
   ].join(", ");
 }

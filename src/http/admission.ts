@@ -1,9 +1,9 @@
 /** Whether a request may reach a route, and as whom. */
-import type { AccessConfig } from "../auth/access.ts";
-import { authenticate, bringsKey } from "../auth/authenticate.ts";
+import type { AccessConfig } from "../auth/access-config.ts";
+import { authenticate, hasCredentials } from "../auth/authenticate.ts";
 import type { Principal } from "../contracts/principal.ts";
 import { assertScope } from "../contracts/scopes.ts";
-import { assertOrigin, assertPeer, peerProblem } from "./origin-check.ts";
+import { assertHost, assertOrigin, hostProblem } from "./origin-check.ts";
 import type { Access } from "./route.ts";
 
 /**
@@ -17,9 +17,9 @@ export async function admit(
   access: Access,
 ): Promise<Principal | null> {
   assertOrigin(request, config);
-  const open = config.accessKeys === null && peerProblem(request, config) === null;
-  if (access === "optional" && !bringsKey(request) && !open) return null;
-  assertPeer(request, config);
+  const open = config.accessKeys === null && hostProblem(request, config) === null;
+  if (access === "optional" && !hasCredentials(request) && !open) return null;
+  assertHost(request, config);
   if (access === "anyone") return null;
   const principal = await authenticate(request, env, config);
   if (access !== "optional" && access !== "caller") assertScope(principal.scopes, access);

@@ -4,8 +4,8 @@
  */
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
-import { accessOf } from "../auth/access.ts";
-import { bringsKey } from "../auth/authenticate.ts";
+import { accessConfigOf } from "../auth/access-config.ts";
+import { hasCredentials } from "../auth/authenticate.ts";
 import { challenge } from "../auth/oauth.ts";
 import { configOf } from "../config/config.ts";
 import type { InstanceTool } from "../contracts/instance-tool.ts";
@@ -19,10 +19,10 @@ import type { HonoEnv } from "./hono-env.ts";
 import { errorResponse } from "./json.ts";
 import { MADROX_MCP_SERVER } from "./mcp/definition.ts";
 import type { McpServerDefinition } from "./mcp/endpoint.ts";
-import { assertOrigin, assertPeer, isAllowedOrigin } from "./origin-check.ts";
+import { assertHost, assertOrigin, isAllowedOrigin } from "./origin-check.ts";
 import { nameOf, type Route, type Service } from "./route.ts";
 import { ROUTES } from "./routes.ts";
-import { secured, stripped, withSocketKey } from "./security-headers.ts";
+import { withoutAgentHeaders, withSecurityHeaders, withSocketKey } from "./security-headers.ts";
 
 /** `instanceTools` are the tools that instances may have, `mcp` is what MCP clients find. */
 export function createApp(
@@ -32,8 +32,8 @@ export function createApp(
   const app = appOf({ routes: ROUTES, instanceTools, mcp });
   return {
     async fetch(request, env, ctx) {
-      const response = await app.fetch(withSocketKey(stripped(request as unknown as Request)), env, ctx);
-      return secured(response, new URL(request.url));
+      const response = await app.fetch(withSocketKey(withoutAgentHeaders(request as unknown as Request)), env, ctx);
+      return withSecurityHeaders(response, new URL(request.url));
     },
   };
 }
@@ -43,7 +43,7 @@ function appOf(service: Service): Hono<HonoEnv> {
   app.use((c, next) => (c.req.method === "OPTIONS" ? next() : crossOrigin([])(c, next)));
   app.use(async (c, next) => {
     c.set("config", configOf(c.env));
-    c.set("access", accessOf(c.env));
+    c.set("access", accessConfigOf(c.env));
     await next();
   });
 
@@ -97,7 +97,7 @@ async function answer(route: Route, c: Context<HonoEnv>, service: Service): Prom
 /** What a page of another origin may read of an answer, and, asked in advance, may send. */
 function crossOrigin(allowMethods: string[]): MiddlewareHandler<HonoEnv> {
   return cors({
-    origin: (origin, c) => (isAllowedOrigin(origin, new URL(c.req.url), accessOf(c.env as Env)) ? origin : null),
+    origin: (origin, c) => (isAllowedOrigin(origin, new URL(c.req.url), accessConfigOf(c.env as Env)) ? origin : null),
     allowMethods,
     exposeHeaders: ["WWW-Authenticate", "Retry-After", "ETag", "Content-Range", "Accept-Ranges", "Mcp-Session-Id"],
     maxAge: 86_400,
@@ -107,7 +107,7 @@ function crossOrigin(allowMethods: string[]): MiddlewareHandler<HonoEnv> {
 /** For requests that reach no route. Throws what any route would. */
 function assertKnownOrigin(c: Context<HonoEnv>): void {
   assertOrigin(c.req.raw, c.get("access"));
-  assertPeer(c.req.raw, c.get("access"));
+  assertHost(c.req.raw, c.get("access"));
 }
 
 /** The routes by path, in an order in which the first path that fits a request is the most literal one. */
@@ -132,7 +132,7 @@ function refusal(error: Error, c: Context<HonoEnv>): Response {
   const access = c.get("access");
   if (access?.accessKeys && (response.status === 401 || required_scope !== undefined)) {
     const missing = SCOPES.filter((scope) => scope === required_scope);
-    const problem = missing.length > 0 ? "insufficient_scope" : bringsKey(c.req.raw) ? "invalid_token" : null;
+    const problem = missing.length > 0 ? "insufficient_scope" : hasCredentials(c.req.raw) ? "invalid_token" : null;
     response.headers.set("www-authenticate", challenge(new URL(c.req.url), access, problem, missing));
   }
   return response;

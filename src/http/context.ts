@@ -1,7 +1,4 @@
-/**
- * What a door hands to the catalogue for one request.
- */
-
+/** The context in which tools run for one HTTP request. */
 import { configFor } from "../config/config.ts";
 import type { InstanceTool } from "../contracts/instance-tool.ts";
 import type { Principal } from "../contracts/principal.ts";
@@ -16,9 +13,9 @@ export type CallContext = Omit<ToolContext, "idempotency">;
 export interface CallOptions {
   principal: Principal;
   signal: AbortSignal;
-  /** What came over HTTP: names the call in the logs, and the trace that it is part of. */
+  /** Its id names the call in the logs; its `traceparent` is the trace that the call is part of. */
   request?: Request;
-  /** A `traceparent` that came beside the request's own, and goes before it. */
+  /** A `traceparent` of the call itself, which overrides that of the request. */
   traceparent?: unknown;
   defaultModel?: string | null;
   progress?: (message: string) => void;
@@ -45,12 +42,12 @@ export function contextOf(env: Env, instanceTools: readonly InstanceTool[], call
   };
 }
 
-/** Cloudflare's id of the request; one of our own where there is none. */
+/** Cloudflare's id of the request, or a new one. */
 function requestIdOf(request: Request): string {
   return request.headers.get("cf-ray")?.slice(0, 64).toWellFormed() ?? ulid();
 }
 
-/** A `traceparent` that can be followed, or null: tracing is nobody's reason to refuse a call. */
+/** A valid `traceparent`, or null: an invalid one is no reason to refuse a call. */
 function traceOf(text: unknown): string | null {
   return typeof text === "string" && parseTraceparent(text) ? text.trim().slice(0, 55) : null;
 }

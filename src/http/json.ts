@@ -1,4 +1,4 @@
-/** JSON answers: the answers of tools and failures, with the HTTP status that their error code stands for. */
+/** JSON responses: answers of tools and failures, with the HTTP status of their error code. */
 import { ERROR_STATUS, type ErrorBody, type ErrorCode, errorBody, failureOf } from "../platform/errors.ts";
 import type { ToolAnswer } from "../tools/runtime/tool.ts";
 

@@ -65,7 +65,7 @@ function refused(route: string, name: string, problem: string): MadroxError {
   });
 }
 
-/** What a text stands for where the schema is of a number or a boolean; any other text stays one, for the schema to refuse. */
+/** The number or boolean that a text is, where the schema is of one; any other text stays text, for the schema to refuse. */
 function parameterValue(text: string, { type }: JsonSchema): unknown {
   if (type === "integer") return /^-?\d{1,15}$/.test(text) ? Number(text) : text;
   if (type === "boolean") return text === "true" ? true : text === "false" ? false : text;

@@ -2,7 +2,7 @@
  * A route, declared once: who may call it, what it takes, what it answers, and the code that answers. The app serves what is
  * declared and refuses every other method and query parameter; the OpenAPI document describes the same declaration.
  */
-import type { AccessConfig } from "../auth/access.ts";
+import type { AccessConfig } from "../auth/access-config.ts";
 import type { Config } from "../contracts/config.ts";
 import type { InstanceTool } from "../contracts/instance-tool.ts";
 import type { Scope } from "../contracts/scopes.ts";

@@ -1,7 +1,8 @@
-/**
- * Headers of every answer: what a browser may do with it. Less than it would on its own, unless a door has said otherwise.
- */
-const DEFAULTS: Readonly<Record<string, string>> = {
+/** Security headers of every response, and the request headers that only this server may set. */
+
+/** As restrictive as can be; a route that needs more sets the header itself. */ const DEFAULTS: Readonly<
+  Record<string, string>
+> = {
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
   "cross-origin-opener-policy": "same-origin",
@@ -12,15 +13,15 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   "x-frame-options": "DENY",
 };
 
-export function secured(response: Response, asked: URL): Response {
+export function withSecurityHeaders(response: Response, url: URL): Response {
   const headers = new Headers(response.headers);
   for (const [name, value] of Object.entries(DEFAULTS)) if (!headers.has(name)) headers.set(name, value);
-  if (asked.protocol === "https:") headers.set("strict-transport-security", "max-age=31536000");
+  if (url.protocol === "https:") headers.set("strict-transport-security", "max-age=31536000");
   return new Response(response.body, { status: response.status, headers, webSocket: response.webSocket });
 }
 
-/** The request without the headers with which the agents library names who calls: only this server may do that. */
-export function stripped(request: Request): Request {
+/** The request without the `x-agents-*` headers, by which the agents library identifies callers: a client must not set them. */
+export function withoutAgentHeaders(request: Request): Request {
   const names = [...request.headers.keys()].filter((name) => name.startsWith("x-agents-"));
   if (names.length === 0) return request;
   const headers = new Headers(request.headers);
@@ -29,8 +30,8 @@ export function stripped(request: Request): Request {
 }
 
 /**
- * A socket's request with its access key where every other request has it. A browser can set no header on a WebSocket, and an
- * address would end up in logs: so the key comes as a subprotocol, `madrox.key.` and the key in base64url.
+ * A WebSocket request with its access key in `Authorization`. A browser can't set that header on a WebSocket, and a URL would end
+ * up in logs: so the key comes as a subprotocol, `madrox.key.` and the key in base64url.
  */
 export function withSocketKey(request: Request): Request {
   if (request.headers.has("authorization")) return request;
@@ -42,7 +43,7 @@ export function withSocketKey(request: Request): Request {
   return new Request(request, { headers });
 }
 
-/** Text of base64url; what is none becomes no key that there is. */
+/** The text of base64url; empty, which is no key, for anything else. */
 function decoded(encoded: string): string {
   try {
     const text = atob(encoded.replaceAll("-", "+").replaceAll("_", "/"));

@@ -5,7 +5,7 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { configOf } from "../../src/config/config.ts";
-import { stripped } from "../../src/http/security-headers.ts";
+import { withoutAgentHeaders } from "../../src/http/security-headers.ts";
 import { newInstanceId, questionIdOf } from "../../src/platform/ids.ts";
 import { VERSION } from "../../src/platform/version.ts";
 import { CATALOGUE } from "../../src/tools/runtime/catalogue.ts";
@@ -425,7 +425,7 @@ describe("every answer", () => {
       body: "kept",
       headers: { "X-Agents-Props": "{}", "x-agents-anything": "1", "x-other": "kept" },
     });
-    const clean = stripped(request);
+    const clean = withoutAgentHeaders(request);
     expect([...clean.headers.keys()].filter((name) => name.startsWith("x-agents-"))).toEqual([]);
     expect(clean.headers.get("x-other")).toBe("kept");
     expect(await clean.text()).toBe("kept");

@@ -1,5 +1,5 @@
 /**
- * Every tool at both doors and every route, with input made from its schema and with input that was broken: no 5xx, no
+ * Every tool over REST and MCP, and every route, with input made from its schema and with input that was broken: no 5xx, no
  * hung call, nothing stored by a call that was refused. `npm run fuzz` tries 10,000 cases; the suite tries a few of them.
  * The seed makes a run repeatable; a case that fails is shown.
  */
@@ -296,7 +296,7 @@ describe(`input from schemas, seed ${SEED}`, () => {
   );
 
   it(
-    "makes no envelope that the MCP door can't take",
+    "makes no envelope that the MCP endpoint can't take",
     async () => {
       await expectNoProblem(sample(envelopeCases(), CASES * 0.05, SEED));
     },

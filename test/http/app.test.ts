@@ -1,6 +1,6 @@
 /**
- * The doors: what comes in wrong is refused alike at both of them, with the same code and words, and the server goes on. And
- * what REST has of its own: routes, pages and the Idempotency-Key header.
+ * REST and MCP refuse wrong input alike, with the same code and words, and go on serving. And what REST has of its own: routes,
+ * pages and the Idempotency-Key header.
  */
 import { exports } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -18,7 +18,7 @@ beforeEach(() => scriptModel(() => undefined));
 
 type Input = Record<string, unknown>;
 
-/** A failed answer, without what says on which door it came. */
+/** A failed answer, as it is over REST and MCP alike. */
 interface Refusal {
   success: false;
   error: ErrorCode;
@@ -69,8 +69,8 @@ function expectPresentable(answer: { message: string }): void {
   expect(whole).not.toMatch(/\bat \S+ \(|\.ts:\d|node_modules|SQLITE|call stack|undefined is not/);
 }
 
-/** Refused at both doors in the same words; what follows is served. */
-async function refusedAtBothDoors(name: string, input: unknown): Promise<Refusal> {
+/** Refused over REST and MCP in the same words; what follows is served. */
+async function refusedOverBoth(name: string, input: unknown): Promise<Refusal> {
   const rest = await overRest(name, input);
   const mcp = await overMcp(name, input);
   expect(rest.answer).toMatchObject({ success: false, error: expect.any(String), message: expect.any(String) });
@@ -96,7 +96,7 @@ describe("a tool that is called wrongly", () => {
   it.each(EVERY_TOOL.filter(({ required = [] }) => required.length > 0))(
     "$name without its arguments says which are missing",
     async ({ name, required = [] }) => {
-      const refusal = await refusedAtBothDoors(name, {});
+      const refusal = await refusedOverBoth(name, {});
       expect(refusal.error).toBe("invalid_input");
       expect(refusal.details?.issues?.map((issue) => issue.field)).toEqual(required);
       for (const field of required) expect(refusal.message).toContain(field);
@@ -111,14 +111,14 @@ describe("a tool that is called wrongly", () => {
       ]),
     ),
   )("$name with $value for $field says so", async ({ name, field, value }) => {
-    const refusal = await refusedAtBothDoors(name, { [field]: value });
+    const refusal = await refusedOverBoth(name, { [field]: value });
     expect(refusal.error).toBe("invalid_input");
     expect(refusal.details?.issues?.map((issue) => issue.field)).toContain(field);
     expect(refusal.message).toContain(field);
   });
 
   it.each(EVERY_TOOL)("$name with arguments that it doesn't have names them", async ({ name }) => {
-    const refusal = await refusedAtBothDoors(name, { colour: "red", shape: { of: "things" } });
+    const refusal = await refusedOverBoth(name, { colour: "red", shape: { of: "things" } });
     expect(refusal.error).toBe("invalid_input");
     const fields = refusal.details?.issues?.map((issue) => issue.field);
     expect(fields).toEqual(expect.arrayContaining(["colour", "shape"]));
@@ -567,11 +567,11 @@ const BAD_INPUTS: BadInput[] = [
   ],
 ];
 
-describe("bad input at both doors", () => {
+describe("bad input over REST and MCP", () => {
   it.each(BAD_INPUTS)("%s", async (_what, name, inputOf, code, says) => {
     const live = await spawn();
     const input = await inputOf({ live, key: crypto.randomUUID() });
-    const refusal = await refusedAtBothDoors(name, input);
+    const refusal = await refusedOverBoth(name, input);
     expect(refusal.error).toBe(code);
     expect(refusal.message).toMatch(says);
     expect(await status(live)).toMatchObject({ state: "idle", queue_depth: 0, request_count: 0, error_count: 0 });
@@ -580,7 +580,7 @@ describe("bad input at both doors", () => {
 });
 
 describe("good input at the edge", () => {
-  it("takes a message of just the largest size, however it is escaped, at both doors", async () => {
+  it("takes a message of just the largest size, however it is escaped, over REST and MCP", async () => {
     const message = `.${"\u0001".repeat(1_048_575)}`;
     const ids = await Promise.all([spawn(), spawn()]);
     const [rest, mcp] = await Promise.all([
@@ -610,7 +610,7 @@ describe("good input at the edge", () => {
   });
 });
 
-/** A refusal of the REST door before any tool is run. */
+/** A refusal over REST before any tool is run. */
 async function refusedBy(response: Response): Promise<Refusal> {
   expect(response.headers.get("content-type")).toContain("application/json");
   const answer = (await response.json()) as Refusal;
@@ -1034,7 +1034,7 @@ describe("an Idempotency-Key", () => {
     },
   );
 
-  it("of one door is known at the other", async () => {
+  it("of a call over REST is known over MCP", async () => {
     const key = crypto.randomUUID();
     const input = { name: "Ada" };
     const first = await run("spawn_claude", input, key);

@@ -1,5 +1,5 @@
 /**
- * A client of the OAuth door, and the person in front of the browser that it opens, a step at a time.
+ * A client that logs in with OAuth, and the person in front of the browser that it opens, a step at a time.
  */
 import type { Keyed } from "./keyed.ts";
 

@@ -8,9 +8,9 @@ import {
 } from "@cloudflare/workers-oauth-provider";
 import { type ConsentQuestion, consentPage, refusalPage } from "../../auth/consent-page.ts";
 import { findKey } from "../../auth/keys.ts";
-import { asPublic, USUAL_SCOPES, withinKey } from "../../auth/oauth.ts";
+import { atPublicOrigin, DEFAULT_SCOPES, scopesWithinKey } from "../../auth/oauth.ts";
 import { type GrantProps, recordStep, stepOf, userIdOf } from "../../auth/oauth-record.ts";
-import { countFailure, countOpenCall } from "../../auth/rates.ts";
+import { countFailure, countOpenCall } from "../../auth/rate-limits.ts";
 import { isScope, type Scope } from "../../contracts/scopes.ts";
 import { createLog } from "../../platform/log.ts";
 import { ANY_QUERY } from "../query.ts";
@@ -38,7 +38,7 @@ const askConsent = defineRoute({
     const oauth = helpersFor(call);
     try {
       assertClientId(call.query.get("client_id") ?? "");
-      const request = await oauth.parseAuthRequest(asPublic(call.request, call.access));
+      const request = await oauth.parseAuthRequest(atPublicOrigin(call.request, call.access));
       // The library lets clients with a secret go without; here a code alone is never enough.
       if (!request.codeChallenge)
         return redirect(authorizationErrorRedirect(request, "invalid_request", "PKCE with S256 is required"));
@@ -73,7 +73,7 @@ const answerConsent = defineRoute({
         await countFailure(call.request, env.LOGIN_RATE);
         return await ask(call, oauth, request, "That is no access key of this server.", scope);
       }
-      const granted = withinKey(scope, key);
+      const granted = scopesWithinKey(scope, key);
       const owner: GrantProps = { tenant: key.tenant, keyId: key.id };
       const step = stepOf("oauth_grant", owner, request.clientId, granted);
       await recordStep(env, key.tenant, step, null, granted.length === 0 ? "forbidden" : "ok");
@@ -120,7 +120,7 @@ async function ask(
     redirectHost: client.redirectHost,
     redirectIsLocal: client.redirectIsLoopback,
     serverHost: new URL(originFor(call)).host,
-    scopes: ticked ?? (asked.length > 0 ? asked : USUAL_SCOPES),
+    scopes: ticked ?? (asked.length > 0 ? asked : DEFAULT_SCOPES),
     handle,
     problem,
   };

@@ -1,6 +1,6 @@
 /** How a client finds the login (RFC 9728, RFC 8414) and makes itself known (RFC 7591). */
 import { resourceMetadata } from "../../auth/oauth.ts";
-import { countOpenCall } from "../../auth/rates.ts";
+import { countOpenCall } from "../../auth/rate-limits.ts";
 import { boundedBody } from "../request-body.ts";
 import { defineRoute, type Route } from "../route.ts";
 import { MAX_FORM_BYTES, originFor, respond, withoutReason } from "./server.ts";

@@ -1,7 +1,7 @@
 /** The authorization server as a request finds it. */
 import type { OAuthHelpers } from "@cloudflare/workers-oauth-provider";
-import type { AccessConfig } from "../../auth/access.ts";
-import { asPublic, authorizationServer, publicOrigin, REFUSAL_REASON } from "../../auth/oauth.ts";
+import type { AccessConfig } from "../../auth/access-config.ts";
+import { atPublicOrigin, authorizationServer, publicOrigin, REFUSAL_REASON } from "../../auth/oauth.ts";
 import { MadroxError } from "../../platform/errors.ts";
 import type { RouteCall } from "../route.ts";
 
@@ -15,7 +15,7 @@ const MAX_CLIENT_ID = 400;
 
 /** Hands a request to the library. */
 export function respond(call: OAuthCall, request = call.request): Promise<Response> {
-  return serverFor(call).fetch(asPublic(request, call.access), call.env, call.execution());
+  return serverFor(call).fetch(atPublicOrigin(request, call.access), call.env, call.execution());
 }
 
 export function helpersFor(call: OAuthCall): OAuthHelpers {
@@ -30,7 +30,7 @@ export function originFor(call: OAuthCall): string {
   return publicOrigin(call.url, accessWithKeys(call));
 }
 
-/** Without access keys nobody could consent, and no client should try. */
+/** Throws `not_found` without access keys: there is no login then, and no client should try one. */
 function accessWithKeys({ access, env }: OAuthCall): AccessConfig {
   if (access.accessKeys === null) {
     throw new MadroxError(
@@ -44,7 +44,7 @@ function accessWithKeys({ access, env }: OAuthCall): AccessConfig {
   return access;
 }
 
-/** The answer without the library's reason for it, which is the server's own business. */
+/** The response without the library's reason for it, which is not for clients. */
 export function withoutReason(response: Response): Response {
   const headers = new Headers(response.headers);
   headers.delete(REFUSAL_REASON);

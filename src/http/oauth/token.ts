@@ -4,7 +4,7 @@
  */
 import { REFUSAL_REASON, TOKEN_SHAPE } from "../../auth/oauth.ts";
 import { grantNamedBy, recordEnd, recordStep, stepOf } from "../../auth/oauth-record.ts";
-import { countFailure } from "../../auth/rates.ts";
+import { countFailure } from "../../auth/rate-limits.ts";
 import { createLog } from "../../platform/log.ts";
 import { ANY_QUERY } from "../query.ts";
 import { boundedBody } from "../request-body.ts";

@@ -16,7 +16,7 @@ export interface Parameter {
   schema: Json;
 }
 
-/** An operation as it stands in the document. */
+/** An operation of the document. */
 export interface Described {
   operationId: string;
   tags: string[];
@@ -164,7 +164,7 @@ function parameter(place: Parameter["in"], name: string, schema: Json, required 
   };
 }
 
-/** What a route can fail with: by its access, its path, its body, and what it says itself. */
+/** The failures of a route, by its access, path and body, and those that it declares. */
 function failures({ access, path, body }: Route, { errors = [] }: Operation): Record<string, Json> {
   const codes = [
     ...ALWAYS,

@@ -1,22 +1,22 @@
 /**
- * Live streams as server-sent events: pull by pull from a source that knows where the reader is. A slow reader holds up
- * nobody, and one that comes back goes on where it was.
+ * Server-sent events, pulled page by page from a source by cursor. A slow reader delays only itself, and one that reconnects
+ * continues where it was.
  */
 
-/** One pull: what there is after a cursor. `end`: nothing more is coming for now, and the reader is sent away. */
-export interface Pulled {
+/** The events after a cursor. `end`: no more are expected for now, so the stream ends and the reader reconnects later. */
+export interface EventPage {
   events: { id: string; event: string; data: unknown }[];
   cursor: string;
   end?: boolean;
 }
 
-/** How long one pull waits for something to happen, in ms. A comment goes out when nothing did. */
-export const PULL_MS = 10_000;
-/** When a reader that was sent away comes back by itself, in ms. */
+/** How long a source waits for an event, in ms. A comment is sent when there was none. */
+export const LONG_POLL_MS = 10_000;
+/** When a reader reconnects after the end of a stream, in ms. */
 const RETRY_MS = 5_000;
 
-/** A response that streams what `pull` brings, from `cursor` on, until the reader goes away or `pull` says `end`. */
-export function eventStream(cursor: string, pull: (cursor: string) => Promise<Pulled>): Response {
+/** A response that streams the pages that `pull` returns, from `cursor` on, until the reader leaves or a page has `end`. */
+export function eventStream(cursor: string, pull: (cursor: string) => Promise<EventPage>): Response {
   const encoder = new TextEncoder();
   let at = cursor;
   let gone = false;
@@ -28,7 +28,7 @@ export function eventStream(cursor: string, pull: (cursor: string) => Promise<Pu
       const pulled = await pull(at).catch(() => null);
       if (gone) return;
       if (pulled === null) {
-        // The source restarted. The reader comes back with its last id and misses nothing.
+        // The source restarted. The reader reconnects with its last id and misses nothing.
         controller.close();
         return;
       }

@@ -8,7 +8,7 @@ import { dispatch } from "../../tools/runtime/dispatch.ts";
 import { json } from "../json.ts";
 import { query } from "../query.ts";
 import { defineRoute, type Operation, type Route } from "../route.ts";
-import { eventStream, PULL_MS } from "./event-stream.ts";
+import { eventStream, LONG_POLL_MS } from "./event-stream.ts";
 
 /** Events in one pull of a stream, at most. */
 const STREAM_PAGE = 500;
@@ -37,7 +37,7 @@ const followInstance = defineRoute({
     const first = await context.instance(id).follow(from, 0);
     if (!first.ok) return json(errorBody(first.error));
     return eventStream(from, async (cursor) => {
-      const { events, resting, ...page } = unwrap(await context.instance(id).follow(cursor, PULL_MS));
+      const { events, resting, ...page } = unwrap(await context.instance(id).follow(cursor, LONG_POLL_MS));
       // An idle instance is not kept awake for readers.
       return { events, cursor: page.cursor, end: resting && events.length === 0 };
     });
@@ -91,7 +91,7 @@ function follow(orchestrator: OrchestratorApi, from: string, instanceId: string 
       after: Number(cursor),
       instance_id: instanceId,
       limit: STREAM_PAGE,
-      waitMs: PULL_MS,
+      waitMs: LONG_POLL_MS,
     });
     return {
       events: page.events.map((event) => ({ id: String(event.seq), event: event.kind, data: event })),

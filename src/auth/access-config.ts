@@ -1,25 +1,25 @@
 /**
- * Who may come in, as it is configured. Apart from `config.ts`, which the objects read: a mistake in a key must not stop
- * what is already at work.
+ * Who may call, as configured. Apart from `config.ts`, which the objects read: a mistake in a key must not stop work that has
+ * begun.
  */
 import * as z from "zod";
 import { list, misconfigured, orNull } from "../platform/variable-values.ts";
 import type { AccessVariable } from "../platform/variables.ts";
-import { type AccessKey, readKeys } from "./keys.ts";
+import { type AccessKey, parseAccessKeys } from "./keys.ts";
 
 export interface AccessConfig {
-  /** Null: whoever is on this machine may come in, and nobody else. */
+  /** Null: only this machine may call. */
   accessKeys: readonly AccessKey[] | null;
   /** The origin under which the server is reached, where it can't tell that from a request. */
   publicUrl: string | null;
-  /** Host names beside loopback under which the server may be asked for. */
+  /** Host names that the server answers to, beside loopback. */
   allowedHosts: readonly string[];
-  /** Origins whose pages may use the server, beside its own. */
+  /** Origins whose pages may call, beside the server's own. */
   allowedOrigins: readonly string[];
 }
 
 /** An origin: a scheme, a host, and no path. */
-function originOf(text: string): string | null {
+function parseOrigin(text: string): string | null {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);
   return ["https:", "http:"].includes(url.protocol) && url.href === `${url.origin}/` ? url.origin : null;
@@ -34,7 +34,7 @@ const Vars = z.object({
     .transform(orNull)
     .transform((text, context) => {
       if (text === null) return null;
-      const read = readKeys(text);
+      const read = parseAccessKeys(text);
       if (read.ok) return read.keys;
       context.addIssue({ code: "custom", message: read.problem, input: null });
       return z.NEVER;
@@ -43,18 +43,18 @@ const Vars = z.object({
     .string()
     .optional()
     .transform(orNull)
-    .refine((text) => text === null || originOf(text) !== null, NO_ORIGIN)
-    .transform((text) => text && originOf(text)),
+    .refine((text) => text === null || parseOrigin(text) !== null, NO_ORIGIN)
+    .transform((text) => text && parseOrigin(text)),
   ALLOWED_HOSTS: list.transform((hosts) => hosts.map((host) => host.toLowerCase())),
   ALLOWED_ORIGINS: list
-    .refine((origins) => origins.every((origin) => originOf(origin) !== null), NO_ORIGIN)
-    .transform((origins) => origins.flatMap((origin) => originOf(origin) ?? [])),
+    .refine((origins) => origins.every((origin) => parseOrigin(origin) !== null), NO_ORIGIN)
+    .transform((origins) => origins.flatMap((origin) => parseOrigin(origin) ?? [])),
 } satisfies Record<AccessVariable, z.ZodType>);
 
 const read = new WeakMap<object, AccessConfig>();
 
 /** Throws `misconfigured`, naming the variable and what it may be, and never what it is. */
-export function accessOf(env: Env): AccessConfig {
+export function accessConfigOf(env: Env): AccessConfig {
   const known = read.get(env);
   if (known) return known;
   const result = Vars.safeParse(env);

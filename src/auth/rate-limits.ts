@@ -1,23 +1,23 @@
 /**
- * How often an address may fail, and how often a key may call. Counted by the platform's rate limiter, in each of its
- * locations; a deployment without the bindings counts nothing.
+ * Rate limits: failed logins per address, calls per key. The platform counts, separately per location; a deployment without the
+ * bindings has no limits.
  */
 import { MadroxError } from "../platform/errors.ts";
 
-/** What wrangler.toml gives the bindings: seconds until a caller that is over its limit can be sure to be under it. */
+/** The period of the bindings in wrangler.toml: after so many seconds a caller over its limit is certainly under it again. */
 const PERIOD_SECONDS = 60;
 
-/** Counts a failed login of the request's address. Throws `limit_reached` once there were too many in a minute. */
+/** Counts a failed login of the request's address. Throws `limit_reached` after too many per minute. */
 export async function countFailure(request: Request, limiter: RateLimit | undefined): Promise<void> {
   await count(limiter, addressOf(request), "There were too many failed logins from your address.");
 }
 
-/** Counts something that an address may do without a key, but not for ever. Throws `limit_reached`. */
+/** Counts a call that needs no key, by address. Throws `limit_reached` after too many per minute. */
 export async function countOpenCall(request: Request, limiter: RateLimit | undefined): Promise<void> {
   await count(limiter, `open ${addressOf(request)}`, "There were too many requests without a key from your address.");
 }
 
-/** Counts a request of a key. Throws `limit_reached` once there were too many in a minute. */
+/** Counts a call of a key. Throws `limit_reached` after too many per minute. */
 export async function countCall(keyId: string, limiter: RateLimit | undefined): Promise<void> {
   await count(limiter, keyId, "There were too many requests with this key.");
 }
@@ -27,7 +27,7 @@ async function count(limiter: RateLimit | undefined, key: string, reached: strin
   throw new MadroxError("limit_reached", `${reached} Try again in a minute.`, { retry_after_seconds: PERIOD_SECONDS });
 }
 
-/** Whoever has an IPv6 address has its whole /64. */
+/** The address that a request is counted under: an IPv6 caller has a whole /64 to choose from, so all of it counts as one. */
 function addressOf(request: Request): string {
   const address = request.headers.get("cf-connecting-ip") ?? "";
   if (!address.includes(":") || address.includes(".")) return address;
