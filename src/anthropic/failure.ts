@@ -14,10 +14,14 @@ export type CallFailure =
 
 export type RetryReason = "rate_limited" | "overloaded" | "server_error" | "connection" | "cut_off" | "stalled";
 
-/** Tries of one model call in all. A stall costs the whole idle timeout each time, so it gets the fewest. */
+/**
+ * Tries of one model call in all. A stall costs the whole idle timeout each time, so it gets the fewest. What the API itself asks
+ * to wait for costs nothing: by backoff alone, a limited call is tried for about an hour and an overloaded one for 35 minutes, which
+ * is longer than incidents usually last.
+ */
 export const MAX_TRIES: Record<RetryReason, number> = {
-  rate_limited: 30,
-  overloaded: 8,
+  rate_limited: 60,
+  overloaded: 40,
   server_error: 6,
   connection: 6,
   cut_off: 5,
@@ -28,7 +32,13 @@ const BACKOFF_BASE_MS = 1_000;
 const BACKOFF_CEILING_MS = 60_000;
 
 /**
- * How long to wait before try `failures + 1`: what the API asked for, with up to a tenth on top so that a fleet does
+ * A limit that is said to last longer is probed this often: it may be lifted, or the key changed, long before a time that somebody
+ * named hours ago.
+ */
+const LONGEST_WAIT_MS = 5 * 60_000;
+
+/**
+ * How long to wait before try `failures + 1`, in ms: what the API asked for, with up to a tenth on top so that a fleet does
  * not come back at once; else exponential backoff with full jitter. `random` in 0..1.
  */
 export function retryDelay(failures: number, afterMs: number | null, random: number): number {
@@ -140,16 +150,17 @@ function statusOfType(type: string | null): number | undefined {
   }
 }
 
-/** `retry-after-ms`, or `retry-after` in seconds or as a date; in ms, or null. */
+/** `retry-after-ms`, or `retry-after` in seconds or as a date; in ms, between 1 s and 5 min. Null: it names no time to come. */
 function retryAfter(error: APIError): number | null {
-  const ms = Number(error.headers?.get("retry-after-ms") ?? Number.NaN);
-  if (Number.isFinite(ms) && ms >= 0) return ms;
-  const text = error.headers?.get("retry-after");
-  if (!text) return null;
-  const seconds = Number(text);
-  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
-  const date = Date.parse(text);
-  return Number.isNaN(date) ? null : Math.max(0, date - Date.now());
+  const ms = boundedWait(Number(error.headers?.get("retry-after-ms") ?? Number.NaN));
+  if (ms !== null) return ms;
+  const text = error.headers?.get("retry-after") ?? "";
+  const seconds = text === "" ? Number.NaN : Number(text);
+  return boundedWait(Number.isNaN(seconds) ? Date.parse(text) - Date.now() : seconds * 1000);
+}
+
+function boundedWait(ms: number): number | null {
+  return ms > 0 ? Math.min(Math.max(ms, BACKOFF_BASE_MS), LONGEST_WAIT_MS) : null;
 }
 
 /** What the API itself said; an HTML page of a proxy is not worth repeating. */

@@ -81,6 +81,10 @@ export interface SpawnInstanceInput {
    */
   max_tokens?: number;
   /**
+   * Summarize the conversation from this size on
+   */
+  compact_at_tokens?: number;
+  /**
    * A first message
    */
   initial_prompt?: string;

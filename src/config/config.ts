@@ -83,6 +83,7 @@ const Vars = z.object({
   MAX_DEPTH: count(5, 0),
   MAX_CHILDREN: count(Number.POSITIVE_INFINITY, 0),
   MAX_STEPS: count(200, 1),
+  COMPACT_AT_TOKENS: count(200_000, 10_000),
   MODEL_IDLE_TIMEOUT_SECONDS: count(90, 1),
   SIMULATOR_CHUNK_DELAY_MS: count(0, 0),
   WORKSPACE_PREFIX: z
@@ -160,6 +161,7 @@ export function configOf(env: Env): Config {
     maxDepth: vars.MAX_DEPTH,
     maxChildren: Number.isFinite(vars.MAX_CHILDREN) ? vars.MAX_CHILDREN : null,
     maxSteps: vars.MAX_STEPS,
+    compactAtTokens: vars.COMPACT_AT_TOKENS,
     modelIdleTimeoutMs: vars.MODEL_IDLE_TIMEOUT_SECONDS * 1000,
     simulatorChunkDelayMs: vars.SIMULATOR_CHUNK_DELAY_MS,
     workspacePrefix: vars.WORKSPACE_PREFIX,

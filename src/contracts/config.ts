@@ -31,6 +31,8 @@ export interface Config {
   maxChildren: number | null;
   /** Model calls in one turn. */
   maxSteps: number;
+  /** Tokens of a model call from which on the conversation is summarized before the next one. */
+  compactAtTokens: number;
   /** Silence of the Messages API, pings included, after which a call counts as stalled. */
   modelIdleTimeoutMs: number;
   /** Pause between two pieces of a simulated answer, so that it can be watched as it comes. */

@@ -53,6 +53,8 @@ export interface InstanceSpec {
   effort: Effort | null;
   /** Output tokens of one model call, at most. */
   max_tokens: number;
+  /** Tokens of a model call from which on the conversation is summarized; absent: the server's default. */
+  compact_at_tokens?: number;
   system: string;
   tools: ToolDefinition[];
   /** The instance in whose object its files are; null or absent (before there were files): its own. */

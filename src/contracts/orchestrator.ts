@@ -38,6 +38,8 @@ export interface SpawnRequest extends Origin {
   model: string;
   effort: Effort | null;
   max_tokens: number;
+  /** Undefined: the server's default. */
+  compact_at_tokens?: number | undefined;
   system: string;
   tools: ToolDefinition[];
   mcp_servers?: RemoteServer[];

@@ -3,6 +3,7 @@
  * listener is here.
  */
 import { createClaude } from "../anthropic/client.ts";
+import { resolveModel } from "../anthropic/models.ts";
 import type { Config } from "../contracts/config.ts";
 import type { InstanceSpec } from "../contracts/instance-spec.ts";
 import type { InstanceTool } from "../contracts/instance-tool.ts";
@@ -55,7 +56,14 @@ export function runningInstance(
   const { storage } = ctx;
   const { sql } = storage;
   const runner = new TurnRunner({
-    store: { storage, transcript, spec, generation: crypto.randomUUID(), maxSteps: config.maxSteps },
+    store: {
+      storage,
+      transcript,
+      spec,
+      generation: crypto.randomUUID(),
+      maxSteps: config.maxSteps,
+      compactAt: compactAtOf(spec, config),
+    },
     claude: createClaude(config),
     gate: reporter,
     tools: toolsOf(spec, tools, config),
@@ -109,4 +117,11 @@ function trace({ ctx, config, log }: InstanceObject, spec: InstanceSpec, n: numb
   if (config.collector === null) return;
   const sent = exportSpans(config.collector, spansOf(ctx.storage.sql, spec, n));
   ctx.waitUntil(sent.catch((error) => log.warning("trace.lost", { error: describe(error) })));
+}
+
+/** A quarter of the model's window stays for what one step adds. */
+function compactAtOf({ model, compact_at_tokens }: InstanceSpec, { compactAtTokens }: Config): number {
+  const found = resolveModel(model);
+  const most = found.ok ? found.model.contextWindow * 0.75 : Number.POSITIVE_INFINITY;
+  return Math.min(compact_at_tokens ?? compactAtTokens, most);
 }

@@ -83,6 +83,7 @@ const SpawnInput = z.strictObject({
     .optional()
     .describe("How much the model thinks. Default: the model's"),
   max_tokens: z.int().min(1).default(DEFAULT_MAX_TOKENS).describe("Output tokens of one model call, thinking included"),
+  compact_at_tokens: z.int().min(10_000).optional().describe("Summarize the conversation from this size on"),
   initial_prompt: prose().optional().describe("A first message"),
   parent_instance_id: instanceId.optional().describe("The instance that this one belongs to; it ends with it"),
   tools: z
@@ -194,6 +195,7 @@ export function spawnRequestOf(
     model: model.id,
     effort: input.effort ?? null,
     max_tokens: input.max_tokens,
+    compact_at_tokens: input.compact_at_tokens,
     system: systemPromptOf(input.role, input.system_prompt),
     tools,
     mcp_servers: servers.map((listed) => listed.server),

@@ -52,6 +52,17 @@ export const TEST_TOOLS: readonly InstanceTool[] = [
     },
   },
   {
+    name: "large",
+    description: "Answers with as many words as its value says.",
+    input_schema: anything,
+    repeatable: true,
+    preset: "read_only",
+    async run(input, context) {
+      await ran("large", input, context);
+      return { content: "word ".repeat(Number(input.value) || 1) };
+    },
+  },
+  {
     name: "failing",
     description: "Fails.",
     input_schema: anything,

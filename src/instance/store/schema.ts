@@ -96,6 +96,7 @@ export const INSTANCE_SCHEMA: Schema = {
     failures INTEGER NOT NULL DEFAULT 0,
     crashes INTEGER NOT NULL DEFAULT 0,
     compactions INTEGER NOT NULL DEFAULT 0,
+    summary_tries INTEGER NOT NULL DEFAULT 0,
     repairs INTEGER NOT NULL DEFAULT 0,
     not_before INTEGER,
     waiting_reason TEXT,
@@ -464,6 +465,7 @@ export const INSTANCE_SCHEMA: Schema = {
     `
   ALTER TABLE message ADD COLUMN returned_from INTEGER;
   ALTER TABLE output ADD COLUMN cut INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE turn ADD COLUMN summary_tries INTEGER NOT NULL DEFAULT 0;
   `,
     `
   CREATE TABLE question_of_a_kind (

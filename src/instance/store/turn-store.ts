@@ -17,6 +17,8 @@ export interface TurnStore {
   generation: string;
   /** Model calls in one turn, at most. */
   maxSteps: number;
+  /** Tokens of a call from which on the conversation is summarized before the next one. */
+  compactAt: number;
 }
 
 export interface TurnRow extends Row {
@@ -28,6 +30,7 @@ export interface TurnRow extends Row {
   failures: number;
   crashes: number;
   compactions: number;
+  summary_tries: number;
   repairs: number;
   not_before: number | null;
   waiting_reason: string | null;
@@ -38,7 +41,7 @@ export interface TurnRow extends Row {
 }
 
 const TURN_COLUMNS =
-  "n, phase, generation, step, resumes, failures, crashes, compactions, repairs, not_before, waiting_reason, cancel_reason, paused, held_ms, last_step_at";
+  "n, phase, generation, step, resumes, failures, crashes, compactions, summary_tries, repairs, not_before, waiting_reason, cancel_reason, paused, held_ms, last_step_at";
 
 export function openTurn(sql: SqlStorage): TurnRow | undefined {
   return first<TurnRow>(sql, `SELECT ${TURN_COLUMNS} FROM turn WHERE n = (SELECT open_n FROM self)`);

@@ -25,7 +25,7 @@ export type Verdict =
   | { kind: "tools" }
   /** The API paused a long answer: call again with nothing added. */
   | { kind: "resume" }
-  /** The context is full: summarize what came before this turn, then call again. The answer is dropped. */
+  /** The context is full, and the answer says nothing: make room, then call again. */
   | { kind: "compact" }
   /** Ask once more for an answer that follows the schema. */
   | { kind: "repair"; problem: string }
@@ -35,15 +35,16 @@ export type Verdict =
 /** Pure. `structured` is the check of the answer's text when a schema was asked for. */
 function verdictOf(
   reply: Reply,
-  turn: Pick<TurnRow, "resumes" | "repairs" | "compactions">,
+  turn: Pick<TurnRow, "resumes" | "repairs">,
   structured: StructuredCheck | null,
   maxTokens: number,
 ): Verdict {
   const blocks = sendable(reply.blocks);
   const text = textOf(blocks);
   if (reply.stopReason === "refusal") return { kind: "refused", error: refusalOf(reply) };
-  if (reply.stopReason === "model_context_window_exceeded" && turn.compactions === 0) return { kind: "compact" };
   if (blocks.some((block) => block.type === "tool_use")) return { kind: "tools" };
+  // Whatever was said is paid, and may be the answer. Without a word there is room to be made.
+  if (reply.stopReason === "model_context_window_exceeded" && text === "") return { kind: "compact" };
   if (reply.stopReason === "pause_turn" && turn.resumes < MAX_RESUMES) return { kind: "resume" };
   const cut = ["max_tokens", "model_context_window_exceeded", "pause_turn"].includes(reply.stopReason ?? "");
   if (cut && text === "") return { kind: "failed", error: outOfTokens(maxTokens) };

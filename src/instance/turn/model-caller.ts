@@ -192,7 +192,7 @@ export class ModelCaller {
     if (failure.kind === "retry" && turn.failures + 1 < MAX_TRIES[failure.reason]) {
       return this.#postpone(turn, attempt, partial, failure);
     }
-    if (failure.kind === "too_long" && turn.phase !== "full") {
+    if (failure.kind === "too_long") {
       return fillUp(store, attempt, turn, partial, failure.error, now());
     }
     giveUp(store, attempt, turn, partial, failure.error, now());

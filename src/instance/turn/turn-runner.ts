@@ -17,9 +17,13 @@ import {
   betasOf,
   COMPACTION_BETA,
   commitCompaction,
-  compactable,
+  compactionPlan,
   compactionRequest,
   contextFull,
+  isCompactionDue,
+  leaveOut,
+  MAX_SUMMARY_TRIES,
+  shortenResults,
 } from "./compaction.ts";
 import { commitAnswer } from "./model-answers.ts";
 import { ModelCaller, type ModelCallGate } from "./model-caller.ts";
@@ -203,6 +207,9 @@ export class TurnRunner {
     const { simulated } = claude;
     const schema = this.#schemaOf(turn.n);
     const entries = store.transcript.entries();
+    if (isCompactionDue(store.storage.sql, compactionPlan(entries, turn.n), store.compactAt)) {
+      return turns.beginCompaction(store, turn);
+    }
     const body = requestOf(store.spec, entries, { responseSchema: schema ? apiSchema(schema) : null, simulated });
     await this.#model.call(turn, { body, entries, betas: betasOf(entries) }, (attempt, reply) => {
       const structured = schema ? checkStructured(schema, textOf(reply.blocks)) : null;
@@ -210,18 +217,20 @@ export class TurnRunner {
     });
   }
 
-  /** Has what came before the turn summarized, so that the turn can go on. */
+  /** Makes room in the context, so that the turn can go on. */
   async #compact(turn: TurnRow): Promise<void> {
     const { store, claude, now } = this.#parts;
-    const before = compactable(store, turn);
-    if (turn.compactions > 0) {
-      return this.#abandon("failed", contextFull("it was summarized once already in this turn."));
+    const plan = compactionPlan(store.transcript.entries(), turn.n);
+    if (plan.gain === 0) {
+      if (!shortenResults(store, turn, now())) await this.#abandon("failed", contextFull());
+      return;
     }
-    if (before.length === 0) return this.#abandon("failed", contextFull("the message alone is too long."));
-    const body = compactionRequest(store, before, claude.simulated);
-    await this.#model.call(turn, { body, entries: before, betas: [COMPACTION_BETA] }, (attempt, reply) => {
-      if (commitCompaction(store, attempt, turn, reply, now())) return;
-      turns.giveUp(store, attempt, turn, reply, contextFull("the Messages API gave no summary."), now());
+    if (turn.summary_tries >= MAX_SUMMARY_TRIES) return leaveOut(store, turn, plan, now());
+    const body = compactionRequest(store, plan.older, turn.summary_tries, claude.simulated);
+    await this.#model.call(turn, { body, entries: plan.older, betas: [COMPACTION_BETA] }, (attempt, reply) => {
+      if (!commitCompaction(store, attempt, turn, reply, plan, now())) {
+        turns.noSummary(store, attempt, turn, reply, MAX_SUMMARY_TRIES, now());
+      }
     });
   }
 

@@ -105,7 +105,7 @@ export function tryWithoutNotes(
   return true;
 }
 
-/** The conversation does not fit: the turn goes on once it is compacted. */
+/** The conversation does not fit: the turn goes on once it is compacted. A summary that does not fit either is asked for with less. */
 export function fillUp(
   store: TurnStore,
   attempt: number,
@@ -116,7 +116,28 @@ export function fillUp(
 ): void {
   fenced(store, (tx) => {
     announce(tx, closeAttempt(tx, store, attempt, turn.n, "failed", reply, now, error), now);
-    tx.exec("UPDATE turn SET phase = 'full' WHERE n = ?", turn.n);
+    const asked = turn.phase === "full" ? 1 : 0;
+    tx.exec("UPDATE turn SET phase = 'full', summary_tries = summary_tries + ? WHERE n = ?", asked, turn.n);
+  });
+}
+
+/** The conversation has grown to where a summary is cheaper than to read all of it again. */
+export function beginCompaction(store: TurnStore, turn: TurnRow): void {
+  fenced(store, (tx) => tx.exec("UPDATE turn SET phase = 'full' WHERE n = ?", turn.n));
+}
+
+/** The API answered without a summary: it is not asked again, `tries` being the most that are made. */
+export function noSummary(
+  store: TurnStore,
+  attempt: number,
+  turn: TurnRow,
+  reply: Reply,
+  tries: number,
+  now: number,
+): void {
+  fenced(store, (tx) => {
+    announce(tx, closeAttempt(tx, store, attempt, turn.n, "completed", reply, now), now);
+    tx.exec("UPDATE turn SET phase = 'full', summary_tries = ? WHERE n = ?", tries, turn.n);
   });
 }
 

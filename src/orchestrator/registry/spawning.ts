@@ -83,6 +83,7 @@ export function spawn(
     model: request.model,
     effort: request.effort,
     max_tokens: request.max_tokens,
+    ...(request.compact_at_tokens === undefined ? {} : { compact_at_tokens: request.compact_at_tokens }),
     system: request.system,
     tools: request.tools,
     workspace_owner: workspaceOwner,

@@ -468,12 +468,16 @@ describe("classify", () => {
 
   it.each([
     ["retry-after in seconds", { "retry-after": "7" }, 7_000],
-    ["retry-after 0", { "retry-after": "0" }, 0],
+    ["retry-after 0", { "retry-after": "0" }, null],
     ["retry-after-ms", { "retry-after-ms": "1500" }, 1_500],
     ["both", { "retry-after-ms": "1500", "retry-after": "7" }, 1_500],
-    ["a date in the past", { "retry-after": "Wed, 01 Jan 2020 00:00:00 GMT" }, 0],
+    ["a date in the past", { "retry-after": "Wed, 01 Jan 2020 00:00:00 GMT" }, null],
     ["nonsense", { "retry-after": "soon" }, null],
-    ["a negative number", { "retry-after": "-5" }, 0],
+    ["a negative number", { "retry-after": "-5" }, null],
+    ["a moment", { "retry-after-ms": "3" }, 1_000],
+    ["a day", { "retry-after": "86400" }, 300_000],
+    ["a number beyond every date", { "retry-after": "1e300" }, 300_000],
+    ["no number at all", { "retry-after": "Infinity" }, 300_000],
     ["nothing", {}, null],
   ])("takes the time to wait from %s", (_name, headers, afterMs) => {
     for (const httpStatus of [429, 529, 503]) {
