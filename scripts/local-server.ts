@@ -15,6 +15,8 @@ export interface StartOptions {
   prepare?: (state: string) => void;
   /** Beside the environment of this process. */
   env?: Record<string, string>;
+  /** The folder of what the server stores. It stays; unless given it is a new one, which goes with the server. */
+  state?: string;
 }
 
 /** Characters of the server's output that are kept, for when it fails. */
@@ -22,13 +24,14 @@ const LOG_KEPT = 50_000;
 
 export class MadroxServer {
   readonly #options: StartOptions;
-  readonly #state = mkdtempSync(join(tmpdir(), "madrox-"));
+  readonly #state: string;
   #child: ChildProcess | undefined;
   #port = 0;
   log = "";
 
   constructor(options: StartOptions = {}) {
     this.#options = options;
+    this.#state = options.state ?? mkdtempSync(join(tmpdir(), "madrox-"));
     options.prepare?.(this.#state);
   }
 
@@ -51,7 +54,7 @@ export class MadroxServer {
   async start(): Promise<void> {
     this.#port ||= await freePort();
     const child = spawn(process.execPath, ["scripts/start.ts"], {
-      // A group of its own: wrangler starts workerd, and both have to go when the group is killed.
+      // A group of its own: it starts workerd, and both have to go when the group is killed.
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
       env: {
@@ -59,7 +62,6 @@ export class MadroxServer {
         ...this.#options.env,
         ORCHESTRATOR_PORT: String(this.#port),
         MADROX_STATE: this.#state,
-        MADROX_WATCH: "false",
         ...(this.#options.config ? { MADROX_CONFIG: this.#options.config } : {}),
       },
     });
@@ -77,17 +79,23 @@ export class MadroxServer {
 
   /** SIGKILL for the whole group, as when the machine's power goes. */
   async kill(): Promise<void> {
+    if (this.#child?.pid) await this.end("SIGKILL", -this.#child.pid);
+  }
+
+  /** Ends the server by a signal to its own process, or to its group (a negative target). Returns its exit code; null: killed. */
+  async end(signal: NodeJS.Signals, target = this.pid): Promise<number | null> {
     const child = this.#child;
+    if (!child) throw new Error("The server is not running.");
     this.#child = undefined;
-    if (!child?.pid) return;
-    const ended = new Promise<void>((gone) => child.once("exit", () => gone()));
-    process.kill(-child.pid, "SIGKILL");
-    await ended;
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    const ended = new Promise<number | null>((gone) => child.once("exit", gone));
+    process.kill(target, signal);
+    return await ended;
   }
 
   async stop(): Promise<void> {
     await this.kill();
-    rmSync(this.#state, { recursive: true, force: true });
+    if (!this.#options.state) rmSync(this.#state, { recursive: true, force: true });
   }
 
   async tool(name: string, input: Record<string, unknown>): Promise<Record<string, unknown>> {

@@ -1,81 +1,135 @@
 /**
- * `npm start`: the server on this machine, at ORCHESTRATOR_HOST and ORCHESTRATOR_PORT, with the settings of the
- * environment. It is `wrangler dev` from inside: the command line could take neither from the environment, and a key given
- * on it could be read by every user of the machine.
+ * `npm start`: the server on this machine, at ORCHESTRATOR_HOST and ORCHESTRATOR_PORT, with the settings of the environment
+ * and of .dev.vars. It serves what a deploy would upload, in the same runtime, with Miniflare's stand-ins for what the platform
+ * binds, and with a listener of its own in the platform's place: see server/.
  */
-import { createServer } from "node:net";
-import { unstable_startWorker } from "wrangler";
-import { ACCESS_VARIABLES, CONFIG_VARIABLES, SECRETS } from "../src/platform/variables.ts";
-import { settings } from "./settings.ts";
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { dirname, join, relative, resolve } from "node:path";
+import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { type Address, addressOf, problemWith, reachableIp, urlOf } from "./server/address.ts";
+import { Lock } from "./server/lock.ts";
+import type { Asked, Prepared } from "./server/prepare.ts";
+import { Runtime } from "./server/runtime.ts";
 
-const LOOPBACK: Record<string, string> = { localhost: "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1" };
+/** A runtime that ends by itself is started again, but not for ever: so often within a minute. */
+const RESTARTS = 5;
+const RESTARTS_MS = 60_000;
 
-const { ACCESS_KEYS, ANTHROPIC_API_KEY } = settings();
-const host = process.env.ORCHESTRATOR_HOST || "localhost";
-const port = Number(process.env.ORCHESTRATOR_PORT || "8001");
-if (LOOPBACK[host] === undefined && !ACCESS_KEYS) {
-  console.error(
-    `ORCHESTRATOR_HOST is ${host}, but without ACCESS_KEYS this server only serves this machine: use localhost, 127.0.0.1 or ::1, or set ACCESS_KEYS (npm run keys makes one).`,
-  );
-  process.exit(2);
-}
-const ip = LOOPBACK[host] ?? host;
-if (!Number.isInteger(port) || port < 1 || port > 65535) {
-  console.error(`ORCHESTRATOR_PORT is ${process.env.ORCHESTRATOR_PORT}, but a port is a number from 1 to 65535.`);
-  process.exit(2);
-}
+const COMPILED = join(import.meta.dirname, "..", ".wrangler", "build", "compiled");
 
-/** Wrangler waits for ever on a port that somebody else has. */
-await new Promise<void>((free) => {
-  const probe = createServer();
-  probe.once("error", (error: NodeJS.ErrnoException) => {
-    console.error(
-      error.code === "EADDRINUSE"
-        ? `Port ${port} is taken, perhaps by another Madrox. Stop that one, or set ORCHESTRATOR_PORT to another port.`
-        : `The server can't listen on ${host}:${port}: ${error.message}`,
-    );
-    process.exit(2);
-  });
-  probe.listen(port, ip, () => probe.close(() => free()));
-});
+const config = process.env.MADROX_CONFIG || "wrangler.toml";
+const state = resolve(process.env.MADROX_STATE || join(dirname(config), ".wrangler", "state"));
 
-/** What the environment says. Whatever .dev.vars says of the same name gives way, also to an empty value: that is none. */
-const given = [...CONFIG_VARIABLES, ...ACCESS_VARIABLES].flatMap((name) => {
-  const value = process.env[name];
-  const type = SECRETS.has(name) ? ("secret_text" as const) : ("plain_text" as const);
-  return value !== undefined ? [[name, { type, value }] as const] : [];
-});
+const given = addressOf(process.env);
+if (typeof given === "string") stop(given);
+const address: Address = given;
+const url = urlOf(address);
+const problem = await problemWith(address);
+if (problem) stop(problem);
 
-const worker = await unstable_startWorker({
-  config: process.env.MADROX_CONFIG || "wrangler.toml",
-  bindings: Object.fromEntries(given),
-  dev: {
-    server: { hostname: ip, port },
-    inspector: false,
-    watch: process.env.MADROX_WATCH !== "false",
-    ...(process.env.MADROX_STATE ? { persist: process.env.MADROX_STATE } : {}),
-  },
-});
-await worker.ready;
-const url = String(await worker.url).replace(/\/$/, "");
-const health = (await fetch(`${url}/health`).then((response) => response.json())) as { message?: string };
+mkdirSync(state, { recursive: true });
+const lock = Lock.take(join(state, "server.lock"));
+if (!lock) stop(`${taken()} Stop that one, or point MADROX_STATE to another folder.`);
+writeFileSync(join(state, "server.json"), JSON.stringify({ pid: process.pid, url }));
+
+const { prepared, configuration } = await prepare();
+let server = await Runtime.start(configuration);
+if (server.isEnded) stop(`The runtime ended ${await server.ended}. What it said stands above.`);
+let stopping = false;
+process.once("exit", () => server.kill());
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void end());
+watch(server);
+
+const health = await ask("/health");
 if (health.message) {
-  console.error(health.message);
-  await worker.dispose();
-  process.exit(2);
+  stopping = true;
+  await server.stop();
+  stop(health.message);
 }
 console.log(`
 Madrox is ready.
   Page   ${url}/dashboard
   MCP    ${url}/mcp
   REST   ${url}/tools
-  Access ${ACCESS_KEYS ? "with the keys of ACCESS_KEYS" : "from this machine, without a key"}
-  Model  ${!ANTHROPIC_API_KEY ? "the built-in simulator (no ANTHROPIC_API_KEY is set; nothing is spent)" : "Claude, with your ANTHROPIC_API_KEY"}
+  Access ${prepared.keys ? "with the keys of ACCESS_KEYS" : "from this machine, without a key"}
+  Model  ${prepared.model ? "Claude, with your ANTHROPIC_API_KEY" : "the built-in simulator (no ANTHROPIC_API_KEY is set; nothing is spent)"}
 `);
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, async () => {
-    await worker.dispose();
-    process.exit(0);
+/** See server/prepare.ts. */
+async function prepare(): Promise<{ prepared: Prepared; configuration: Buffer }> {
+  const asked: Asked = { config, state };
+  const script = join(import.meta.dirname, "server", "prepare.ts");
+  const child = spawn(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", script, JSON.stringify(asked)],
+    // Wrangler is large: compiled code saves a fifth of a second.
+    { env: { NODE_COMPILE_CACHE: COMPILED, ...process.env }, stdio: ["ignore", "inherit", "inherit", "pipe"] },
+  );
+  const exit = new Promise<number>((ended) => child.once("exit", (code) => ended(code ?? 1)));
+  const all = await buffer(child.stdio[3] as Readable);
+  const code = await exit;
+  if (code !== 0) process.exit(code);
+  const line = all.indexOf("\n");
+  return {
+    prepared: JSON.parse(all.subarray(0, line).toString()) as Prepared,
+    configuration: all.subarray(line + 1),
+  };
+}
+
+/** Starts the runtime again when it ends by itself: what it keeps survives that. */
+function watch(watched: Runtime, ends: readonly number[] = []): void {
+  void watched.ended.then(async (how) => {
+    if (stopping) return;
+    const recent = [...ends, Date.now()].filter((at) => at > Date.now() - RESTARTS_MS);
+    if (recent.length > RESTARTS) stop(`The runtime ended ${how}, again and again. What it said stands above.`);
+    console.error(`The runtime ended ${how}. It is started again, and goes on where it was.`);
+    server = await Runtime.start(configuration);
+    if (stopping) server.kill();
+    watch(server, recent);
   });
+}
+
+/** Asked for a second time, it ends at once. */
+async function end(): Promise<void> {
+  if (stopping) server.kill();
+  stopping = true;
+  await server.stop();
+  lock?.release();
+  process.exit(0);
+}
+
+/** What the server answers on a path, under a name that it always knows. */
+function ask(path: string): Promise<{ message?: string }> {
+  return new Promise((done, failed) => {
+    const asking = request(
+      {
+        host: reachableIp(address),
+        port: address.port,
+        path,
+        headers: { host: `localhost:${address.port}` },
+        agent: false,
+      },
+      async (answer) => done(JSON.parse((await buffer(answer)).toString()) as { message?: string }),
+    );
+    asking.once("error", failed);
+    asking.end();
+  });
+}
+
+function taken(): string {
+  const folder = relative("", state) || state;
+  try {
+    const other = JSON.parse(readFileSync(join(state, "server.json"), "utf8")) as { pid: number; url: string };
+    return `Another server, at ${other.url} (process ${other.pid}), uses ${folder}.`;
+  } catch {
+    return `Another server uses ${folder}.`;
+  }
+}
+
+function stop(message: string): never {
+  console.error(message);
+  process.exit(2);
 }
