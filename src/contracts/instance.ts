@@ -177,8 +177,11 @@ export interface InstanceApi extends WorkspaceHost, Watcher {
   send(request: SendRequest): Promise<Result<MessageView>>;
   /** Where message `n` stands, as soon as that is final, at the latest after `waitMs`. `not_found`. */
   message(n: number, waitMs: number): Promise<Result<MessageView>>;
-  /** Where message `n` stands now; `watcher` (an instance or a job) is told once it is final or paused by a cap. `not_found`. */
-  watch(n: number, watcher: string): Promise<Result<MessageView>>;
+  /**
+   * Where message `n` stands now; `watcher` (an instance or a job) is told once it is final or paused by a cap. `not_found`. With
+   * `sender`: only a message that this one sent, else `forbidden`.
+   */
+  watch(n: number, watcher: string, sender?: string): Promise<Result<MessageView>>;
   /** Whether the instance is at rest; if not, `watcher` is told once it is. */
   watchRest(watcher: string): Promise<Result<Rest>>;
   /** Deletes the conversation of an instance that has ended. Its kept files stay; `conflict` while they are on their way. */

@@ -50,6 +50,10 @@ export interface SpawnRequest extends Origin {
   parent_instance_id: string | null;
   initial_prompt: string | null;
   limits: LimitChange;
+  /** What a template suggests where `limits` says nothing: lowered to what the spawner has. */
+  suggested_limits?: LimitChange;
+  /** The instance that spawns it, whose own limits are the most that it can give; null: a caller from outside. */
+  spawner?: string | null;
   /** Tools whose every call needs leave; those of its parent come on top. */
   require_approval?: string[];
   /** The spawner's `traceparent`, for the initial prompt. */

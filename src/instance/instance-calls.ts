@@ -15,7 +15,7 @@ import {
   type SendRequest,
 } from "../contracts/instance.ts";
 import type { Origin } from "../contracts/request-origin.ts";
-import { ok, type Result } from "../platform/errors.ts";
+import { err, ok, type Result } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { messageIdOf } from "../platform/ids.ts";
 import { inTransaction } from "../platform/transaction.ts";
@@ -29,7 +29,7 @@ import { confirm, hasUnreported } from "./reporting/report.ts";
 import type { Reporter } from "./reporting/reporter.ts";
 import type { Readers } from "./reporting/stream-readers.ts";
 import { recordCall } from "./store/audit-record.ts";
-import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn } from "./store/inbox.ts";
+import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, senderOf } from "./store/inbox.ts";
 import { selfOf } from "./store/instance-row.ts";
 import { resume } from "./store/model-calls.ts";
 import { pageOf } from "./store/output.ts";
@@ -177,7 +177,11 @@ export class InstanceCalls {
     return this.view(n);
   }
 
-  watch(n: number, watcher: string): Result<MessageView> {
+  watch(n: number, watcher: string, sender?: string): Result<MessageView> {
+    if (sender !== undefined && senderOf(this.#sql, n) !== sender) {
+      const messageId = messageIdOf(this.#parts.instanceId, n);
+      return err("forbidden", `${messageId} was not sent by ${sender}.`, { message_id: messageId });
+    }
     const view = this.view(n);
     if (view.ok && !isFinal(view.value.state)) watch(this.#sql, n, watcher);
     return view;

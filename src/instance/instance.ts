@@ -116,8 +116,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return this.#serve(({ calls }) => calls.message(n, waitMs));
   }
 
-  watch(n: number, watcher: string): Promise<Result<MessageView>> {
-    return this.#serve(({ calls }) => calls.watch(n, watcher));
+  watch(n: number, watcher: string, sender?: string): Promise<Result<MessageView>> {
+    return this.#serve(({ calls }) => calls.watch(n, watcher, sender));
   }
 
   watchRest(watcher: string): Promise<Result<Rest>> {

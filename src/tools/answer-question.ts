@@ -3,6 +3,7 @@ import { originOf } from "../contracts/request-origin.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { parseQuestionId } from "../platform/ids.ts";
 import { idempotencyKey, prose } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { answer, defineTool } from "./runtime/tool.ts";
 
 export const answerQuestion = defineTool({
@@ -20,7 +21,7 @@ export const answerQuestion = defineTool({
   }),
   output: answer({ question_id: z.string(), instance_id: z.string() }),
   forInstances: {
-    reach: (input) => ({ below: [input.question_id] }),
+    touches: (input) => touching("answer", input.question_id),
     description:
       "Answer what an instance below you asks you and waits for. What it asks a person, and leave to run a tool, only a person can answer.",
   },

@@ -3,6 +3,7 @@ import { failureOf, MadroxError, unwrap } from "../platform/errors.ts";
 import { recordRefusal } from "./runtime/audit.ts";
 import { assertSize, idempotencyKey, instanceId, prose } from "./runtime/fields.ts";
 import { deliver } from "./runtime/message.ts";
+import { touching } from "./runtime/reachability.ts";
 import { ADDS, answer, defineTool } from "./runtime/tool.ts";
 import { awaitAll, MAX_WAIT_SECONDS, patienceMs } from "./runtime/waiting.ts";
 import { sendAnswer } from "./send-to-instance.ts";
@@ -31,7 +32,7 @@ export const broadcastToChildren = defineTool({
     idempotency_key: idempotencyKey,
   }),
   output: answer({ parent_id: z.string(), results: z.array(z.looseObject({})) }),
-  forInstances: { reach: (input) => ({ within: [input.parent_id] }) },
+  forInstances: { touches: (input) => touching("broadcast", input.parent_id) },
   async run(context, input) {
     assertSize("message", input.message);
     const children = unwrap(await context.orchestrator.children(input.parent_id, context.idempotency));

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { unwrap } from "../platform/errors.ts";
 import { idempotencyKey, jobId, prose } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { answer, defineTool, ENDS } from "./runtime/tool.ts";
 
 export const cancelJob = defineTool({
@@ -17,7 +18,7 @@ export const cancelJob = defineTool({
     idempotency_key: idempotencyKey,
   }),
   output: answer({ job_id: z.string(), status: z.string() }),
-  forInstances: { reach: (input) => ({ within: [input.job_id] }) },
+  forInstances: { touches: (input) => touching("job", input.job_id) },
   // Cancelling twice has no second effect, with or without a key.
   async run(context, input) {
     const { status } = unwrap(await context.jobApi(input.job_id).cancel(input.reason, context.audit));

@@ -4,6 +4,7 @@ import type { JobReceipt } from "../contracts/records.ts";
 import { originOf } from "../contracts/request-origin.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { assertSize, idempotencyKey, instanceId, prose } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
 
 const MAX_PARTICIPANTS = 256;
@@ -95,7 +96,10 @@ export const coordinateInstances = defineTool({
   input: coordinateInput,
   output: answer({ task_id: z.string(), job_id: z.string(), status: z.string() }),
   forInstances: {
-    reach: (input) => ({ within: [input.coordinator_id], below: input.participant_ids }),
+    touches: (input) => [
+      ...touching("coordinate", input.coordinator_id),
+      ...touching("participate", ...input.participant_ids),
+    ],
     description:
       "Have instances below you work together on a task: the server asks each of them what its part needs. Answers at once with task_id (the job_id); wait with it brings the result. Let one of them coordinate: you can't wait for a job that waits for you.",
   },

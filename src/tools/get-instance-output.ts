@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import { instanceId, simulated } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 export const getInstanceOutput = defineTool({
@@ -34,7 +35,7 @@ export const getInstanceOutput = defineTool({
     count: z.number(),
     next_cursor: z.string().nullable(),
   }),
-  forInstances: { reach: (input) => ({ within: [input.instance_id] }) },
+  forInstances: { touches: (input) => touching("read", input.instance_id) },
   async run(context, input) {
     const page = unwrap(
       await context.instance(input.instance_id).output({

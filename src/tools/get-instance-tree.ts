@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { TreeNode } from "../contracts/records.ts";
 import { unwrap } from "../platform/errors.ts";
 import { instanceId } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 /** Instances in one answer, unless asked for more, and at most. */
@@ -23,7 +24,7 @@ export const getInstanceTree = defineTool({
     terminated: z.boolean().default(false).describe("Whether to show terminated instances too"),
   }),
   output: answer({ tree: z.array(z.looseObject({})), text: z.string(), count: z.int(), truncated: z.boolean() }),
-  forInstances: { reach: (input) => ({ within: input.root_id ? [input.root_id] : [] }) },
+  forInstances: { touches: (input) => touching("read", input.root_id) },
   async run(context, input) {
     const root = input.root_id ?? context.principal.instance;
     const { roots, count, truncated } = unwrap(

@@ -3,6 +3,7 @@ import { isFinalJob, type JobStatus } from "../contracts/job.ts";
 import type { JobRecord } from "../contracts/records.ts";
 import { unwrap } from "../platform/errors.ts";
 import { jobId, simulated } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 export const getJobStatus = defineTool({
@@ -31,7 +32,7 @@ export const getJobStatus = defineTool({
     max_cost: z.number().nullable(),
     simulated,
   }),
-  forInstances: { reach: (input) => ({ within: [input.job_id] }) },
+  forInstances: { touches: (input) => touching("job", input.job_id) },
   async run(context, input) {
     const job = unwrap(await context.jobApi(input.job_id).status(0));
     return jobAnswer(job, await context.orchestrator.job(input.job_id));

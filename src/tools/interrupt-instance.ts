@@ -2,6 +2,7 @@ import * as z from "zod";
 import { originOf } from "../contracts/request-origin.ts";
 import { unwrap } from "../platform/errors.ts";
 import { idempotencyKey, instanceId, text } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { answer, defineTool } from "./runtime/tool.ts";
 
 export const interruptInstance = defineTool({
@@ -18,7 +19,7 @@ export const interruptInstance = defineTool({
     idempotency_key: idempotencyKey,
   }),
   output: answer({ instance_id: z.string(), interrupted: z.array(z.string()) }),
-  forInstances: { reach: (input) => ({ below: [input.instance_id] }) },
+  forInstances: { touches: (input) => touching("interrupt", input.instance_id) },
   async run(context, input) {
     const interrupted = unwrap(
       await context

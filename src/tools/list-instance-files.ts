@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { instanceId, text } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 export const listInstanceFiles = defineTool({
@@ -33,7 +34,7 @@ export const listInstanceFiles = defineTool({
     count: z.number(),
     next_cursor: z.string().nullable(),
   }),
-  forInstances: { reach: (input) => ({ below: [input.instance_id] }) },
+  forInstances: { touches: (input) => touching("read_files", input.instance_id) },
   async run(context, input) {
     const { entries, next } = await workspaceOf(context.instance(input.instance_id)).list({
       folder: input.path,

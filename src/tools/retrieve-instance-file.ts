@@ -3,6 +3,7 @@ import { MAX_PIECE_BYTES } from "../contracts/workspace.ts";
 import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { contentOfBytes } from "../workspace/content.ts";
 import { instanceId, text } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { answer, defineTool, READS } from "./runtime/tool.ts";
 
 /** About 60,000 tokens of text. */
@@ -38,7 +39,7 @@ export const retrieveInstanceFile = defineTool({
     version: z.string(),
     modified_at: z.string(),
   }),
-  forInstances: { reach: (input) => ({ below: [input.instance_id] }) },
+  forInstances: { touches: (input) => touching("read_files", input.instance_id) },
   async run(context, input) {
     const {
       bytes,

@@ -4,6 +4,7 @@ import { assertUsable } from "../instance/turn/structured-output.ts";
 import { type Failure, MadroxError } from "../platform/errors.ts";
 import { assertSize, idempotencyKey, instanceId, prose, simulated } from "./runtime/fields.ts";
 import { deliver } from "./runtime/message.ts";
+import { accessTo, homeOf, touching } from "./runtime/reachability.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
 import { awaitMessage, MAX_WAIT_SECONDS, patienceMs } from "./runtime/waiting.ts";
 
@@ -58,9 +59,9 @@ export const sendToInstance = defineTool({
     remaining: z.looseObject({}).optional(),
   }),
   forInstances: {
-    reach: (input) => ({ near: [input.instance_id] }),
+    touches: (input) => touching(isPreempting(input) ? "preempt" : "send", input.instance_id),
     description:
-      "Send a message to an instance below you, your parent or a sibling and, unless told otherwise, wait for its answer: waiting costs nothing. To let several work at once, send with wait_for_response=false and wait for all their message_ids.",
+      "Send a message to an instance below you, your parent or a sibling and, unless told otherwise, wait for its answer: waiting costs nothing. Only below you can it steer, interrupt or have a priority. To let several work at once, send with wait_for_response=false and wait for all their message_ids.",
   },
   async run(context, input) {
     const sent = await accept(context, input);
@@ -68,7 +69,7 @@ export const sendToInstance = defineTool({
       input.wait_for_response && !isFinal(sent.state)
         ? await awaitMessage(context, sent, patienceMs(context, input.timeout_seconds))
         : sent;
-    return sendAnswer(input.instance_id, view);
+    return sendAnswer(input.instance_id, seenBy(context, view));
   },
   async begin(context, input) {
     const sent = await accept(context, input);
@@ -76,6 +77,18 @@ export const sendToInstance = defineTool({
     return { taskId: sent.message_id, createdAt: sent.created_at };
   },
 });
+
+/** Another instance's money is no business of a sender outside whose subtree it is. */
+function seenBy({ kin }: ToolContext, view: MessageView): MessageView {
+  if (kin === undefined || accessTo("read", kin.kinships[homeOf(view.message_id)] ?? "stranger") === "yes") return view;
+  const { funds: _funds, ...rest } = view;
+  return rest;
+}
+
+/** Whether the message does more than wait its turn: it stops or joins the running one, or goes before others. */
+function isPreempting({ when_busy, priority }: z.output<typeof sendInput>): boolean {
+  return when_busy === "steer" || when_busy === "interrupt" || priority !== 0;
+}
 
 /** Hands the message to its instance. From here on it is safe. */
 async function accept(context: ToolContext, input: z.output<typeof sendInput>): Promise<MessageView> {

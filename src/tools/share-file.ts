@@ -4,6 +4,7 @@ import type { FileInfo, WorkspaceApi } from "../contracts/workspace.ts";
 import { workspaceOf } from "../contracts/workspace-rpc.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { idempotencyKey, instanceId, text } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { answer, defineTool, ENDS } from "./runtime/tool.ts";
 
 export const shareFile = defineTool({
@@ -14,7 +15,7 @@ export const shareFile = defineTool({
   annotations: ENDS,
   changes: true,
   scope: "operate",
-  forInstances: { reach: (input) => ({ within: [input.from_instance_id, input.to_instance_id] }) },
+  forInstances: { touches: (input) => touching("share_files", input.from_instance_id, input.to_instance_id) },
   input: z.strictObject({
     from_instance_id: instanceId.describe("Whose file it is"),
     path: text().describe("Relative to its workspace, like src/app.ts"),

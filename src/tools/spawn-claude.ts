@@ -29,6 +29,7 @@ import {
   web,
   webTools,
 } from "./runtime/grants.ts";
+import { touching } from "./runtime/reachability.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
 
 /** The three places in which a caller may set a limit, in the order in which they count. */
@@ -204,6 +205,7 @@ export function spawnRequestOf(
     parent_instance_id: input.parent_instance_id ?? null,
     initial_prompt: input.initial_prompt ?? null,
     limits: limitsIn(input),
+    spawner: context.principal.instance,
     require_approval: input.require_approval,
     ...(context.trace ? { trace: context.trace } : {}),
   };
@@ -232,7 +234,7 @@ export const spawnClaude = defineTool({
   }),
   forInstances: {
     without: ["web", "mcp_servers", "environment_vars"],
-    reach: (input) => ({ within: input.parent_instance_id ? [input.parent_instance_id] : [] }),
+    touches: (input) => touching("spawn", input.parent_instance_id),
     description:
       "Start a new Claude instance below you, with a name and a role, ready to take messages. It can't see your conversation: tell it everything it needs. Returns its instance_id; with initial_prompt it starts to work at once. It works within your limits.",
   },

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { ALIASES } from "../anthropic/models.ts";
-import type { LimitChange, TeamRequest } from "../contracts/orchestrator.ts";
+import type { LimitChange, SpawnRequest, TeamRequest } from "../contracts/orchestrator.ts";
 import { originOf } from "../contracts/request-origin.ts";
 import { hasUniqueNames, summaryOf, TeamMember, type TeamTemplate } from "../contracts/team-template.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
@@ -17,6 +17,7 @@ import {
   timeoutMinutes,
   turnMinutes,
 } from "./runtime/fields.ts";
+import { touching } from "./runtime/reachability.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
 import { DEFAULT_MAX_TOKENS, limitsIn, spawnRequestOf } from "./spawn-claude.ts";
 
@@ -47,7 +48,7 @@ export const spawnTeam = defineTool({
   annotations: ADDS,
   changes: true,
   scope: "operate",
-  forInstances: { reach: (input) => ({ within: input.parent_instance_id ? [input.parent_instance_id] : [] }) },
+  forInstances: { touches: (input) => touching("spawn", input.parent_instance_id) },
   input: z.strictObject({
     template: text().min(1).max(200).describe("The template's name"),
     task_description: prose().optional().describe("What the team is to do; the supervisor begins at once"),
@@ -128,13 +129,10 @@ export function teamRequestOf(
   parentId: string | undefined,
 ): Omit<TeamRequest, "task" | "idempotency"> {
   const { supervisor, members } = castOf(template, overrides);
-  const asked = limitsIn(overrides);
-  const times = {
-    timeout_minutes: asked.timeout_minutes ?? template.limits.timeout_minutes,
-    max_turn_minutes: asked.max_turn_minutes,
-  };
-  const seat = (one: TeamTemplate["supervisor"], limits: LimitChange, more: { workspace?: "own" | "parent" } = {}) =>
-    spawnRequestOf(context, {
+  const { max_cost, max_total_tokens, ...times } = limitsIn(overrides);
+  const { timeout_minutes } = template.limits;
+  const seat = (one: TeamTemplate["supervisor"], asked: LimitChange, suggested: LimitChange): SpawnRequest => ({
+    ...spawnRequestOf(context, {
       name: one.name,
       role: one.role,
       system_prompt: one.prompt,
@@ -143,20 +141,14 @@ export function teamRequestOf(
       max_tokens: DEFAULT_MAX_TOKENS,
       tools: one.tools,
       require_approval: [],
-      ...times,
-      ...limits,
-      ...more,
-    });
-  const request = seat(
-    { tools: "full", ...supervisor },
-    {
-      max_cost: asked.max_cost ?? template.limits.max_cost,
-      max_total_tokens: asked.max_total_tokens ?? template.limits.max_total_tokens,
-    },
-  );
+      ...asked,
+    }),
+    suggested_limits: suggested,
+  });
+  const leading = seat({ tools: "full", ...supervisor }, { ...times, max_cost, max_total_tokens }, template.limits);
   return {
-    supervisor: { ...request, parent_instance_id: parentId ?? null },
-    members: members.map((one) => ({ ...seat(one, {}), workspace: one.workspace })),
+    supervisor: { ...leading, parent_instance_id: parentId ?? null },
+    members: members.map((one) => ({ ...seat(one, times, { timeout_minutes }), workspace: one.workspace })),
     coordination_type: template.coordination_type,
   };
 }

@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { JobStatus } from "../contracts/job.ts";
 import { MadroxError } from "../platform/errors.ts";
 import { isJobId, ulid } from "../platform/ids.ts";
+import { touching } from "./runtime/reachability.ts";
 import { answer, defineTool, READS } from "./runtime/tool.ts";
 import { awaitAll, isEnough, MAX_WAIT_SECONDS, patienceMs, type Until, type Waited } from "./runtime/waiting.ts";
 
@@ -31,12 +32,9 @@ export const wait = defineTool({
   }),
   output: answer({ done: z.array(z.looseObject({})), pending: z.array(z.looseObject({})) }),
   forInstances: {
-    reach: (input) => ({
-      near: input.ids.filter((id) => !isJobId(id)),
-      within: input.ids.filter((id) => isJobId(id)),
-    }),
+    touches: (input) => input.ids.flatMap((id) => touching(isJobId(id) ? "job" : "wait", id)),
     description:
-      "Wait until messages that you sent have their answers, instances are at rest, or jobs that you started are over: all of the ids, any, or a number of them. Waiting costs nothing. It comes back early when a message for you comes in.",
+      "Wait until messages that you sent have their answers, instances below you are at rest, or jobs that you started are over: all of the ids, any, or a number of them. Waiting costs nothing. It comes back early when a message for you comes in.",
   },
   async run(context, input) {
     const ids = [...new Set(input.ids)];

@@ -64,8 +64,12 @@ export function installActors(): Actors {
   };
 }
 
+/** In what the instance was told: what it read may have the markers of other turns. */
 function newestMarker(call: ScriptCall): string | undefined {
-  return [...JSON.stringify(call.body.messages).matchAll(/act-[0-9a-f-]{36}/g)].at(-1)?.[0];
+  const told = (call.body.messages as { role: string; content: string | { type: string; text?: string }[] }[])
+    .filter(({ role }) => role === "user")
+    .flatMap(({ content }) => (typeof content === "string" ? [content] : content.map(({ text = "" }) => text)));
+  return [...told.join("\n").matchAll(/act-[0-9a-f-]{36}/g)].at(-1)?.[0];
 }
 
 /** A tool of the catalogue answers in JSON; of others the text is the message. */

@@ -159,6 +159,11 @@ export function nextQueued(sql: SqlStorage): number | null {
   );
 }
 
+/** Who sent message `n`: `user`, an instance's or a job's id; null when there is no such message. */
+export function senderOf(sql: SqlStorage, n: number): string | null {
+  return first<{ sender: string }>(sql, "SELECT sender FROM message WHERE n = ?", n)?.sender ?? null;
+}
+
 /** The coordinated task that message `n` belongs to, or null. */
 export function jobOf(sql: SqlStorage, n: number): string | null {
   return first<{ job: string | null }>(sql, "SELECT job FROM message WHERE n = ?", n)?.job ?? null;

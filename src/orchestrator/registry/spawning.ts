@@ -18,6 +18,7 @@ import { type InstanceRow, insertInstance, rowOf } from "../store/instance-rows.
 import { changeLimits, type LimitDefaults } from "../store/limits.ts";
 import { enqueue } from "../store/outbox.ts";
 import { countSpawned, tenantRow } from "../store/tenant-row.ts";
+import { spawnLimits } from "./spawn-limits.ts";
 
 /** What binds a spawn beside its request. */
 export interface SpawnRules {
@@ -32,7 +33,8 @@ export interface SpawnRules {
 
 /**
  * Commits one instance, or answers why not: `not_found` for a parent that does not exist, `conflict` for a parent
- * that is terminated, `limit_reached` when the tenant has `maxInstances` active ones.
+ * that is terminated, `forbidden` for limits beyond those of the instance that spawns it, `limit_reached` when the tenant has
+ * `maxInstances` active ones.
  */
 export function spawn(
   tx: Tx,
@@ -64,6 +66,8 @@ export function spawn(
     const tooDeep = familyRefusal(tx, parent, depth, rules);
     if (tooDeep) return tooDeep;
   }
+  const limits = spawnLimits(tx, request, rules.defaults);
+  if (!limits.ok) return limits;
   const active = tenantRow(tx).active_instances;
   if (active >= rules.maxInstances) {
     return err(
@@ -105,7 +109,7 @@ export function spawn(
       parentId: spec.parent_instance_id,
       depth,
       path,
-      unusedUntil: now + (request.limits.timeout_minutes ?? rules.timeoutMinutes) * 60_000,
+      unusedUntil: now + (limits.value.timeout_minutes ?? rules.timeoutMinutes) * 60_000,
       state: hasPrompt ? "initializing" : "idle",
       workspaceOwner,
       soft: isSoft(spec.tools),
@@ -116,7 +120,7 @@ export function spawn(
   insertBirth(tx, spec, request.initial_prompt, request.sealed ?? null);
   countSpawned(tx);
   openBalance(tx, instanceId);
-  if (Object.values(request.limits).some((limit) => limit !== undefined)) changeLimits(tx, instanceId, request.limits);
+  if (Object.values(limits.value).some((limit) => limit !== undefined)) changeLimits(tx, instanceId, limits.value);
   logEvent(tx, instanceId, 0, now, "instance.spawned", {
     name: spec.name,
     role: spec.role,

@@ -91,7 +91,7 @@ async function kinFor(
 ): Promise<Kin | null> {
   if (principal.instance === null) return null;
   if (!tool.forInstances) throw new MadroxError("forbidden", `${tool.name} is not for instances.`);
-  return assertReachable(orchestrator, principal.instance, tool.forInstances.reach(input, principal.instance));
+  return assertReachable(orchestrator, principal.instance, tool.forInstances.touches(input));
 }
 
 function unknownTool(name: unknown): MadroxError {

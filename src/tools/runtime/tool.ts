@@ -11,7 +11,7 @@ import type { Principal } from "../../contracts/principal.ts";
 import type { Origin } from "../../contracts/request-origin.ts";
 import type { Scope } from "../../contracts/scopes.ts";
 import type { Log } from "../../platform/log.ts";
-import type { Reach } from "./reachability.ts";
+import type { Touch } from "./reachability.ts";
 import type { Suspension } from "./suspension.ts";
 
 /** `idempotency` is the caller's key bound to its whole input; `audit` is there for tools that change something. */
@@ -73,9 +73,10 @@ export interface Tool {
   begin?(context: ToolContext, input: Record<string, unknown>): Promise<ToolAnswer | StartedTask>;
 }
 
-/** A tool in the hands of instances: which ids of the input have to be where, and what differs from the tool outside. */
+/** A tool in the hands of instances: what it does to whom, and what differs from the tool outside. */
 export interface ForInstances<Input> {
-  reach(input: Input, caller: string): Reach;
+  /** Everything in the input that the call is about, with what is done to it (reachability.ts). */
+  touches(input: Input): Touch[];
   description?: string;
   /** Input fields that instances don't get. */
   without?: readonly string[];

@@ -4,10 +4,10 @@
 
 import { isFinal, type MessageView } from "../../contracts/instance.ts";
 import { isFinalJob, type JobStatus } from "../../contracts/job.ts";
-import { err, type Result, unwrap } from "../../platform/errors.ts";
+import { err, failureOf, type Result, unwrap } from "../../platform/errors.ts";
 import { isInstanceId, isJobId, parseMessageId } from "../../platform/ids.ts";
 import { describe } from "../../platform/log.ts";
-import { homeOf } from "./reachability.ts";
+import { accessTo, homeOf, outOfReach } from "./reachability.ts";
 import { SuspendSignal, type Suspension } from "./suspension.ts";
 import type { ToolContext } from "./tool.ts";
 
@@ -36,7 +36,7 @@ export type Until = "all" | "any" | number;
 
 type Context = Pick<
   ToolContext,
-  "instance" | "jobApi" | "orchestrator" | "log" | "signal" | "progress" | "principal" | "suspension"
+  "instance" | "jobApi" | "orchestrator" | "log" | "signal" | "progress" | "principal" | "kin" | "suspension"
 >;
 
 /** Where the message stands once that is final, at the latest after `waitMs`. */
@@ -144,8 +144,10 @@ async function ask(context: Context, id: string, waitMs: number, watcher?: strin
   const message = parseMessageId(id);
   if (message) {
     const instance = context.instance(message.instanceId);
-    const view = await (watcher ? instance.watch(message.n, watcher) : instance.message(message.n, waitMs));
-    if (!view.ok) return view;
+    const sender = watcher === undefined ? undefined : requiredSender(context, message.instanceId);
+    const view = await (watcher ? instance.watch(message.n, watcher, sender) : instance.message(message.n, waitMs));
+    // In the same words whether it is another's or not there.
+    if (!view.ok) return sender === undefined ? view : { ok: false, error: failureOf(outOfReach("wait", id)) };
     const { state } = view.value;
     const done = isFinal(state);
     const status = view.value.paused ? "paused" : done || state === "queued" ? state : "working";
@@ -172,6 +174,12 @@ async function ask(context: Context, id: string, waitMs: number, watcher?: strin
     `${JSON.stringify(id.slice(0, 100).toWellFormed())} is no id: wait takes ids of messages, instances and jobs.`,
     { field: "ids" },
   );
+}
+
+/** Whose a message to this instance has to be, for an instance to wait for it: its own, outside its subtree; undefined: anybody's. */
+function requiredSender({ kin, principal }: Context, receiver: string): string | undefined {
+  const isBelow = kin !== undefined && accessTo("wait", kin.kinships[receiver] ?? "stranger") === "yes";
+  return isBelow ? undefined : (principal.instance ?? undefined);
 }
 
 function doingOfJob({ steps }: JobStatus): string {
