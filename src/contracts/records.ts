@@ -200,7 +200,7 @@ export interface SpendAnswer {
   spent: number;
 }
 
-/** Times in ms, money in USD. `buckets` count the messages that took at most so long; null: longer than all. */
+/** Times in ms, money in USD. What is counted never falls, also when somebody is deleted. `buckets` count the messages that took at most so long; null: longer than all. */
 export interface Metrics {
   instances_created: number;
   instances_active: number;
@@ -208,7 +208,13 @@ export interface Metrics {
   messages_completed: number;
   messages_failed: number;
   success_rate: number;
-  response_ms: { mean: number; p50: number; p95: number; buckets: { up_to_ms: number | null; count: number }[] };
+  response_ms: {
+    mean: number;
+    p50: number;
+    p95: number;
+    sum: number;
+    buckets: { up_to_ms: number | null; count: number }[];
+  };
   errors: Record<string, number>;
   tokens: { input: number; output: number; cache_read: number; cache_write: number };
   cost: { settled: number; unsettled: number; reserved: number };

@@ -29,7 +29,7 @@ export interface Caps {
   ownTokens: number;
 }
 
-interface BalanceRow extends Row {
+export interface BalanceRow extends Row {
   scope: string;
   settled_nano: number;
   unsettled_nano: number;

@@ -4,32 +4,45 @@
 
 import type { Metrics } from "../../contracts/records.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
+import type { BalanceRow } from "../budget/ledger.ts";
 import { BUCKETS_MS, parseFigures, responseTimes } from "../store/counters.ts";
-import { tenantRow } from "../store/tenant-row.ts";
+import { type TenantRow, tenantRow } from "../store/tenant-row.ts";
 import { successRate } from "./status.ts";
 
-export function metricsOf(
-  sql: SqlStorage,
-  gate: { running: number; allowed: number; held: number; blockedUntil: number },
-): Metrics {
-  const totals = tenantRow(sql);
+type Balance = Pick<BalanceRow, "settled_nano" | "unsettled_nano" | "reserved_nano">;
+
+/** What the gate tells of itself. */
+export interface GateView {
+  running: number;
+  allowed: number;
+  held: number;
+  blockedUntil: number;
+}
+
+export function metricsOf(sql: SqlStorage, gate: GateView): Metrics {
   const balance = sql
-    .exec<{ settled_nano: number; unsettled_nano: number; reserved_nano: number }>(
-      "SELECT settled_nano, unsettled_nano, reserved_nano FROM balance WHERE scope = 'tenant'",
-    )
+    .exec<Balance>("SELECT settled_nano, unsettled_nano, reserved_nano FROM balance WHERE scope = 'tenant'")
     .one();
+  return metricsFrom(tenantRow(sql), balance, gate);
+}
+
+/** Pure. */
+export function metricsFrom(totals: TenantRow, balance: Balance, gate: GateView): Metrics {
+  // Who was deleted is in no list any more, and was all the same.
+  const created = totals.total_instances + totals.deleted_instances;
   const figures = parseFigures(totals.figures);
   const completed = figures.times.reduce((sum, count) => sum + count, 0);
   const failed = Object.values(figures.errors).reduce((sum, count) => sum + count, 0);
   return {
-    instances_created: totals.total_instances,
+    instances_created: created,
     instances_active: totals.active_instances,
-    instances_terminated: totals.total_instances - totals.active_instances,
+    instances_terminated: created - totals.active_instances,
     messages_completed: completed,
     messages_failed: failed,
     success_rate: successRate({ completed_count: completed, error_count: failed }),
     response_ms: {
       ...responseTimes(figures),
+      sum: figures.sum_ms,
       buckets: figures.times.map((count, i) => ({ up_to_ms: BUCKETS_MS[i] ?? null, count })),
     },
     errors: figures.errors,
@@ -75,7 +88,7 @@ export function prometheus(metrics: Metrics): string {
         return [`_bucket{le="${Number(bucket.up_to_ms) / 1000}"}`, seen];
       }),
     ['_bucket{le="+Inf"}', metrics.messages_completed],
-    ["_sum", (metrics.response_ms.mean * metrics.messages_completed) / 1000],
+    ["_sum", metrics.response_ms.sum / 1000],
     ["_count", metrics.messages_completed],
   ]);
   add(

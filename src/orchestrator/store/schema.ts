@@ -377,5 +377,8 @@ export const ORCHESTRATOR_SCHEMA: Schema = {
   SELECT bucket, start, model, role, SUM(calls), SUM(settled_nano), SUM(unsettled_nano), SUM(fresh)
   FROM spend GROUP BY 1, 2, 3, 4;
   `,
+    `
+  ALTER TABLE tenant ADD COLUMN deleted_instances INTEGER NOT NULL DEFAULT 0;
+  `,
   ],
 };

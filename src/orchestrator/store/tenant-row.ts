@@ -11,6 +11,8 @@ export interface TenantRow extends Row {
   /** Those that are there, terminated ones included. */
   total_instances: number;
   active_instances: number;
+  /** Those that were there once. */
+  deleted_instances: number;
   tokens_input: number;
   tokens_output: number;
   tokens_cache_read: number;
@@ -32,7 +34,7 @@ export function countTerminated(tx: Tx, count: number): void {
 }
 
 export function countDeleted(tx: Tx): void {
-  tx.exec("UPDATE tenant SET total_instances = total_instances - 1");
+  tx.exec("UPDATE tenant SET total_instances = total_instances - 1, deleted_instances = deleted_instances + 1");
 }
 
 /** An instance has taken so many tokens more. */
