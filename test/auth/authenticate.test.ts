@@ -2,6 +2,7 @@
  * Access keys and who calls with them: scopes, two tenants who must not notice each other, what is counted, the Host and Origin
  * headers, and what browsers are told. The access rules of the routes are tried in test/http/routes.test.ts.
  */
+
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { configOf } from "../../src/config/config.ts";
@@ -11,6 +12,7 @@ import { VERSION } from "../../src/platform/version.ts";
 import { CATALOGUE } from "../../src/tools/runtime/catalogue.ts";
 import type { Json } from "../support/door.ts";
 import { jobWith, type Keyed, keyed, newAddress, newKey } from "../support/keyed.ts";
+import { modernRequest } from "../support/mcp.ts";
 import { installModel, scriptModel } from "../support/model.ts";
 import { login, postToken } from "../support/oauth.ts";
 
@@ -48,32 +50,8 @@ describe("scopes", () => {
 
 describe("a task", () => {
   const rpc = async (key: string, method: string, taskId: unknown) => {
-    const response = await server.request("/mcp", {
-      method: "POST",
-      key,
-      headers: {
-        "content-type": "application/json",
-        accept: "application/json, text/event-stream",
-        "mcp-protocol-version": "2026-07-28",
-        "mcp-method": method,
-        "mcp-name": String(taskId),
-      },
-      body: JSON.stringify({
-        jsonrpc: "2.0",
-        id: 1,
-        method,
-        params: {
-          taskId,
-          _meta: {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
-            "io.modelcontextprotocol/clientCapabilities": {
-              extensions: { "io.modelcontextprotocol/tasks": {} },
-            },
-          },
-        },
-      }),
-    });
+    const sent = modernRequest(method, { taskId }, { "io.modelcontextprotocol/tasks": {} });
+    const response = await server.request("/mcp", { ...sent, key });
     return response.text();
   };
 

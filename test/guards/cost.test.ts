@@ -2,6 +2,7 @@
  * Guards that no machine is too slow or too busy for: rows read and written instead of times, timers that nothing may wait
  * for, listeners and timers that have to be gone. `recorded.json` beside this file holds what was last found good.
  */
+
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -9,6 +10,7 @@ import { LOCAL } from "../../src/contracts/principal.ts";
 import { type CallContext, contextOf } from "../../src/http/context.ts";
 import { dispatch } from "../../src/tools/runtime/dispatch.ts";
 import { request, until } from "../support/door.ts";
+import { mcpRequest } from "../support/mcp.ts";
 import { installModel, scriptModel } from "../support/model.ts";
 import { type Rows, rowsOf, watchRows } from "../support/rows.ts";
 import recorded from "./recorded.json";
@@ -277,11 +279,7 @@ describe("a turn", () => {
 
 describe("what every client has to read before it can begin", () => {
   it("is not longer than recorded", async () => {
-    const response = await request("/mcp", {
-      method: "POST",
-      headers: { host: "localhost", "content-type": "application/json", accept: "application/json, text/event-stream" },
-      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list", params: {} }),
-    });
+    const response = await request("/mcp", mcpRequest("tools/list"));
     const list = await response.text();
     expect(list).toContain("spawn_claude");
     expect(new TextEncoder().encode(list).length).toBeLessThanOrEqual(recorded.tools_list_bytes * MARGIN);

@@ -2,6 +2,7 @@
  * REST and MCP refuse wrong input alike, with the same code and words, and go on serving. And what REST has of its own: routes,
  * pages and the Idempotency-Key header.
  */
+
 import { exports } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { RETIRED } from "../../src/anthropic/models.ts";
@@ -11,6 +12,7 @@ import { VERSION } from "../../src/platform/version.ts";
 import { CATALOGUE } from "../../src/tools/runtime/catalogue.ts";
 import { jsonSchemaOf } from "../../src/tools/runtime/tool.ts";
 import { type Json, output, request, send, spawn, status, tool, until } from "../support/door.ts";
+import { MCP_HEADERS, mcpTool } from "../support/mcp.ts";
 import { installModel, scriptModel } from "../support/model.ts";
 
 installModel();
@@ -32,30 +34,12 @@ function postTool(body: BodyInit | null, headers: Record<string, string> = {}): 
   return request("/tools/execute", { method: "POST", headers: { ...JSON_TYPE, ...headers }, body });
 }
 
-function postMcp(body: BodyInit | null, headers: Record<string, string> = {}): Promise<Response> {
-  return request("/mcp", {
-    method: "POST",
-    headers: { ...JSON_TYPE, host: "localhost", accept: "application/json, text/event-stream", ...headers },
-    body,
-  });
-}
+const postMcp = (body: BodyInit | null, headers: Record<string, string> = {}): Promise<Response> =>
+  request("/mcp", { method: "POST", headers: { ...MCP_HEADERS, ...headers }, body });
 
 async function overRest(name: unknown, input: unknown): Promise<{ http: number; answer: Json }> {
   const response = await postTool(JSON.stringify({ tool: name, arguments: input }));
   return { http: response.status, answer: (await response.json()) as Json };
-}
-
-async function overMcp(name: unknown, input: unknown): Promise<{ isError: boolean; answer: Json }> {
-  const params = { name, arguments: input };
-  const response = await postMcp(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params }));
-  const text = await response.text();
-  const data = text.split("\n").find((line) => line.startsWith("data: {"));
-  if (!data) throw new Error(`No result, but ${response.status}: ${text.slice(0, 500)}`);
-  const { result } = JSON.parse(data.slice("data: ".length)) as {
-    result: { isError?: boolean; structuredContent: Json; content: { text: string }[] };
-  };
-  expect(JSON.parse(result.content[0]?.text ?? "")).toEqual(result.structuredContent);
-  return { isError: result.isError ?? false, answer: result.structuredContent };
 }
 
 /** Nothing of the inside, nothing overlong, nothing that another JSON parser can't read. */
@@ -72,16 +56,15 @@ function expectPresentable(answer: { message: string }): void {
 /** Refused over REST and MCP in the same words; what follows is served. */
 async function refusedOverBoth(name: string, input: unknown): Promise<Refusal> {
   const rest = await overRest(name, input);
-  const mcp = await overMcp(name, input);
   expect(rest.answer).toMatchObject({ success: false, error: expect.any(String), message: expect.any(String) });
-  expect(mcp).toEqual({ isError: true, answer: rest.answer });
+  expect(await mcpTool(name, input)).toEqual(rest.answer);
   const refusal = rest.answer as unknown as Refusal;
   expect(rest.http).toBe(ERROR_STATUS[refusal.error]);
   expect(rest.http).toBeGreaterThanOrEqual(400);
   expect(rest.http).toBeLessThan(500);
   expectPresentable(refusal);
   expect((await overRest("get_instance_status", { limit: 1 })).http).toBe(200);
-  expect((await overMcp("get_instance_status", { limit: 1 })).isError).toBe(false);
+  expect((await mcpTool("get_instance_status", { limit: 1 })).success).toBe(true);
   return refusal;
 }
 
@@ -585,10 +568,10 @@ describe("good input at the edge", () => {
     const ids = await Promise.all([spawn(), spawn()]);
     const [rest, mcp] = await Promise.all([
       overRest("send_to_instance", { instance_id: ids[0], message, wait_for_response: false }),
-      overMcp("send_to_instance", { instance_id: ids[1], message, wait_for_response: false }),
+      mcpTool("send_to_instance", { instance_id: ids[1], message, wait_for_response: false }),
     ]);
     expect(rest.answer).toMatchObject({ success: true });
-    expect(mcp.answer).toMatchObject({ success: true });
+    expect(mcp).toMatchObject({ success: true });
     for (const id of ids) {
       const [first] = await until(async () => {
         const rows = await output(id);
@@ -693,7 +676,7 @@ describe("what reaches no tool", () => {
     const response = await postMcp(body());
     expect(response.status).toBe(413);
     expect(await response.json()).toMatchObject({ error: { message: expect.stringContaining("8388608") } });
-    expect((await overMcp("get_instance_status", { limit: 1 })).isError).toBe(false);
+    expect((await mcpTool("get_instance_status", { limit: 1 })).success).toBe(true);
   });
 
   it.each([
@@ -1038,7 +1021,7 @@ describe("an Idempotency-Key", () => {
     const key = crypto.randomUUID();
     const input = { name: "Ada" };
     const first = await run("spawn_claude", input, key);
-    const { answer } = await overMcp("spawn_claude", { ...input, idempotency_key: key });
+    const answer = await mcpTool("spawn_claude", { ...input, idempotency_key: key });
     expect(answer).toEqual(first.answer);
   });
 });

@@ -1,6 +1,7 @@
 /**
  * Alarms that watch: deadlines, stuck turns, limits on time and number.
  */
+
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
@@ -13,6 +14,7 @@ import { verdictOn } from "../../src/instance/reporting/health.ts";
 import { dispatch } from "../../src/tools/runtime/dispatch.ts";
 import { output, request, send, spawn, status, tool, until } from "../support/door.ts";
 import { installModel, scriptModel } from "../support/model.ts";
+import { alarmOf, objectOf } from "../support/objects.ts";
 
 installModel();
 beforeAll(() => scriptModel(() => undefined));
@@ -22,8 +24,6 @@ afterEach(() => {
 });
 
 const MINUTE = 60_000;
-const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
-const alarmOf = (id: string) => runInDurableObject(objectOf(id), (_object, { storage }) => storage.getAlarm());
 
 /** Moves the clock without letting time pass. */
 function advance(ms: number): void {

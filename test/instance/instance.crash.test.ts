@@ -2,6 +2,7 @@
  * What survives when an object dies, at every point at which it can: after each commit of a turn, between an effect and
  * its answer, between the registry and the instances. Nothing is asked of an instance in between: its alarm alone goes on.
  */
+
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -13,10 +14,9 @@ import { ranTools } from "../entry/tools.ts";
 import { watchCommits } from "../support/commits.ts";
 import { output, send, spawn, status, tool, until } from "../support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "../support/model.ts";
+import { objectOf, registry } from "../support/objects.ts";
 
 const model = installModel();
-const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
-const orchestrator = () => env.ORCHESTRATOR.getByName("default");
 
 /** A lookup and a charge at once, then a slow tool, then the answer; anything else is answered plainly. */
 function script(call: ScriptCall): Script | undefined {
@@ -320,7 +320,7 @@ describe("the same key", () => {
   it("spawns one instance, also at once and after a crash between the effect and the answer", async () => {
     const idempotency_key = key();
     const name = `once ${idempotency_key}`;
-    const trap = await watchCommits(orchestrator(), 1);
+    const trap = await watchCommits(registry(), 1);
     await tool("spawn_claude", { name, idempotency_key });
     expect(trap.sprung).toBe(true);
     await abortAllDurableObjects();
@@ -333,7 +333,7 @@ describe("the same key", () => {
     const id = await spawn();
     await send(id, "Hello.");
     const idempotency_key = key();
-    const trap = await watchCommits(orchestrator(), 1);
+    const trap = await watchCommits(registry(), 1);
     await tool("terminate_instance", { instance_id: id, idempotency_key });
     expect(trap.sprung).toBe(true);
     await abortAllDurableObjects();
@@ -405,7 +405,7 @@ describe("spawning with an initial prompt", () => {
     for (let sprung = true; sprung; ) {
       const deadly = died + 1;
       const name = `born ${deadly} ${crypto.randomUUID()}`;
-      const trap = await watchCommits(orchestrator(), deadly);
+      const trap = await watchCommits(registry(), deadly);
       const answer = await tool("spawn_claude", { name, initial_prompt: "Begin." });
       await until(async () => trap.sprung || (await oneIn(name, "idle")), 1_000).catch(() => undefined);
       await abortAllDurableObjects();
@@ -420,7 +420,7 @@ describe("spawning with an initial prompt", () => {
       // No request to either: the Orchestrator's alarm and the instance's own.
       await until(async () => {
         skew += 1_000;
-        await runDurableObjectAlarm(orchestrator());
+        await runDurableObjectAlarm(registry());
         await runDurableObjectAlarm(objectOf(id));
         const record = await status(id);
         return record.state === "idle" && record.request_count !== 0;
@@ -456,7 +456,7 @@ describe("terminating a tree of three levels", () => {
       for (let sprung = true; sprung; ) {
         const deadly = died + 1;
         const ids = await tree();
-        const trap = await watchCommits(orchestrator(), deadly);
+        const trap = await watchCommits(registry(), deadly);
         const answer = await tool("terminate_instance", { instance_id: ids[0], force: true });
         if (!trap.sprung) await until(async () => trap.sprung, 200).catch(() => undefined);
         await abortAllDurableObjects();
@@ -474,7 +474,7 @@ describe("terminating a tree of three levels", () => {
         if (ended === 0) continue;
         await until(async () => {
           skew += 1_000;
-          await runDurableObjectAlarm(orchestrator());
+          await runDurableObjectAlarm(registry());
           const refusals = await Promise.all(ids.map((id) => send(id, "Still there?", { wait_for_response: false })));
           return refusals.every((refusal) => refusal.error === "conflict");
         }, 60_000).catch(() =>
@@ -492,13 +492,13 @@ describe("terminating a tree of three levels", () => {
     const id = await spawn();
     await send(id, "Take your time.", { wait_for_response: false });
     await until(async () => (await status(id)).state === "busy");
-    await watchCommits(orchestrator(), 1);
+    await watchCommits(registry(), 1);
     await tool("terminate_instance", { instance_id: id, force: true });
     scriptModel(script);
     await abortAllDurableObjects();
     await until(async () => {
       skew += 1_000;
-      await runDurableObjectAlarm(orchestrator());
+      await runDurableObjectAlarm(registry());
       await runDurableObjectAlarm(objectOf(id));
       const { live } = await rowsOf(id);
       return live.turns === 0 && live.messages === 0;

@@ -1,16 +1,14 @@
 import { evictDurableObject } from "cloudflare:test";
-import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { requestOf } from "../../src/anthropic/request.ts";
 import type { InstanceSpec } from "../../src/contracts/instance-spec.ts";
 import type { TranscriptEntry } from "../../src/contracts/transcript.ts";
 import { output, request, send, spawn, status, tool } from "../support/door.ts";
 import { installModel, scriptModel } from "../support/model.ts";
+import { objectOf } from "../support/objects.ts";
 
 const model = installModel();
 beforeAll(() => scriptModel(() => undefined));
-
-const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
 
 describe("a conversation", () => {
   it("goes on over many sends, each with the whole history", async () => {

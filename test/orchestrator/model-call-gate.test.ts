@@ -2,6 +2,7 @@
  * The gate: model calls of a tenant run freely until the API pushes back; then less, and slowly more again. Each test has
  * a tenant, and so a gate, of its own.
  */
+
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -16,7 +17,7 @@ import { parseMessageId } from "../../src/platform/ids.ts";
 import { dispatch } from "../../src/tools/runtime/dispatch.ts";
 import { TEST_TOOLS } from "../entry/tools.ts";
 import { type Json, until } from "../support/door.ts";
-import { installModel, type Script, type ScriptCall, scriptModel } from "../support/model.ts";
+import { installModel, type Script, type ScriptCall, saying, scriptModel } from "../support/model.ts";
 
 const model = installModel();
 beforeEach(() => scriptModel(() => undefined));
@@ -85,8 +86,6 @@ function door() {
     opened: () => until(async () => isOpen),
   };
 }
-
-const saying = (text: string): Script => ({ blocks: [{ type: "text", text }] });
 
 /** Goes on for long after a test is over, unless it is stopped. */
 const endless: Script = { ...saying("word ".repeat(1_000)), chunkChars: 5, chunkDelayMs: 50 };

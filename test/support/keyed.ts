@@ -8,6 +8,7 @@ import { createApp } from "../../src/http/app.ts";
 import { INSTANCE_TOOLS } from "../../src/tools/own/index.ts";
 import { TEST_TOOLS } from "../entry/tools.ts";
 import type { Json } from "./door.ts";
+import { mcpTool } from "./mcp.ts";
 
 /** Keys as `npm run keys` makes them. */
 export function newKey(): string {
@@ -66,19 +67,7 @@ export function keyed(
       });
       return (await response.json()) as Json;
     },
-    async mcpTool(key, name, input) {
-      const response = await server.request("/mcp", {
-        method: "POST",
-        key,
-        headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
-        body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name, arguments: input } }),
-      });
-      const text = await response.text();
-      const data = text.split("\n").find((line) => line.startsWith("data: {"));
-      if (!data) throw new Error(`No result, but ${response.status}: ${text.slice(0, 500)}`);
-      return (JSON.parse(data.slice("data: ".length)) as { result: { structuredContent: Json } }).result
-        .structuredContent;
-    },
+    mcpTool: (key, name, input) => mcpTool(name, input, (path, init) => server.request(path, { ...init, key })),
   };
   return server;
 }

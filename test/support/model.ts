@@ -14,6 +14,9 @@ export interface ModelServer {
   callsAbout(text: string): Record<string, unknown>[];
 }
 
+/** A reply of text alone. */
+export const saying = (text: string): Script => ({ blocks: [{ type: "text", text }] });
+
 let script: (call: ScriptCall) => Script | undefined | Promise<Script | undefined> = () => undefined;
 
 /** What the model does from now on. Without one it gives its plain answer. */

@@ -16,12 +16,13 @@ import { FILE_TOOLS } from "../../src/workspace/tools.ts";
 import { Workspace } from "../../src/workspace/workspace.ts";
 import { toolContext } from "../support/context.ts";
 import { type Json, output, request, send, spawn, status, tool, until } from "../support/door.ts";
+import { mcp } from "../support/mcp.ts";
 import { installModel, scriptModel } from "../support/model.ts";
+import { objectOf } from "../support/objects.ts";
 
 const model = installModel();
 beforeEach(() => scriptModel(() => undefined));
 
-const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 const LIMITS: WorkspaceLimits = { bytes: 200 * 1024 * 1024, files: 10_000, fileBytes: 60 * 1024 * 1024 };
 
@@ -78,20 +79,6 @@ const read = (id: string, path: string, more: Record<string, unknown> = {}): Pro
 const share = (from: string, path: string, to: string, more: Record<string, unknown> = {}): Promise<Json> =>
   tool("share_file", { from_instance_id: from, path, to_instance_id: to, ...more });
 
-/** What MCP answers to a request about resources: its result or its error. */
-async function mcp(method: string, params: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
-  const response = await request("/mcp", {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-      host: "localhost",
-    },
-    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
-  });
-  const data = (await response.text()).split("\n").find((line) => line.startsWith("data: {"));
-  return JSON.parse(data?.slice("data: ".length) ?? "{}") as Record<string, unknown>;
-}
 const resource = (uri: string) => mcp("resources/read", { uri });
 
 /** Runs against a workspace in a real object's storage, without the doors. */

@@ -2,6 +2,7 @@
  * The MCP endpoint as real clients see it: the client library of the 2025 revisions and the one of 2026-07-28, both on `/mcp`
  * and on `POST /`.
  */
+
 import { exports } from "cloudflare:workers";
 import {
   Client as ModernClient,
@@ -19,19 +20,12 @@ import { VERSION } from "../../../src/platform/version.ts";
 import { CATALOGUE } from "../../../src/tools/runtime/catalogue.ts";
 import { jsonSchemaOf } from "../../../src/tools/runtime/tool.ts";
 import { ORIGIN, type Output, output, request, status, tool, until } from "../../support/door.ts";
+import { type Message, mcpRequest, messagesOf, type ToolResult, toolAnswer } from "../../support/mcp.ts";
 import { installModel, type ScriptCall, scriptModel } from "../../support/model.ts";
 
 const model = installModel();
 beforeEach(() => scriptModel(() => undefined));
 afterEach(() => scriptModel(() => undefined));
-
-type Answer = Record<string, unknown> & { success: boolean; message: string };
-
-interface Result {
-  content: { type: string; text?: string }[];
-  structuredContent?: unknown;
-  isError?: boolean;
-}
 
 interface Listed {
   name: string;
@@ -53,7 +47,7 @@ interface Peer {
   instructions: string | undefined;
   capabilities: unknown;
   list(): Promise<Listed[]>;
-  call(name: string, input: Record<string, unknown>, options?: CallOptions): Promise<Result>;
+  call(name: string, input: Record<string, unknown>, options?: CallOptions): Promise<ToolResult>;
 }
 
 /** The Worker in the place of the network. workerd sets a Host header by itself, a synthetic request has none. */
@@ -77,7 +71,7 @@ async function connectLegacy(path: string): Promise<Peer> {
     capabilities: client.getServerCapabilities(),
     list: async () => (await client.listTools()).tools,
     call: async (name, input, options) =>
-      (await client.callTool({ name, arguments: input }, undefined, options)) as Result,
+      (await client.callTool({ name, arguments: input }, undefined, options)) as ToolResult,
   };
 }
 
@@ -91,19 +85,8 @@ async function connectModern(path: string): Promise<Peer> {
     instructions: client.getInstructions(),
     capabilities: client.getServerCapabilities(),
     list: async () => (await client.listTools()).tools,
-    call: async (name, input, options) => (await client.callTool({ name, arguments: input }, options)) as Result,
+    call: async (name, input, options) => (await client.callTool({ name, arguments: input }, options)) as ToolResult,
   };
-}
-
-/** What a client reads of a result, both halves of it compared. */
-function answerIn(result: Result): Answer {
-  const [text, ...more] = result.content;
-  expect(more).toEqual([]);
-  expect(text?.type).toBe("text");
-  expect(JSON.parse(text?.text ?? "")).toEqual(result.structuredContent);
-  const answer = result.structuredContent as Answer;
-  expect(result.isError ?? false).toBe(!answer.success);
-  return answer;
 }
 
 const ENDPOINTS = [
@@ -158,7 +141,7 @@ describe.each(ENDPOINTS)("a client of $era on $path", ({ era, path, connect }) =
   it("spawns an instance, talks to it, reads it and ends it", async () => {
     const peer = await connect(path);
     const run = async (name: string, input: Record<string, unknown>) => {
-      const answer = answerIn(await peer.call(name, input));
+      const answer = toolAnswer(await peer.call(name, input));
       expect(answer).toMatchObject({ success: true, message: expect.stringMatching(/\w/) });
       return answer;
     };
@@ -176,7 +159,7 @@ describe.each(ENDPOINTS)("a client of $era on $path", ({ era, path, connect }) =
     const peer = await connect(path);
     const result = await peer.call("send_to_instance", { instance_id: newInstanceId(), message: "Anybody there?" });
     expect(result.isError).toBe(true);
-    expect(answerIn(result)).toEqual({
+    expect(toolAnswer(result)).toEqual({
       success: false,
       error: "not_found",
       message: expect.stringContaining("does not exist"),
@@ -190,35 +173,35 @@ describe.each(ENDPOINTS)("a client of $era on $path", ({ era, path, connect }) =
     ["an argument too many", "spawn_claude", { name: "Ada", colour: "red" }, "invalid_input"],
   ])("is told of %s as a tool error, not as a broken protocol", async (_what, name, input, code) => {
     const peer = await connect(path);
-    const answer = answerIn(await peer.call(name, input));
+    const answer = toolAnswer(await peer.call(name, input));
     expect(answer).toMatchObject({ success: false, error: code });
     expect(Object.keys(ERROR_STATUS)).toContain(answer.error);
-    expect(answerIn(await peer.call("get_instance_status", { limit: 1 })).success).toBe(true);
+    expect(toolAnswer(await peer.call("get_instance_status", { limit: 1 })).success).toBe(true);
   });
 
   it.each(["opus", "haiku"] as const)("has the default model %s that its URL names", async (alias) => {
     const peer = await connect(`${path}?model=${alias}`);
-    const spawned = answerIn(await peer.call("spawn_claude", { name: "Ada" }));
+    const spawned = toolAnswer(await peer.call("spawn_claude", { name: "Ada" }));
     expect(spawned.model).toBe(ALIASES[alias]);
     await peer.call("send_to_instance", { instance_id: spawned.instance_id, message: `Who are you, ${path}${alias}?` });
     expect(model.callsAbout(`${path}${alias}?`).at(-1)?.model).toBe(ALIASES[alias]);
     // What a call names goes before it.
-    expect(answerIn(await peer.call("spawn_claude", { name: "Bo", model: "sonnet" })).model).toBe(ALIASES.sonnet);
+    expect(toolAnswer(await peer.call("spawn_claude", { name: "Bo", model: "sonnet" })).model).toBe(ALIASES.sonnet);
   });
 
   it("is told what is wrong with the model that its URL names", async () => {
     const peer = await connect(`${path}?model=gpt-7`);
-    expect(answerIn(await peer.call("spawn_claude", { name: "Ada" }))).toMatchObject({
+    expect(toolAnswer(await peer.call("spawn_claude", { name: "Ada" }))).toMatchObject({
       success: false,
       error: "invalid_input",
       message: expect.stringContaining('"gpt-7"'),
     });
-    expect(answerIn(await peer.call("get_instance_status", { limit: 1 })).success).toBe(true);
+    expect(toolAnswer(await peer.call("get_instance_status", { limit: 1 })).success).toBe(true);
   });
 
   it("that hangs up loses nothing: the work goes on", async () => {
     const peer = await connect(path);
-    const id = String(answerIn(await peer.call("spawn_claude", { name: "Ada" })).instance_id);
+    const id = String(toolAnswer(await peer.call("spawn_claude", { name: "Ada" })).instance_id);
     const about = `Take your time over ${id}.`;
     const hangUp = new AbortController();
     scriptModel((call) => {
@@ -236,22 +219,13 @@ describe.each(ENDPOINTS)("a client of $era on $path", ({ era, path, connect }) =
   });
 });
 
-/** The data of every event in an SSE body. */
-async function eventsOf(response: Response): Promise<Record<string, unknown>[]> {
+/** All that comes for a request, as an event stream. */
+async function eventsOf(response: Response): Promise<Message[]> {
   expect(response.headers.get("content-type")).toContain("text/event-stream");
-  return (await response.text())
-    .split("\n")
-    .flatMap((line) => (line.startsWith("data: {") ? JSON.parse(line.slice(6)) : []));
+  return messagesOf(response);
 }
 
-/** A 2025 request by hand. */
-function post(path: string, method: string, params: Record<string, unknown>): Promise<Response> {
-  return worker(ORIGIN + path, {
-    method: "POST",
-    headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
-    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
-  });
-}
+const post = (path: string, method: string, params: object) => request(path, mcpRequest(method, params));
 
 describe("a wait over MCP", () => {
   /** Takes this long, and is never silent for as long as a stalled model. */
@@ -275,7 +249,7 @@ describe("a wait over MCP", () => {
       post("/mcp", "tools/call", { name: "send_to_instance", arguments: send(2) }).then(eventsOf),
     ]);
     for (const result of [first, second]) {
-      expect(answerIn(result)).toMatchObject({ success: true, status: "completed" });
+      expect(toolAnswer(result)).toMatchObject({ success: true, status: "completed" });
     }
     for (const steps of Object.values(told)) {
       expect(steps[0]).toMatchObject({ progress: 1, message: "working" });
@@ -290,8 +264,8 @@ describe("a wait over MCP", () => {
     const marker = "Take a moment for this.";
     scriptModel(slowly(marker, 600));
     const peer = await connectModern("/mcp");
-    const { instance_id: id } = answerIn(await peer.call("spawn_claude", { name: "Ada" }));
-    const sent = answerIn(
+    const { instance_id: id } = toolAnswer(await peer.call("spawn_claude", { name: "Ada" }));
+    const sent = toolAnswer(
       await peer.call("send_to_instance", { instance_id: id, message: marker, timeout_seconds: 0.1 }),
     );
     expect(sent).toMatchObject({ success: true, status: expect.stringMatching(/^(queued|working)$/) });

@@ -2,19 +2,20 @@
  * The tasks extension of MCP (io.modelcontextprotocol/tasks, revision 2026-07-28), request by request as a client writes
  * them: each one is a connection of its own, so whatever is found again was durable.
  */
+
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
-import { env, exports } from "cloudflare:workers";
+import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newInstanceId, newJobId, ulid } from "../../../src/platform/ids.ts";
-import { output, send, spawn, tool, until } from "../../support/door.ts";
-import { installModel, type Script, scriptModel } from "../../support/model.ts";
+import { output, request, send, spawn, tool, until } from "../../support/door.ts";
+import { answerOf, mcpRequest, modernRequest } from "../../support/mcp.ts";
+import { installModel, type Script, saying, scriptModel } from "../../support/model.ts";
 
 const model = installModel();
 beforeEach(() => scriptModel(() => undefined));
 afterEach(() => scriptModel(() => undefined));
 
 const TASKS = "io.modelcontextprotocol/tasks";
-const REVISION = "2026-07-28";
 const INVALID_PARAMS = -32602;
 const METHOD_NOT_FOUND = -32601;
 const MISSING_CAPABILITY = -32021;
@@ -49,38 +50,7 @@ async function rpc(
   params: Record<string, unknown>,
   extensions: Record<string, unknown> | null = { [TASKS]: {} },
 ): Promise<Reply> {
-  const name = params.taskId ?? params.name;
-  const response = await exports.default.fetch("http://localhost/mcp", {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-      host: "localhost",
-      "mcp-protocol-version": REVISION,
-      "mcp-method": method,
-      ...(name === undefined ? {} : { "mcp-name": String(name) }),
-    },
-    body: JSON.stringify({
-      jsonrpc: "2.0",
-      id: 1,
-      method,
-      params: {
-        ...params,
-        _meta: {
-          "io.modelcontextprotocol/protocolVersion": REVISION,
-          "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
-          "io.modelcontextprotocol/clientCapabilities": extensions ? { extensions } : {},
-          progressToken: "progress",
-        },
-      },
-    }),
-  });
-  const text = await response.text();
-  const messages = response.headers.get("content-type")?.includes("text/event-stream")
-    ? text.split("\n").flatMap((line) => (line.startsWith("data: {") ? JSON.parse(line.slice(6)) : []))
-    : [JSON.parse(text)];
-  expect(messages.filter((message) => "id" in message)).toHaveLength(1);
-  return messages.find((message) => "id" in message) as Reply;
+  return (await answerOf(await request("/mcp", modernRequest(method, params, extensions)))) as Reply;
 }
 
 const call = (name: string, input: Record<string, unknown>, extensions?: Record<string, unknown> | null) =>
@@ -94,7 +64,6 @@ const ended = (taskId: unknown) =>
     return task?.status !== "working" && task;
   });
 
-const saying = (text: string): Script => ({ blocks: [{ type: "text", text }] });
 const slowly = (text: string): Script => ({ ...saying(text), chunkChars: 1, chunkDelayMs: 30 });
 /** Goes on for long after a test is over, unless it is stopped. */
 const endless: Script = { ...saying("word ".repeat(1_000)), chunkChars: 5, chunkDelayMs: 50 };
@@ -426,16 +395,8 @@ describe.each(["tasks/get", "tasks/update", "tasks/cancel"])("%s", (method) => {
   });
 
   it("is no method for a client of 2025", async () => {
-    const response = await exports.default.fetch("http://localhost/mcp", {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        accept: "application/json, text/event-stream",
-        host: "localhost",
-        "mcp-protocol-version": "2025-11-25",
-      },
-      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: { taskId: "bees" } }),
-    });
+    const old = mcpRequest(method, { taskId: "bees" }, { "mcp-protocol-version": "2025-11-25" });
+    const response = await request("/mcp", old);
     expect(await response.text()).toContain(String(METHOD_NOT_FOUND));
   });
 });

@@ -2,6 +2,7 @@
  * Following an instance live, and the tenant's event log: from any point, each event once and in order, without the turn
  * noticing that anybody looks.
  */
+
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -19,7 +20,7 @@ import { Readers } from "../../../src/instance/reporting/stream-readers.ts";
 import type { Orchestrator } from "../../../src/orchestrator/orchestrator.ts";
 import { newInstanceId } from "../../../src/platform/ids.ts";
 import { type Json, output, request, send, spawn, status, tool } from "../../support/door.ts";
-import { installModel, type Script, scriptModel } from "../../support/model.ts";
+import { installModel, type Script, saying, scriptModel } from "../../support/model.ts";
 
 const model = installModel();
 beforeEach(() => scriptModel(() => undefined));
@@ -90,7 +91,6 @@ function readText(events: readonly Event[], messageId: unknown): string {
 }
 
 const kinds = (events: readonly Event[]) => events.map(({ event, data }) => (event === "status" ? data.kind : event));
-const saying = (text: string): Script => ({ blocks: [{ type: "text", text }] });
 const LONG = Array.from({ length: 40 }, (_, i) => `Line ${i}: bees — 🐝 and more.\n`).join("");
 const slowly = (text: string, chunkDelayMs = 10): Script => ({ ...saying(text), chunkChars: 25, chunkDelayMs });
 

@@ -1,10 +1,12 @@
 /**
  * Traces of turns, as a collector gets them.
  */
+
 import { env } from "cloudflare:workers";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { parseTraceparent } from "../../../src/platform/trace.ts";
 import { request, send, spawn, status, tool, until } from "../../support/door.ts";
+import { mcpRequest } from "../../support/mcp.ts";
 import { installModel, scriptModel } from "../../support/model.ts";
 
 // Before any object of this file reads its configuration.
@@ -122,20 +124,8 @@ describe("a turn's trace", () => {
 
   it("takes an MCP caller's from the request's _meta", async () => {
     const id = await spawn();
-    const response = await request("/mcp", {
-      method: "POST",
-      headers: { host: "localhost", "content-type": "application/json", accept: "application/json, text/event-stream" },
-      body: JSON.stringify({
-        jsonrpc: "2.0",
-        id: 1,
-        method: "tools/call",
-        params: {
-          name: "send_to_instance",
-          arguments: { instance_id: id, message: "hello" },
-          _meta: { traceparent: SAMPLED },
-        },
-      }),
-    });
+    const sent = { name: "send_to_instance", arguments: { instance_id: id, message: "hello" } };
+    const response = await request("/mcp", mcpRequest("tools/call", { ...sent, _meta: { traceparent: SAMPLED } }));
     expect(response.status).toBe(200);
     await response.text();
     expect((await spansOf(id))[0]).toMatchObject({ traceId: TRACE, parentSpanId: PARENT });

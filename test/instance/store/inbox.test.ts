@@ -2,13 +2,14 @@
  * What happens to a message for an instance that is at work, in each mode, down to the exact conversation that the model
  * gets; and how a running turn is stopped.
  */
+
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { Orchestrator } from "../../../src/orchestrator/orchestrator.ts";
 import { ranTools } from "../../entry/tools.ts";
 import { output, request, send, spawn, status, tool, until } from "../../support/door.ts";
-import { installModel, type Script, type ScriptCall, scriptModel } from "../../support/model.ts";
+import { installModel, type Script, type ScriptCall, saying, scriptModel } from "../../support/model.ts";
 
 const model = installModel();
 beforeEach(() => scriptModel(() => undefined));
@@ -19,7 +20,6 @@ afterAll(() => {
   expect(refused.map((entry) => entry.body)).toEqual([]);
 });
 
-const saying = (text: string): Script => ({ blocks: [{ type: "text", text }] });
 const using = (name: string, value: string): Script => ({ blocks: [{ type: "tool_use", name, input: { value } }] });
 /** Goes on for long after a test is over, unless it is stopped. */
 const endless: Script = { ...saying("word ".repeat(1_000)), chunkChars: 5, chunkDelayMs: 50 };

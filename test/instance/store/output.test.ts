@@ -1,6 +1,7 @@
 /**
  * What an instance received, said and did, as whoever reads it from outside gets it: all of it, in order, byte for byte.
  */
+
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -8,9 +9,9 @@ import { isFinal, type MessageView } from "../../../src/contracts/instance.ts";
 import { instanceOf } from "../../../src/contracts/stubs.ts";
 import { type Output, output, send, spawn, status, tool } from "../../support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "../../support/model.ts";
+import { objectOf } from "../../support/objects.ts";
 
 const model = installModel();
-const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
 
 /** How far the clock of the Worker is ahead. */
 let skew = 0;

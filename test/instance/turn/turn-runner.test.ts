@@ -2,6 +2,7 @@
  * The fault matrix: everything that can go wrong with a model call, in the first, a middle and the last call of a turn,
  * with what becomes of the message. Nobody waits in real time: the clock is moved on, and the alarm is run.
  */
+
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -12,9 +13,9 @@ import { MAX_RESUMES } from "../../../src/instance/turn/model-answers.ts";
 import { ranTools } from "../../entry/tools.ts";
 import { output, send, spawn, status, tool, until } from "../../support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "../../support/model.ts";
+import { objectOf } from "../../support/objects.ts";
 
 const model = installModel();
-const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
 
 /** How far the clock of the Worker is ahead: it goes on, unlike a frozen one, so that watchdogs work. */
 let skew = 0;

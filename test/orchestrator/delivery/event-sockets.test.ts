@@ -1,13 +1,14 @@
 /**
  * The live socket: the event log pushed from any sequence on, each event once and in order, through reconnects and evictions.
  */
+
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import type { LiveFrame, TenantEvent } from "../../../src/contracts/records.ts";
 import { request, send, spawn, tool } from "../../support/door.ts";
 import { keyed, newKey } from "../../support/keyed.ts";
 import { installModel } from "../../support/model.ts";
+import { registry } from "../../support/objects.ts";
 
 installModel();
 
@@ -82,8 +83,6 @@ async function logged(): Promise<TenantEvent[]> {
   }
 }
 
-const orchestrator = () => env.ORCHESTRATOR.getByName("default");
-
 describe("a viewer", () => {
   it("gets every event once and in order, through reconnects and an eviction of the object", async () => {
     const id = await spawn();
@@ -98,7 +97,7 @@ describe("a viewer", () => {
     const second = await Viewer.connect();
     second.say({ type: "follow", after: first.last });
     await second.until(() => second.events.some((event) => event.kind === "message.completed"));
-    await evictDurableObject(orchestrator());
+    await evictDurableObject(registry());
     await send(id, "Three, to a socket that was asleep.");
     await second.until(() => second.events.filter((event) => event.kind === "message.completed").length === 2);
 
@@ -141,7 +140,7 @@ describe("a viewer", () => {
   });
 
   it("that does not confirm is sent a window and no more, and goes on when it does", async () => {
-    await runInDurableObject(orchestrator(), async (_object, state) => {
+    await runInDurableObject(registry(), async (_object, state) => {
       state.storage.sql.exec(
         `INSERT INTO event (at, instance_id, instance_seq, kind, data)
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)

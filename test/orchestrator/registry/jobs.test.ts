@@ -1,6 +1,7 @@
 /**
  * What becomes of a job when whoever started it ends, and when it is over for long enough or somebody deletes it.
  */
+
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -8,12 +9,12 @@ import { orchestratorOf } from "../../../src/contracts/stubs.ts";
 import { type Json, request, spawn, tool, until } from "../../support/door.ts";
 import { coordinate, finished, playPlainly, team, view } from "../../support/jobs.ts";
 import { installModel, scriptModel } from "../../support/model.ts";
+import { registry } from "../../support/objects.ts";
 
 installModel();
 beforeAll(() => playPlainly(() => undefined));
 afterEach(() => playPlainly(() => undefined));
 
-const registry = () => env.ORCHESTRATOR.getByName("default");
 const OPTIONS = { choices: null, quorum: 0.5, threshold: null, rounds: 1, split: false, step_timeout_seconds: 600 };
 
 /** Starts a job as an instance does, or (null) as somebody outside. */

@@ -2,11 +2,12 @@
  * Instances that work with other instances: what a parent can do through its own tools and what not, how it waits, and how
  * questions and reports find their way.
  */
+
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { env } from "cloudflare:workers";
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type Json, output, request, send, spawn, status, tool, until } from "../../support/door.ts";
-import { installModel, type Script, type ScriptCall, scriptModel } from "../../support/model.ts";
+import { installModel, type Script, type ScriptCall, saying, scriptModel } from "../../support/model.ts";
+import { alarmOf, objectOf } from "../../support/objects.ts";
 
 const model = installModel();
 const programs = new Map<string, (call: ScriptCall) => Script | undefined | Promise<Script | undefined>>();
@@ -28,7 +29,6 @@ afterAll(() => {
 let names = 0;
 /** A word that no other conversation has. */
 const marker = () => `job-${++names}-${crypto.randomUUID().slice(0, 8)}`;
-const saying = (text: string): Script => ({ blocks: [{ type: "text", text }] });
 const using = (...calls: { name: string; input: Record<string, unknown> }[]): Script => ({
   blocks: calls.map((call) => ({ type: "tool_use", ...call })),
 });
@@ -42,8 +42,6 @@ const results = (call: ScriptCall) =>
     }
   });
 const result = (call: ScriptCall) => results(call)[0] ?? expect.fail("There is no tool result.");
-const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
-const alarmOf = (id: string) => runInDurableObject(objectOf(id), (_instance, { storage }) => storage.getAlarm());
 const waitingFor = (id: string, reason: string) =>
   until(async () => {
     const record = await status(id);

@@ -2,17 +2,16 @@
  * A change and its record never part: whichever object a call changes, and after whichever of its commits that object dies, there
  * is as much on record as was done.
  */
+
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import { watchCommits } from "../../support/commits.ts";
 import { request, send, spawn, tool, until } from "../../support/door.ts";
 import { installModel, scriptModel } from "../../support/model.ts";
+import { objectOf, registry } from "../../support/objects.ts";
 
 installModel();
-
-const registry = () => env.ORCHESTRATOR.getByName("default");
-const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
 
 /** How far the clock of the Worker is ahead: what is put off is not waited for. */
 let skew = 0;

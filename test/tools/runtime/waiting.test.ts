@@ -1,6 +1,7 @@
 /**
  * Waiting from outside: bounded, repeatable, by any number of callers, and consuming nothing.
  */
+
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { Client, type Transport as ClientTransport, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
@@ -14,11 +15,10 @@ import { dispatch } from "../../../src/tools/runtime/dispatch.ts";
 import { isEnough, MAX_WAIT_SECONDS, type Waited } from "../../../src/tools/runtime/waiting.ts";
 import { cutToJson } from "../../../src/tools/wait.ts";
 import { type Json, ORIGIN, output, send, spawn, tool, until } from "../../support/door.ts";
-import { installModel, type Script, type ScriptCall, scriptModel } from "../../support/model.ts";
+import { installModel, type Script, type ScriptCall, saying, scriptModel } from "../../support/model.ts";
 
 installModel();
 
-const saying = (text: string): Script => ({ blocks: [{ type: "text", text }] });
 /** Goes on for long after a test is over, unless it is stopped. */
 const endless: Script = { ...saying("word ".repeat(1_000)), chunkChars: 5, chunkDelayMs: 50 };
 /** A turn of 6 s that no load can stretch into a stalled model: a tool takes them. */
