@@ -66,6 +66,7 @@ export function createClaude(config: Config): Claude {
     simulated,
     async call(body, { signal, betas = [], onEvent }) {
       const watchdog = new Watchdog(config.modelIdleTimeoutMs, signal);
+      const builder = new ReplyBuilder();
       try {
         const { data: stream, response } = await client.messages
           .create(body, {
@@ -75,14 +76,14 @@ export function createClaude(config: Config): Claude {
           })
           .withResponse();
         const requestId = response.headers.get("request-id");
-        const builder = new ReplyBuilder();
         for await (const event of stream) {
           builder.add(event);
           onEvent?.(event, builder.reply, requestId);
+          // The answer is whole and its usage final, whatever the connection does from here on: leaving the loop cancels the body.
+          if (builder.reply.complete) return { reply: builder.reply, requestId };
         }
         if (watchdog.stalled) throw new StalledError("no data");
-        if (!builder.reply.complete) throw new CutOffError("the stream ended before message_stop");
-        return { reply: builder.reply, requestId };
+        throw new CutOffError("the stream ended before message_stop");
       } catch (error) {
         if (watchdog.stalled) throw new StalledError(`nothing came for ${config.modelIdleTimeoutMs / 1000} s`);
         throw error;

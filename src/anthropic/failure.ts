@@ -67,6 +67,8 @@ export function classify(error: unknown): CallFailure {
   if (error instanceof APIConnectionError) return retry("connection", "The Messages API can't be reached.", error);
   if (error instanceof APIError) return classifyApiError(error);
   if (error instanceof Error && error.name === "AbortError") return { kind: "aborted" };
+  if (error instanceof SyntaxError)
+    return retry("server_error", "The Messages API sent an event that can't be read.", error);
   // A socket that breaks in the middle of a body, or an event that is no JSON: the answer is lost either way.
   return retry("cut_off", "The Messages API's answer broke off.", error);
 }

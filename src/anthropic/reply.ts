@@ -50,18 +50,18 @@ export class ReplyBuilder {
     const { reply } = this;
     switch (event.type) {
       case "message_start": {
-        reply.apiMessageId = event.message.id;
-        reply.model = event.message.model;
-        readUsage(reply.usage, event.message.usage as unknown as Record<string, unknown>);
+        reply.apiMessageId = event.message?.id ?? "";
+        reply.model = event.message?.model ?? "";
+        readUsage(reply.usage, event.message?.usage);
         return;
       }
       case "content_block_start": {
-        reply.blocks[event.index] = { ...(event.content_block as unknown as Block) };
+        if (event.content_block) reply.blocks[event.index] = { ...(event.content_block as unknown as Block) };
         return;
       }
       case "content_block_delta": {
         const block = reply.blocks[event.index];
-        if (block)
+        if (block && event.delta)
           this.#addDelta(event.index, block, event.delta as unknown as { type: string } & Record<string, unknown>);
         return;
       }
@@ -72,9 +72,9 @@ export class ReplyBuilder {
         return;
       }
       case "message_delta": {
-        reply.stopReason = event.delta.stop_reason;
-        reply.stopDetails = (event.delta as { stop_details?: Reply["stopDetails"] }).stop_details ?? null;
-        readUsage(reply.usage, event.usage as unknown as Record<string, unknown>);
+        reply.stopReason = event.delta?.stop_reason ?? null;
+        reply.stopDetails = (event.delta as { stop_details?: Reply["stopDetails"] } | null)?.stop_details ?? null;
+        readUsage(reply.usage, event.usage);
         return;
       }
       case "message_stop": {
@@ -129,8 +129,13 @@ export class ReplyBuilder {
   }
 }
 
-/** Overwrites what the API says; its counts are cumulative. The 5 min/1 h split comes in `message_start` only. */
-function readUsage(usage: TokenUsage, said: Record<string, unknown>): void {
+/**
+ * Overwrites what the API says; its counts are cumulative. The 5 min/1 h split comes in `message_start` only. A gateway between may
+ * leave out the whole or parts: what was said before stays.
+ */
+function readUsage(usage: TokenUsage, reported: unknown): void {
+  if (typeof reported !== "object" || reported === null) return;
+  const said = reported as Record<string, unknown>;
   const number = (value: unknown) => (Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : null);
   usage.input = number(said.input_tokens) ?? usage.input;
   usage.output = number(said.output_tokens) ?? usage.output;
