@@ -419,7 +419,7 @@ describe("classify", () => {
     ["the caller's abort", new APIUserAbortError(), "aborted", null],
     ["an abort of fetch", new DOMException("aborted", "AbortError"), "aborted", null],
     ["a broken socket", new TypeError("terminated"), "retry", "cut_off"],
-    ["an event that is no JSON", new SyntaxError("Unexpected token"), "retry", "cut_off"],
+    ["an event that is no JSON", new SyntaxError("Unexpected token"), "retry", "server_error"],
     ["anything else", "a string", "retry", "cut_off"],
     ["429", api(429, "rate_limit_error", "slow down"), "retry", "rate_limited"],
     ["429 for the organization's own limit", spendLimit("enforced_spend_limit_reached"), "fatal", null],
