@@ -13,10 +13,11 @@ import type { InstanceFiles } from "./instance-files.ts";
 import { idleDeadline, isOverdue, isResting } from "./lifecycle/idle-deadline.ts";
 import { hasEnded } from "./lifecycle/termination.ts";
 import type { MessageViews } from "./reporting/message-views.ts";
-import { checkHealth, hasUnreported } from "./reporting/report.ts";
+import { checkHealth } from "./reporting/report.ts";
 import type { Reporter } from "./reporting/reporter.ts";
 import type { Readers } from "./reporting/stream-readers.ts";
-import { selfOf } from "./store/instance-row.ts";
+import { hasUnreported } from "./store/events.ts";
+import { instanceRow } from "./store/instance-row.ts";
 import { nextNews, tell } from "./store/watchers.ts";
 import type { TurnRunner } from "./turn/turn-runner.ts";
 
@@ -59,8 +60,8 @@ export class Housekeeping {
   /** Starts the runner if there is work, with the alarm armed before it: from then on the work survives this object. */
   work(start: "now" | "behind the answer" = "now"): void {
     const { storage, alarm, runner, reporter, waitUntil } = this.#parts;
-    const self = selfOf(storage.sql);
-    if (!self || isResting(self)) return;
+    const instance = instanceRow(storage.sql);
+    if (!instance || isResting(instance)) return;
     alarm.notAfter(Date.now() + HEARTBEAT_MS);
     if (runner.running) waitUntil(reporter.report());
     // The first model call takes about as long to begin as its message to be taken in: the caller does not wait for it.
@@ -160,7 +161,7 @@ export class Housekeeping {
   #armForRest(): void {
     const { storage, alarm, files } = this.#parts;
     const { sql } = storage;
-    if (this.#telling > 0 || hasUnreported(sql) || nextNews(sql) !== null || selfOf(sql)?.open_n !== null) return;
+    if (this.#telling > 0 || hasUnreported(sql) || nextNews(sql) !== null || instanceRow(sql)?.open_n !== null) return;
     const deadline = idleDeadline(sql);
     if (deadline !== null) alarm.set(deadline);
     else if (files.needsUpload) alarm.notAfter(Date.now());

@@ -25,18 +25,20 @@ import { restOf } from "./lifecycle/idle-deadline.ts";
 import { end } from "./lifecycle/termination.ts";
 import { type Cursor, follow } from "./reporting/live-stream.ts";
 import type { MessageViews } from "./reporting/message-views.ts";
-import { confirm, hasUnreported } from "./reporting/report.ts";
+import { confirm } from "./reporting/report.ts";
 import type { Reporter } from "./reporting/reporter.ts";
 import type { Readers } from "./reporting/stream-readers.ts";
 import { recordCall } from "./store/audit-record.ts";
-import { accept, cancelOpenTurn, cancelQueued, messagesOfTurn, senderOf } from "./store/inbox.ts";
-import { selfOf } from "./store/instance-row.ts";
-import { resume } from "./store/model-calls.ts";
+import { hasUnreported } from "./store/events.ts";
+import { instanceRow } from "./store/instance-row.ts";
+import { messagesOfTurn, senderOf } from "./store/messages.ts";
 import { pageOf } from "./store/output.ts";
-import { answer } from "./store/questions.ts";
-import { hear } from "./store/suspended-calls.ts";
 import type { Transcript } from "./store/transcript.ts";
+import { clearPaused, requestCancel } from "./store/turns.ts";
 import { AT_REST, watch } from "./store/watchers.ts";
+import { accept, cancelQueued } from "./turn/inbox.ts";
+import { answer } from "./turn/questions.ts";
+import { onNotification } from "./turn/suspension.ts";
 import type { TurnRunner } from "./turn/turn-runner.ts";
 
 /** How long an answer waits for the registry to have heard of it. */
@@ -75,7 +77,7 @@ export class InstanceCalls {
     const { storage, instanceId, runner, housekeeping, reporter } = this.#parts;
     const standing = await reporter.ask((orchestrator) => orchestrator.standing(instanceId));
     confirm(storage.sql, 0, standing);
-    resume(storage, Date.now());
+    clearPaused(storage.sql, Date.now());
     housekeeping.work();
     if (!runner.running) await housekeeping.rest();
   }
@@ -105,7 +107,7 @@ export class InstanceCalls {
   hear(news: News): void {
     const { storage, instanceId, runner, housekeeping } = this.#parts;
     runner.notify(news.id);
-    if (hear(storage, instanceId, news.id, Date.now())) housekeeping.work();
+    if (onNotification(storage, instanceId, news.id, Date.now())) housekeeping.work();
   }
 
   answer(n: number, given: GivenAnswer): Result<{ question_id: string; answer: string }> {
@@ -124,11 +126,11 @@ export class InstanceCalls {
     const sql = this.#sql;
     // A message that was accepted a moment ago may not have begun: beginning it now makes it one that can be stopped.
     housekeeping.work();
-    const open = selfOf(sql)?.open_n ?? null;
+    const open = instanceRow(sql)?.open_n ?? null;
     const stopped = inTransaction(storage, (tx): Result<string[]> => {
       const known = recall<string[]>(tx, idempotency);
       if (known) return known;
-      const messages = open !== null && cancelOpenTurn(tx, reason) ? messagesOfTurn(tx, open) : [];
+      const messages = open !== null && requestCancel(tx, reason) ? messagesOfTurn(tx, open) : [];
       recordCall(tx, audit, Date.now());
       return remember(tx, idempotency, ok(messages.map((n) => messageIdOf(instanceId, n))), Date.now());
     });
@@ -137,13 +139,13 @@ export class InstanceCalls {
     runner.interrupt();
     housekeeping.work();
     const deadline = Date.now() + INTERRUPT_PATIENCE_MS;
-    while (selfOf(sql)?.open_n === open && Date.now() < deadline) await waiters.next(deadline - Date.now());
+    while (instanceRow(sql)?.open_n === open && Date.now() < deadline) await waiters.next(deadline - Date.now());
     return stopped;
   }
 
   async cancel(n: number, reason: string, audit?: AuditedCall): Promise<Result<MessageView>> {
     const { storage, instanceId, housekeeping, waitUntil } = this.#parts;
-    const open = selfOf(this.#sql)?.open_n ?? null;
+    const open = instanceRow(this.#sql)?.open_n ?? null;
     if (cancelQueued(storage, instanceId, n, reason, Date.now(), audit)) {
       waitUntil(housekeeping.committed());
     } else if (open !== null && messagesOfTurn(this.#sql, open).includes(n)) {
@@ -209,10 +211,10 @@ export class InstanceCalls {
     for (;;) {
       const followed = follow({ sql: this.#sql, transcript, instanceId, live: readers.shown }, from);
       const left = deadline - Date.now();
-      const self = selfOf(this.#sql);
+      const instance = instanceRow(this.#sql);
       // From one that has ended nothing more comes.
-      if (followed.events.length > 0 || left <= 0 || self?.ended === 2) {
-        return { ...followed, resting: self?.open_n == null && (self?.queued ?? 0) === 0 };
+      if (followed.events.length > 0 || left <= 0 || instance?.ended === 2) {
+        return { ...followed, resting: instance?.open_n == null && (instance?.queued ?? 0) === 0 };
       }
       await readers.next(left);
     }

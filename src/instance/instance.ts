@@ -41,8 +41,9 @@ import { parseCursor } from "./reporting/live-stream.ts";
 import { checkHealth } from "./reporting/report.ts";
 import { Reporter } from "./reporting/reporter.ts";
 import { type InstanceObject, type RunningInstance, runningInstance } from "./running-instance.ts";
-import { storedSpec } from "./store/instance-row.ts";
+import { countMessages } from "./store/messages.ts";
 import { INSTANCE_SCHEMA } from "./store/schema.ts";
+import { storedSpec } from "./store/spec.ts";
 import { Transcript } from "./store/transcript.ts";
 
 /** An instance that has ended before it was ever used. */
@@ -164,7 +165,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       if (hasEnded(sql)) await running.value.housekeeping.inform();
       const refusal = deletionRefusal(sql, this.#id);
       if (refusal) return refusal;
-      erased.messages = sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM message").one().n;
+      erased.messages = countMessages(sql);
       Object.assign(erased, heldBy(sql));
     }
     erased.kept_objects = await this.#object.files.erase(() => this.#empty());

@@ -4,7 +4,7 @@
 import type { Config } from "../contracts/config.ts";
 import { keyNameOf, NO_SECRETS, open, type Secrets } from "../platform/secrets.ts";
 import type { Reporter } from "./reporting/reporter.ts";
-import { sealedSecrets } from "./store/instance-row.ts";
+import { sealedSecrets } from "./store/spec.ts";
 
 /** Rejects when the key is the tenant's and its Orchestrator can't be reached. */
 export async function openSecrets(parts: {

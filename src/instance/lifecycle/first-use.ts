@@ -6,8 +6,11 @@ import type { Birth } from "../../contracts/orchestrator.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { migrate } from "../../platform/sqlite.ts";
 import { inTransaction } from "../../platform/transaction.ts";
-import { emit } from "../store/instance-row.ts";
+import { emit } from "../store/events.ts";
+import { insertInstanceRow } from "../store/instance-row.ts";
+import { insertMessage } from "../store/messages.ts";
 import { INSTANCE_SCHEMA } from "../store/schema.ts";
+import { insertSpec } from "../store/spec.ts";
 
 /** Whether this object was ever used. */
 export function isInitialized(sql: SqlStorage): boolean {
@@ -16,24 +19,13 @@ export function isInitialized(sql: SqlStorage): boolean {
 
 /** Makes the tables and fills them, all or nothing. `simulated`: the simulator answers, as there is no key. */
 export function initialize(storage: DurableObjectStorage, birth: Birth, simulated: boolean, now: number): void {
-  const { spec, standing, secrets, initial_prompt } = birth;
+  const { spec, standing, secrets, initial_prompt: prompt } = birth;
   inTransaction(storage, (tx) => {
     migrate(storage, INSTANCE_SCHEMA);
-    tx.exec("INSERT INTO spec (id, spec, secrets) VALUES (1, ?, ?)", JSON.stringify(spec), secrets);
-    tx.exec(
-      "INSERT INTO self (id, next_n, last_activity, standing, simulated) VALUES (1, 1, ?, ?, ?)",
-      spec.created_at,
-      JSON.stringify(standing),
-      simulated ? 1 : 0,
-    );
-    if (initial_prompt === null) return;
-    tx.exec(
-      "INSERT INTO message (n, sender, content, state, created_at, trace) VALUES (0, 'user', ?, 'queued', ?, ?)",
-      initial_prompt,
-      spec.created_at,
-      spec.trace ?? null,
-    );
-    tx.exec("UPDATE self SET queued = 1");
+    insertSpec(tx, spec, secrets);
+    insertInstanceRow(tx, { createdAt: spec.created_at, standing, simulated, queued: prompt === null ? 0 : 1 });
+    if (prompt === null) return;
+    insertMessage(tx, { n: 0, sender: "user", content: prompt, createdAt: spec.created_at, trace: spec.trace });
     emit(tx, now, "message.queued", { message_id: messageIdOf(spec.instance_id, 0), sender: "user" });
   });
 }

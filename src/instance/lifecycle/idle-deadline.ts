@@ -4,38 +4,47 @@
 
 import type { Rest } from "../../contracts/instance.ts";
 import { messageIdOf } from "../../platform/ids.ts";
-import { type SelfRow, selfOf, standingOf } from "../store/instance-row.ts";
-import { deadlineOf, openTurn } from "../store/turn-store.ts";
+import { type InstanceRow, instanceRow, standingOf } from "../store/instance-row.ts";
+import { startedAt } from "../store/messages.ts";
+import { openTurn, type TurnRow } from "../store/turns.ts";
 
 /** Whether there is nothing to do: no turn is open, and no message will start one. */
-export function isResting(self: SelfRow): boolean {
-  return self.open_n === null && (self.queued === 0 || self.ended !== 0);
+export function isResting(instance: InstanceRow): boolean {
+  return instance.open_n === null && (instance.queued === 0 || instance.ended !== 0);
 }
 
 export function restOf(sql: SqlStorage, instanceId: string): Rest {
-  const self = selfOf(sql);
+  const instance = instanceRow(sql);
   return {
-    resting: !self || isResting(self),
-    ended: self?.ended === 2,
-    queue_depth: self?.queued ?? 0,
-    working_on: self && self.open_n !== null ? messageIdOf(instanceId, self.open_n) : null,
+    resting: !instance || isResting(instance),
+    ended: instance?.ended === 2,
+    queue_depth: instance?.queued ?? 0,
+    working_on: instance && instance.open_n !== null ? messageIdOf(instanceId, instance.open_n) : null,
   };
 }
 
 /** When the instance ends for want of work, in ms since the epoch; null while it has some, or has ended. */
 export function idleDeadline(sql: SqlStorage): number | null {
-  const self = selfOf(sql);
-  if (self?.ended !== 0) return null;
+  const instance = instanceRow(sql);
+  if (instance?.ended !== 0) return null;
   const turn = openTurn(sql);
-  const atWork = turn ? turn.paused === null : self.queued > 0;
-  return atWork ? null : self.last_activity + standingOf(self).idleTimeoutMs;
+  const atWork = turn ? turn.paused === null : instance.queued > 0;
+  return atWork ? null : instance.last_activity + standingOf(instance).idleTimeoutMs;
 }
 
 /** Whether the running turn has taken longer than it may. */
 export function isOverdue(sql: SqlStorage, now: number): boolean {
-  const self = selfOf(sql);
-  const turn = self ? openTurn(sql) : undefined;
-  if (!self || !turn || turn.paused !== null) return false;
-  const deadline = deadlineOf(sql, self, turn);
+  const instance = instanceRow(sql);
+  const turn = instance ? openTurn(sql) : undefined;
+  if (!instance || !turn || turn.paused !== null) return false;
+  const deadline = turnDeadline(sql, instance, turn);
   return deadline !== null && deadline <= now;
+}
+
+/** When a turn has to be over, in ms since the epoch, or null. The time that a cap held it up does not count. */
+export function turnDeadline(sql: SqlStorage, instance: InstanceRow, turn: TurnRow): number | null {
+  const { maxTurnMs } = standingOf(instance);
+  if (maxTurnMs === null) return null;
+  const started = startedAt(sql, turn.n);
+  return started === null ? null : started + turn.held_ms + maxTurnMs;
 }

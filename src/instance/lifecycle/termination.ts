@@ -1,32 +1,31 @@
 /**
  * How an instance ends, and what has to be over before anything of it is deleted.
  */
-import { err, type Result } from "../../platform/errors.ts";
+import { err, type Failure, type Result } from "../../platform/errors.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { inTransaction } from "../../platform/transaction.ts";
-import { hasUnreported } from "../reporting/report.ts";
-import { cancelOpenTurn } from "../store/inbox.ts";
-import { emit, selfOf } from "../store/instance-row.ts";
+import { emit, hasUnreported } from "../store/events.ts";
+import { instanceRow, setEnded } from "../store/instance-row.ts";
+import { cancelAllQueued } from "../store/messages.ts";
+import { requestCancel } from "../store/turns.ts";
 import { nextNews, ring, ringAtRest } from "../store/watchers.ts";
 
 /** Takes no more messages, and cancels those in the queue. `force`: the running turn is stopped too. Repeating it changes nothing. */
 export function end(storage: DurableObjectStorage, instanceId: string, force: boolean, now: number): void {
   inTransaction(storage, (tx) => {
-    const self = selfOf(tx);
-    if (!self || self.ended === 2 || (self.ended === 1 && !force)) return;
-    const error = JSON.stringify({
+    const instance = instanceRow(tx);
+    if (!instance || instance.ended === 2 || (instance.ended === 1 && !force)) return;
+    const error: Failure = {
       code: "cancelled",
       message: "The instance was terminated before this message's turn.",
-    });
-    const queued = tx.exec<{ n: number }>("SELECT n FROM message WHERE state = 'queued'").toArray();
-    tx.exec("UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE state = 'queued'", now, error);
-    for (const { n } of queued) {
+    };
+    for (const n of cancelAllQueued(tx, error, now)) {
       emit(tx, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
       ring(tx, n, now);
     }
-    const finishing = !force && self.open_n !== null;
-    tx.exec("UPDATE self SET ended = ?, queued = 0, last_activity = ?", finishing ? 1 : 2, now);
-    if (force) cancelOpenTurn(tx, "the instance was terminated");
+    const finishing = !force && instance.open_n !== null;
+    setEnded(tx, finishing, now);
+    if (force) requestCancel(tx, "the instance was terminated");
     emit(tx, now, "instance.stopped", { force, finishing });
     ringAtRest(tx, now);
   });
@@ -34,7 +33,7 @@ export function end(storage: DurableObjectStorage, instanceId: string, force: bo
 
 /** Whether the instance has ended, its running turn included. */
 export function hasEnded(sql: SqlStorage): boolean {
-  return selfOf(sql)?.ended === 2;
+  return instanceRow(sql)?.ended === 2;
 }
 
 /** Why nothing of an instance may be deleted yet, or null. What is on its way would be lost with it. */

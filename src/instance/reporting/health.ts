@@ -4,8 +4,9 @@
  */
 
 import type { CallFigures, Unhealthy } from "../../contracts/instance-spec.ts";
-import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
+import { healthOf, setHealth } from "../store/instance-row.ts";
+import { lastCalls } from "../store/model-calls.ts";
 
 /** As many of the newest model calls count. Those that were stopped from outside, or lost with their process, say nothing. */
 export const LAST_CALLS = 10;
@@ -20,30 +21,13 @@ export function verdictOn(before: Unhealthy | null, figures: CallFigures, now: n
   return figures.failed <= HEALTHY_UP_TO ? null : before;
 }
 
-export function callFigures(sql: SqlStorage): CallFigures {
-  const row = sql
-    .exec<{ calls: number; failed: number | null }>(
-      `SELECT COUNT(*) AS calls, SUM(outcome = 'failed') AS failed FROM
-         (SELECT outcome FROM attempt WHERE outcome IN ('completed', 'failed') ORDER BY id DESC LIMIT ?)`,
-      LAST_CALLS,
-    )
-    .one();
-  return { calls: row.calls, failed: row.failed ?? 0 };
-}
-
-/** The verdict that stands; null: healthy. */
-export function healthOf(sql: SqlStorage): Unhealthy | null {
-  const stored = first<{ unhealthy: string | null }>(sql, "SELECT unhealthy FROM self")?.unhealthy;
-  return stored == null ? null : (JSON.parse(stored) as Unhealthy);
-}
-
 /** Writes a changed verdict down. Returns the event that tells of it, or null when nothing changed. */
 export function judgeHealth(tx: Tx, now: number): { kind: string; data: Record<string, number> } | null {
   const before = healthOf(tx);
-  const { calls, failed } = callFigures(tx);
+  const { calls, failed } = lastCalls(tx, LAST_CALLS);
   const verdict = verdictOn(before, { calls, failed }, now);
   if (verdict === before) return null;
-  tx.exec("UPDATE self SET unhealthy = ?", verdict === null ? null : JSON.stringify(verdict));
+  setHealth(tx, verdict);
   const data = { calls, failed, error_rate: calls === 0 ? 0 : Number((failed / calls).toFixed(2)) };
   return { kind: verdict === null ? "instance.recovered" : "instance.unhealthy", data };
 }

@@ -8,6 +8,7 @@ import { CALLED } from "../../contracts/audited-call.ts";
 import type { Followed, StreamEvent } from "../../contracts/instance.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { first } from "../../platform/sqlite.ts";
+import { stepOf } from "../store/model-calls.ts";
 import { pageOf } from "../store/output.ts";
 import { type Transcript, textOf } from "../store/transcript.ts";
 
@@ -123,6 +124,6 @@ export function follow(source: Source, from: Cursor): Followed {
 function answerOf(source: Source, data: Record<string, unknown>): LiveAnswer {
   const entry = source.transcript.entry(Number(data.answer));
   const attempt = Number(data.attempt);
-  const step = first<{ step: number }>(source.sql, "SELECT step FROM attempt WHERE id = ?", attempt)?.step ?? 0;
+  const step = stepOf(source.sql, attempt);
   return { attempt, n: entry?.n ?? 0, step, text: entry ? textOf(entry.blocks) : "" };
 }

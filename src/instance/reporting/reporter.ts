@@ -6,8 +6,9 @@
 import type { Admission, CallOutcome, ReservationRequest } from "../../contracts/model-call.ts";
 import type { OrchestratorApi } from "../../contracts/orchestrator.ts";
 import { describe, type Log } from "../../platform/log.ts";
+import { hasUnreported } from "../store/events.ts";
 import type { ModelCallGate } from "../turn/model-caller.ts";
-import { confirm, hasUnreported, reportOf } from "./report.ts";
+import { confirm, reportOf } from "./report.ts";
 
 export class Reporter implements ModelCallGate {
   readonly #sql: SqlStorage;

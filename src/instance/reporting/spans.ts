@@ -8,6 +8,7 @@ import type { InstanceSpec } from "../../contracts/instance-spec.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import type { Row } from "../../platform/sqlite.ts";
 import { parseTraceparent, type Span, type TraceContext, traceIdOf, traceparentOf } from "../../platform/trace.ts";
+import { senderTrace } from "../store/messages.ts";
 
 const turnSpanId = (instanceId: string, n: number) => traceIdOf(`${instanceId}/turn/${n}`, 8);
 const toolSpanId = (instanceId: string, id: number) => traceIdOf(`${instanceId}/tool/${id}`, 8);
@@ -21,11 +22,6 @@ function contextOf(sql: SqlStorage, instanceId: string, n: number): TraceContext
       sampled: true,
     }
   );
-}
-
-/** The `traceparent` that the sender of message `n` gave along, or null. */
-export function senderTrace(sql: SqlStorage, n: number): string | null {
-  return sql.exec<{ trace: string | null }>("SELECT trace FROM message WHERE n = ?", n).one().trace;
 }
 
 /** The `traceparent` of what tool call `id` of turn `n` causes elsewhere. */

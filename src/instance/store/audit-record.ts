@@ -3,7 +3,7 @@
  */
 import { type AuditedCall, CALLED, recordOf } from "../../contracts/audited-call.ts";
 import type { Tx } from "../../platform/transaction.ts";
-import { emit } from "./instance-row.ts";
+import { emit } from "./events.ts";
 
 /**
  * Puts a call on record in the transaction of its change, if there is one: messages and stops have other causes, too. `subject`:

@@ -1,14 +1,14 @@
 /**
- * The rows `spec` and `self`: what an instance is, and what it knows of itself; and its events.
+ * The instance row (table `self`): whether the instance takes work, which turn is open, and the counters that the registry gets.
+ * It is small, as every step rewrites it.
  */
-
-import type { InstanceEvent, InstanceSpec } from "../../contracts/instance-spec.ts";
+import type { Unhealthy } from "../../contracts/instance-spec.ts";
+import type { TokenUsage } from "../../contracts/model-call.ts";
 import type { Standing } from "../../contracts/orchestrator.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 
-/** The row `self`. */
-export interface SelfRow extends Row {
+export interface InstanceRow extends Row {
   ended: 0 | 1 | 2;
   open_n: number | null;
   next_n: number;
@@ -32,42 +32,110 @@ const COLUMNS = `ended, open_n, next_n, queued, request_count, completed_count, 
   tokens_output, tokens_cache_read, tokens_cache_write, cost_nano, last_activity, error_message, simulated, standing`;
 
 /** Undefined before the first use. */
-export function selfOf(sql: SqlStorage): SelfRow | undefined {
-  return first<SelfRow>(sql, `SELECT ${COLUMNS} FROM self`);
+export function instanceRow(sql: SqlStorage): InstanceRow | undefined {
+  return first<InstanceRow>(sql, `SELECT ${COLUMNS} FROM self`);
 }
 
-export function storedSpec(sql: SqlStorage): InstanceSpec | null {
-  const row = first<{ spec: string }>(sql, "SELECT spec FROM spec");
-  return row ? (JSON.parse(row.spec) as InstanceSpec) : null;
+/** What the registry last said of limits and money. */
+export function standingOf(row: InstanceRow): Standing {
+  return JSON.parse(row.standing) as Standing;
 }
 
-/** What `secrets.ts` opens; null: there are none. */
-export function sealedSecrets(sql: SqlStorage): string | null {
-  return first<{ secrets: string | null }>(sql, "SELECT secrets FROM spec")?.secrets ?? null;
+/** The verdict on the instance's model calls; null: healthy. */
+export function healthOf(sql: SqlStorage): Unhealthy | null {
+  const stored = first<{ unhealthy: string | null }>(sql, "SELECT unhealthy FROM self")?.unhealthy;
+  return stored == null ? null : (JSON.parse(stored) as Unhealthy);
 }
 
-/** Writes an event down, in the transaction of what happened and after the output rows that belong to it. */
-export function emit(tx: Tx, at: number, kind: string, data: InstanceEvent["data"] = {}): void {
+/** The row of a fresh instance. `queued`: whether its initial prompt waits. */
+export function insertInstanceRow(
+  tx: Tx,
+  fresh: { createdAt: number; standing: Standing; simulated: boolean; queued: 0 | 1 },
+): void {
   tx.exec(
-    `INSERT INTO event (at, kind, data, output_index)
-     VALUES (?, ?, ?, COALESCE((SELECT MAX(message_index) FROM output), -1))`,
-    at,
-    kind,
-    JSON.stringify(data),
+    "INSERT INTO self (id, next_n, queued, last_activity, standing, simulated) VALUES (1, 1, ?, ?, ?, ?)",
+    fresh.queued,
+    fresh.createdAt,
+    JSON.stringify(fresh.standing),
+    fresh.simulated ? 1 : 0,
   );
 }
 
-/** How the instance stood at its last contact with the registry. */
-export function standingOf(self: SelfRow): Standing {
-  return JSON.parse(self.standing) as Standing;
+/** Message `n` was accepted. `queued`: how many turns it asks for, 0 or 1. */
+export function countAccepted(tx: Tx, n: number, queued: 0 | 1, now: number): void {
+  tx.exec("UPDATE self SET next_n = ?, queued = queued + ?, last_activity = ?", n + 1, queued, now);
 }
 
-/** The number of the newest event, 0 before the first. */
-export function newestEvent(sql: SqlStorage): number {
-  return first<{ seq: number | null }>(sql, "SELECT MAX(seq) AS seq FROM event")?.seq ?? 0;
+/** A message left the queue without a turn of its own. `queued`: how many turns it had asked for. */
+export function countDequeued(tx: Tx, queued: 0 | 1, now: number): void {
+  tx.exec("UPDATE self SET queued = queued - ?, last_activity = ?", queued, now);
+}
+
+/** The turn on message `n` is open: it has left the queue. */
+export function setOpenTurn(tx: Tx, n: number, now: number): void {
+  tx.exec("UPDATE self SET open_n = ?, queued = queued - 1, last_activity = ?", n, now);
+}
+
+/** The open turn is closed. An instance that was to end after it has ended. */
+export function clearOpenTurn(
+  tx: Tx,
+  closed: { completed: number; failed: number; responseMs: number; errorMessage: string | null },
+  now: number,
+): void {
+  tx.exec(
+    `UPDATE self SET open_n = NULL, ended = CASE ended WHEN 0 THEN 0 ELSE 2 END, completed_count = completed_count + ?,
+       error_count = error_count + ?, response_ms_total = response_ms_total + ?, error_message = ?, last_activity = ?`,
+    closed.completed,
+    closed.failed,
+    closed.responseMs,
+    closed.errorMessage,
+    now,
+  );
 }
 
 /** Messages ended with an error apart from the open turn. */
 export function countErrors(tx: Tx, count: number): void {
   tx.exec("UPDATE self SET error_count = error_count + ?", count);
+}
+
+export function countModelCall(tx: Tx, now: number): void {
+  tx.exec("UPDATE self SET request_count = request_count + 1, last_activity = ?", now);
+}
+
+/** `costNano`: nano-USD. */
+export function addUsage(tx: Tx, usage: TokenUsage, costNano: number, now: number): void {
+  tx.exec(
+    `UPDATE self SET tokens_input = tokens_input + ?, tokens_output = tokens_output + ?, tokens_cache_read = tokens_cache_read + ?,
+       tokens_cache_write = tokens_cache_write + ?, cost_nano = cost_nano + ?, last_activity = ?`,
+    usage.input,
+    usage.output,
+    usage.cacheRead,
+    usage.cacheWrite5m + usage.cacheWrite1h,
+    costNano,
+    now,
+  );
+}
+
+/** Whether the newest model answer was the simulator's. */
+export function setSimulated(tx: Tx, simulated: boolean): void {
+  tx.exec("UPDATE self SET simulated = ?", simulated ? 1 : 0);
+}
+
+/** The instance takes no more messages. `finishing`: its open turn goes on to its end. The queue is empty from now on. */
+export function setEnded(tx: Tx, finishing: boolean, now: number): void {
+  tx.exec("UPDATE self SET ended = ?, queued = 0, last_activity = ?", finishing ? 1 : 2, now);
+}
+
+/** Null: healthy. */
+export function setHealth(tx: Tx, unhealthy: Unhealthy | null): void {
+  tx.exec("UPDATE self SET unhealthy = ?", unhealthy === null ? null : JSON.stringify(unhealthy));
+}
+
+/** The registry has every event up to `seq`, and said how the instance stands; null: it did not say. */
+export function confirmReported(sql: SqlStorage, seq: number, standing: Standing | null): void {
+  sql.exec(
+    "UPDATE self SET reported_seq = MAX(reported_seq, ?), standing = COALESCE(?, standing)",
+    seq,
+    standing ? JSON.stringify(standing) : null,
+  );
 }

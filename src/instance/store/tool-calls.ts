@@ -1,30 +1,11 @@
 /**
- * Tool calls of a turn: the intent is written before a tool runs, its result after. A call is answered exactly once, in
- * the model's order, together with the others of its step.
+ * The table `tool_call`: one row per tool call of the model, its intent first, its result after.
  */
-
-import { hasOpenServerTool } from "../../anthropic/conversation.ts";
-import type { Block } from "../../contracts/transcript.ts";
-import { messageIdOf } from "../../platform/ids.ts";
-import type { Row } from "../../platform/sqlite.ts";
+import { first, type Row } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import type { ToolCallState } from "../turn/next-action.ts";
-import { emit } from "./instance-row.ts";
-import { join } from "./joined-messages.ts";
-import { show } from "./output.ts";
-import { showResumed } from "./suspended-calls.ts";
-import { fenced, type TurnRow, type TurnStore } from "./turn-store.ts";
 
-export const CUT_OFF_CALL =
-  "This call was cut off by the output limit before it was whole, and was not run. Send it again in smaller pieces.";
-const UNKNOWN_OUTCOME =
-  "This call was interrupted by a restart. It may or may not have taken effect: check before you repeat it.";
-const NEVER_BEGUN = "The turn was stopped before this call was begun: it was not run.";
-const STOPPED_WAITING = "The turn was stopped while this call waited.";
-const STOPPED_AT_WORK =
-  "The turn was stopped while this call ran. It may have taken effect: check before you repeat it.";
-
-export interface CallRow extends Row {
+export interface ToolCallRow extends Row {
   id: number;
   tool_use_id: string;
   name: string;
@@ -38,9 +19,10 @@ export interface CallRow extends Row {
   nudged: number;
 }
 
-export function callsOf(sql: SqlStorage, turn: { n: number; step: number }): CallRow[] {
+/** The calls of the turn's step, in the model's order. */
+export function callsOf(sql: SqlStorage, turn: { n: number; step: number }): ToolCallRow[] {
   return sql
-    .exec<CallRow>(
+    .exec<ToolCallRow>(
       "SELECT id, tool_use_id, name, input, state, result, is_error, started_at, wake_at, park_reason, nudged FROM tool_call WHERE n = ? AND step = ? ORDER BY id",
       turn.n,
       turn.step,
@@ -48,103 +30,118 @@ export function callsOf(sql: SqlStorage, turn: { n: number; step: number }): Cal
     .toArray();
 }
 
-/** Marks a call as running, before it runs. Its `started_at` is of the first time. */
-export function beginTool(store: TurnStore, turn: TurnRow, id: number, now: number): void {
-  fenced(store, (tx) => {
-    showResumed(tx, store.spec.instance_id, turn.n, now);
-    tx.exec(
-      "UPDATE tool_call SET state = 'running', tries = tries + 1, started_at = COALESCE(started_at, ?) WHERE id = ?",
-      now,
-      id,
-    );
-  });
-}
-
-/** Keeps a call's result, as soon as there is one. */
-export function endTool(
-  store: TurnStore,
-  turn: TurnRow,
-  call: CallRow,
-  result: { content: string; isError: boolean },
-  now: number,
-): void {
-  fenced(store, (tx) => keepResult(tx, store, turn, call, result, now));
-}
-
-function keepResult(
+/** `refusal`: it is answered with this error at once, and never run. */
+export function insertToolCall(
   tx: Tx,
-  store: TurnStore,
-  turn: TurnRow,
-  call: CallRow,
-  result: { content: string; isError: boolean },
-  now: number,
+  call: { n: number; step: number; toolUseId: string; name: string; input: string; refusal: string | null },
 ): void {
+  tx.exec(
+    "INSERT INTO tool_call (n, step, tool_use_id, name, input, state, result, is_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    call.n,
+    call.step,
+    call.toolUseId,
+    call.name,
+    call.input,
+    call.refusal === null ? "pending" : "done",
+    call.refusal,
+    call.refusal === null ? 0 : 1,
+  );
+}
+
+/** It is about to run. Its `started_at` is of the first time. */
+export function setToolRunning(tx: Tx, id: number, now: number): void {
+  tx.exec(
+    "UPDATE tool_call SET state = 'running', tries = tries + 1, started_at = COALESCE(started_at, ?) WHERE id = ?",
+    now,
+    id,
+  );
+}
+
+/** A call that ran has its result. */
+export function setResult(tx: Tx, id: number, result: { content: string; isError: boolean }, now: number): void {
   tx.exec(
     "UPDATE tool_call SET state = 'done', result = ?, is_error = ?, finished_at = ? WHERE id = ? AND state = 'running'",
     result.content,
     result.isError ? 1 : 0,
     now,
-    call.id,
+    id,
   );
-  emit(tx, now, "tool.finished", {
-    message_id: messageIdOf(store.spec.instance_id, turn.n),
-    tool: call.name,
-    is_error: result.isError,
-  });
 }
 
-/** A call that was not allowed is answered without having run. */
-export function denyTool(store: TurnStore, turn: TurnRow, call: CallRow, note: string, now: number): void {
-  const content = `This call was not approved, and was not run.${note ? ` The reason: ${note}` : ""}`;
-  fenced(store, (tx) => {
-    tx.exec("UPDATE tool_call SET state = 'running' WHERE id = ?", call.id);
-    keepResult(tx, store, turn, call, { content, isError: true }, now);
-  });
-}
-
-/** All calls of the step have ended: one user message with all results, in the model's order. */
-export function appendResults(store: TurnStore, turn: TurnRow, now: number): void {
-  fenced(store, (tx) => {
-    writeResults(tx, store, turn, now);
-    // The API goes on with a search only if nothing but results comes between.
-    if (!hasOpenServerTool(store.transcript.entries())) join(tx, store, turn.n, "steering", now);
-    tx.exec("UPDATE turn SET phase = 'ready', last_step_at = ? WHERE n = ?", now, turn.n);
-  });
-}
-
-/** What the model is told of a call that has no result, or null: it has one. */
-function unfinished({ state, started_at }: Pick<CallRow, "state" | "started_at">): string | null {
-  switch (state) {
-    case "done":
-      return null;
-    case "unknown":
-      return UNKNOWN_OUTCOME;
-    case "running":
-      return STOPPED_AT_WORK;
-    case "parked":
-      return STOPPED_WAITING;
-    case "pending":
-      // One that waited and was about to run again.
-      return started_at === null ? NEVER_BEGUN : STOPPED_WAITING;
-  }
-}
-
-/** The results of the step's calls, as one user message. Of a call that has not ended it says so. */
-export function writeResults(tx: Tx, store: TurnStore, turn: TurnRow, now: number): void {
-  const calls = callsOf(tx, turn);
-  if (calls.length === 0) return;
-  const blocks = calls.map((call): Block => {
-    const open = unfinished(call);
-    const isError = open !== null || call.is_error === 1;
-    // The API refuses empty text in a result.
-    const content = (open ?? call.result ?? "") || "(no output)";
-    return { type: "tool_result", tool_use_id: call.tool_use_id, content, ...(isError ? { is_error: true } : {}) };
-  });
-  const seq = store.transcript.append(tx, turn.n, "user", blocks, now);
-  blocks.forEach((_block, index) => {
-    show(tx, { n: turn.n, type: "tool_result", seq, block: index }, now);
-  });
-  emit(tx, now, "tools.answered", { message_id: messageIdOf(store.spec.instance_id, turn.n), results: blocks.length });
-  // The transcript has it now.
+/** The transcript has the results of the step: they are not kept twice. */
+export function dropResults(tx: Tx, turn: { n: number; step: number }): void {
   tx.exec("UPDATE tool_call SET state = 'done', result = NULL WHERE n = ? AND step = ?", turn.n, turn.step);
+}
+
+/** The runner of a call that ran has died. `unknown`: it may not be run again. */
+export function setInterrupted(tx: Tx, id: number, state: "pending" | "unknown"): void {
+  tx.exec("UPDATE tool_call SET state = ? WHERE id = ?", state, id);
+}
+
+/** A call that ran goes on at once: what it would wait for has happened. */
+export function setPending(tx: Tx, id: number): void {
+  tx.exec("UPDATE tool_call SET state = 'pending' WHERE id = ? AND state = 'running'", id);
+}
+
+/** A call that ran goes on at once, as a message should not wait for it; but once. Returns whether it does. */
+export function setPendingEarly(tx: Tx, id: number): boolean {
+  const again = tx.exec(
+    "UPDATE tool_call SET state = 'pending', nudged = 1 WHERE id = ? AND state = 'running' AND nudged = 0 RETURNING id",
+    id,
+  );
+  return again.toArray().length > 0;
+}
+
+/** A call that ran waits for `needed` of its waitpoints, until `until` (ms since the epoch) at most. */
+export function setCallSuspended(
+  tx: Tx,
+  id: number,
+  wait: { until: number | null; reason: string; needed: number; wakeEarly: boolean },
+): void {
+  tx.exec(
+    "UPDATE tool_call SET state = 'parked', wake_at = ?, park_reason = ?, needed = ? WHERE id = ? AND state = 'running'",
+    wait.until,
+    wait.reason,
+    wait.needed,
+    id,
+  );
+  if (!wait.wakeEarly) tx.exec("UPDATE tool_call SET nudged = -1 WHERE id = ?", id);
+}
+
+/** One of its waitpoints has happened. Returns whether the call has enough of them. */
+export function countWaitpoint(tx: Tx, id: number): boolean {
+  const row = first<{ needed: number }>(
+    tx,
+    "UPDATE tool_call SET needed = needed - 1 WHERE id = ? AND state = 'parked' RETURNING needed",
+    id,
+  );
+  return row !== undefined && row.needed <= 0;
+}
+
+/** Calls of the open turn that a message may wake early. Returns which; they are still suspended. */
+export function setWokenEarly(tx: Tx): number[] {
+  const calls = tx
+    .exec<{ id: number }>(
+      "UPDATE tool_call SET nudged = 1 WHERE n = (SELECT open_n FROM self) AND state = 'parked' AND nudged >= 0 RETURNING id",
+    )
+    .toArray();
+  return calls.map(({ id }) => id);
+}
+
+/** The call is no longer suspended. Returns its turn; undefined when it was not. */
+export function setCallResumed(tx: Tx, id: number): number | undefined {
+  const row = first<{ n: number }>(
+    tx,
+    "UPDATE tool_call SET state = 'pending', wake_at = NULL WHERE id = ? AND state = 'parked' RETURNING n",
+    id,
+  );
+  return row?.n;
+}
+
+/** Until when the turn's suspended calls wait, in ms since the epoch; null: for as long as it takes. */
+export function suspendedUntil(sql: SqlStorage, n: number): number | null {
+  return (
+    first<{ at: number | null }>(sql, "SELECT MIN(wake_at) AS at FROM tool_call WHERE n = ? AND state = 'parked'", n)
+      ?.at ?? null
+  );
 }

@@ -8,11 +8,12 @@ import type { Reply } from "../../anthropic/reply.ts";
 import { requestOf } from "../../anthropic/request.ts";
 import type { Block, TranscriptEntry } from "../../contracts/transcript.ts";
 import type { Failure } from "../../platform/errors.ts";
-import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
-import { announce, closeAttempt } from "../store/model-calls.ts";
+import { newestCompleted } from "../store/model-calls.ts";
 import { show } from "../store/output.ts";
-import { fenced, type TurnRow, type TurnStore } from "../store/turn-store.ts";
+import { fenced, type TurnStore } from "../store/turn-store.ts";
+import { countCompaction, setPhase, type TurnRow } from "../store/turns.ts";
+import { announce, endCall } from "./model-call-steps.ts";
 
 /** The beta feature that compaction requests, and requests that carry a compaction block, are made under. */
 export const COMPACTION_BETA = "compact-2026-09-04";
@@ -69,11 +70,7 @@ function lastStep(entries: readonly TranscriptEntry[]): number {
  */
 export function isCompactionDue(sql: SqlStorage, plan: CompactionPlan, compactAt: number): boolean {
   if (plan.gain < compactAt * BYTES_PER_TOKEN * WORTHWHILE_SHARE) return false;
-  const newest = first<{ answer_seq: number | null; tokens: number }>(
-    sql,
-    `SELECT answer_seq, input + cache_read + cache_write_5m + cache_write_1h + output AS tokens FROM attempt
-     WHERE outcome = 'completed' ORDER BY id DESC LIMIT 1`,
-  );
+  const newest = newestCompleted(sql);
   return newest !== undefined && newest.answer_seq !== null && newest.tokens >= compactAt;
 }
 
@@ -120,17 +117,14 @@ export function commitCompaction(
   const summary = reply.blocks.find((block) => block?.type === "compaction" && typeof block.content === "string");
   if (!summary) return false;
   fenced(store, (tx) => {
-    const used = closeAttempt(tx, store, attempt, turn.n, "completed", reply, now);
+    const ended = endCall(tx, store, { id: attempt, n: turn.n, outcome: "completed", reply }, now);
     store.transcript.omitAll(tx);
     store.transcript.append(tx, turn.n, "assistant", [summary], now);
     keep(tx, store, plan, now);
-    tx.exec(
-      "UPDATE turn SET phase = 'ready', compactions = compactions + 1, summary_tries = 0, failures = 0 WHERE n = ?",
-      turn.n,
-    );
+    countCompaction(tx, turn.n);
     const text = "The older part of the conversation was summarized to make room in the model's context.";
     show(tx, { n: turn.n, type: "notice", text }, now);
-    announce(tx, used, now);
+    announce(tx, ended, now);
   });
   return true;
 }
@@ -142,7 +136,7 @@ export function leaveOut(store: TurnStore, turn: TurnRow, plan: CompactionPlan, 
     const note = "[The older part of this conversation was too long to be summarized, and is left out.]";
     store.transcript.append(tx, turn.n, "user", [{ type: "text", text: note }], now);
     keep(tx, store, plan, now);
-    tx.exec("UPDATE turn SET phase = 'ready', compactions = compactions + 1, summary_tries = 0 WHERE n = ?", turn.n);
+    countCompaction(tx, turn.n);
     const text = "The older part of the conversation was left out: it could not be summarized.";
     show(tx, { n: turn.n, type: "notice", text }, now);
   });
@@ -163,7 +157,7 @@ export function shortenResults(store: TurnStore, turn: TurnRow, now: number): bo
     const blocks = last.blocks.map((block) => (chosen.has(block) ? shortResult(block) : block));
     store.transcript.append(tx, turn.n, "user", blocks, now);
     for (const entry of behind) store.transcript.append(tx, entry.n, entry.role, entry.blocks, now, entry.simulated);
-    tx.exec("UPDATE turn SET phase = 'ready' WHERE n = ?", turn.n);
+    setPhase(tx, turn.n, "ready");
     const text = `${chosen.size} long results were shortened to make room in the model's context.`;
     show(tx, { n: turn.n, type: "notice", text }, now);
   });

@@ -7,15 +7,21 @@ import type { OutputType } from "../../contracts/instance.ts";
 import type { Block } from "../../contracts/transcript.ts";
 import type { Failure } from "../../platform/errors.ts";
 import type { Tx } from "../../platform/transaction.ts";
-import { announce, closeAttempt, takeUnshown } from "../store/model-calls.ts";
+import { setSimulated } from "../store/instance-row.ts";
+import { messagesJoined } from "../store/messages.ts";
 import { show } from "../store/output.ts";
-import { CUT_OFF_CALL } from "../store/tool-calls.ts";
+import { insertToolCall } from "../store/tool-calls.ts";
 import { textOf } from "../store/transcript.ts";
-import { fenced, type TurnRow, type TurnStore } from "../store/turn-store.ts";
-import { finish, tryWithoutNotes } from "./turn-transitions.ts";
+import { fenced, type TurnStore } from "../store/turn-store.ts";
+import { countRepair, countResume, countStep, setResponse, type TurnRow, takeUnshown } from "../store/turns.ts";
+import { announce, endCall } from "./model-call-steps.ts";
+import { finish, tryWithoutPassive } from "./turn-transitions.ts";
 
 /** `pause_turn` answers in one turn that are resumed. */
 export const MAX_RESUMES = 10;
+
+const CUT_OFF_CALL =
+  "This call was cut off by the output limit before it was whole, and was not run. Send it again in smaller pieces.";
 
 /** Whether an answer's text follows the schema that was asked for. */
 export type StructuredCheck = { ok: true; value: unknown } | { ok: false; problem: string };
@@ -63,88 +69,57 @@ export function commitAnswer(
   now: number,
 ): void {
   const verdict = verdictOf(reply, turn, answer.structured, store.spec.max_tokens);
+  // The model's refusal, and what did not fit its context, are no part of the conversation.
+  const kept = verdict.kind !== "refused" && verdict.kind !== "compact";
+  const blocks = kept ? sendable(reply.blocks) : [];
   fenced(store, (tx) => {
-    const used = closeAttempt(tx, store, attempt, turn.n, "completed", reply, now);
-    const simulated = answer.simulated ? 1 : 0;
-    tx.exec("UPDATE self SET simulated = ?", simulated);
-    tx.exec(
-      `UPDATE turn SET step = step + 1, failures = 0, crashes = 0, not_before = NULL, waiting_reason = NULL, last_step_at = ?, simulated = ?,
-         phase = ? WHERE n = ?`,
-      now,
-      simulated,
-      verdict.kind === "tools" ? "tools" : verdict.kind === "compact" ? "full" : "ready",
-      turn.n,
-    );
-    if (verdict.kind === "refused" || verdict.kind === "compact") {
-      announce(tx, used, now);
-      if (
-        verdict.kind === "refused" &&
-        !tryWithoutNotes(tx, store, turn.n, { state: "refused", error: verdict.error }, now)
-      )
-        finish(tx, store, turn.n, "refused", verdict.error, now);
-      return;
-    }
-
-    const blocks = sendable(reply.blocks);
     const seq =
       blocks.length > 0 ? store.transcript.append(tx, turn.n, "assistant", blocks, now, answer.simulated) : null;
-    if (verdict.kind === "completed") {
-      const where = seq === null ? { text: "" } : { seq };
-      const spent = takeUnshown(tx, turn.n);
-      const index = show(tx, { n: turn.n, type: "response", ...where, ...spent }, now);
-      // Whoever steered the turn gets the same answer, under the id of their own message.
-      for (const { n } of tx.exec<{ n: number }>("SELECT n FROM message WHERE joined_n = ?", turn.n).toArray()) {
-        show(tx, { n, type: "response", ...where }, now);
-      }
-      tx.exec(
-        "UPDATE turn SET response_index = ?, truncated = ?, structured = ? WHERE n = ?",
-        index,
-        verdict.cut ? 1 : 0,
-        answer.structured?.ok ? JSON.stringify(answer.structured.value) : null,
-        turn.n,
-      );
-      announce(tx, used, now, seq);
-      keepAnswer(tx, attempt, seq);
-      return finish(tx, store, turn.n, "completed", null, now);
-    }
-
-    showProgress(tx, turn.n, seq, blocks, now);
-    announce(tx, used, now, seq);
-    keepAnswer(tx, attempt, seq);
+    const ended = endCall(tx, store, { id: attempt, n: turn.n, outcome: "completed", reply, answerSeq: seq }, now);
+    setSimulated(tx, answer.simulated);
+    const next = verdict.kind === "tools" ? "tools" : verdict.kind === "compact" ? "full" : "ready";
+    countStep(tx, turn.n, next, answer.simulated, now);
+    if (verdict.kind === "completed") showResponse(tx, turn.n, seq, verdict.cut, answer.structured, now);
+    else if (seq !== null) showProgress(tx, turn.n, seq, blocks, now);
+    announce(tx, ended, now);
     switch (verdict.kind) {
+      case "completed":
+        return finish(tx, store, turn.n, "completed", null, now);
       case "failed":
         return finish(tx, store, turn.n, "failed", verdict.error, now);
-      case "resume":
-        // An answer that ends in text would have to be continued, which models refuse.
-        if (!isResumable(blocks))
-          store.transcript.append(
-            tx,
-            turn.n,
-            "user",
-            [{ type: "text", text: "[Your answer was paused. Go on.]" }],
-            now,
-          );
-        tx.exec("UPDATE turn SET resumes = resumes + 1 WHERE n = ?", turn.n);
-        return;
-      case "repair": {
-        const request = `Your answer does not follow the required schema: ${verdict.problem}. Answer again with nothing but valid JSON.`;
-        store.transcript.append(tx, turn.n, "user", [{ type: "text", text: request }], now);
-        show(tx, { n: turn.n, type: "notice", text: request }, now);
-        tx.exec("UPDATE turn SET repairs = repairs + 1 WHERE n = ?", turn.n);
-        return;
+      case "refused": {
+        const { error } = verdict;
+        if (tryWithoutPassive(tx, store, turn.n, { state: "refused", error }, now)) return;
+        return finish(tx, store, turn.n, "refused", error, now);
       }
+      case "compact":
+        return;
+      case "resume":
+        return resume(tx, store, turn.n, blocks, now);
+      case "repair":
+        return askForRepair(tx, store, turn.n, verdict.problem, now);
       case "tools":
         return writeIntents(tx, turn, reply, blocks);
     }
   });
 }
 
-/** The attempt's answer: what was reported for it is a known part of the next prompt. */
-function keepAnswer(tx: Tx, attempt: number, seq: number | null): void {
-  tx.exec("UPDATE attempt SET answer_seq = ? WHERE id = ?", seq, attempt);
+function resume(tx: Tx, store: TurnStore, n: number, blocks: readonly Block[], now: number): void {
+  if (!isResumable(blocks)) {
+    // An answer that ends in text would have to be continued, which models refuse.
+    store.transcript.append(tx, n, "user", [{ type: "text", text: "[Your answer was paused. Go on.]" }], now);
+  }
+  countResume(tx, n);
 }
 
-/** One row a tool call. A call that was cut off, or stands in a cut-off answer, is answered at once and never run. */
+function askForRepair(tx: Tx, store: TurnStore, n: number, problem: string, now: number): void {
+  const request = `Your answer does not follow the required schema: ${problem}. Answer again with nothing but valid JSON.`;
+  store.transcript.append(tx, n, "user", [{ type: "text", text: request }], now);
+  show(tx, { n, type: "notice", text: request }, now);
+  countRepair(tx, n);
+}
+
+/** One row per tool call. A call that was cut off, or is in a cut-off answer, is answered at once and never run. */
 function writeIntents(tx: Tx, turn: TurnRow, reply: Reply, blocks: readonly Block[]): void {
   for (const use of blocks) {
     if (use.type !== "tool_use") continue;
@@ -152,22 +127,33 @@ function writeIntents(tx: Tx, turn: TurnRow, reply: Reply, blocks: readonly Bloc
       reply.stopReason === "max_tokens" ||
       reply.stopReason === "model_context_window_exceeded" ||
       reply.brokenInputs.has(String(use.id));
-    tx.exec(
-      "INSERT INTO tool_call (n, step, tool_use_id, name, input, state, result, is_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-      turn.n,
-      turn.step + 1,
-      String(use.id),
-      String(use.name),
-      JSON.stringify(use.input ?? {}),
-      cutOff ? "done" : "pending",
-      cutOff ? CUT_OFF_CALL : null,
-      cutOff ? 1 : 0,
-    );
+    insertToolCall(tx, {
+      n: turn.n,
+      step: turn.step + 1,
+      toolUseId: String(use.id),
+      name: String(use.name),
+      input: JSON.stringify(use.input ?? {}),
+      refusal: cutOff ? CUT_OFF_CALL : null,
+    });
   }
 }
 
-function showProgress(tx: Tx, n: number, seq: number | null, blocks: readonly Block[], now: number): void {
-  if (seq === null) return;
+/** The response in the output, with what the turn has used; whoever joined the turn gets the same under the id of their own message. */
+function showResponse(
+  tx: Tx,
+  n: number,
+  seq: number | null,
+  truncated: boolean,
+  structured: StructuredCheck | null,
+  now: number,
+): void {
+  const where = seq === null ? { text: "" } : { seq };
+  const outputIndex = show(tx, { n, type: "response", ...where, ...takeUnshown(tx, n) }, now);
+  for (const joined of messagesJoined(tx, n)) show(tx, { n: joined, type: "response", ...where }, now);
+  setResponse(tx, n, { outputIndex, truncated, structured: structured?.ok ? structured.value : undefined });
+}
+
+function showProgress(tx: Tx, n: number, seq: number, blocks: readonly Block[], now: number): void {
   const visible = blocks.flatMap((block, index): { type: OutputType; index: number }[] => {
     if (block.type === "text") return [{ type: "progress", index }];
     return block.type === "tool_use" || block.type === "server_tool_use" ? [{ type: "tool_call", index }] : [];

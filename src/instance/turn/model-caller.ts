@@ -12,12 +12,14 @@ import { isJobId } from "../../platform/ids.ts";
 import { describe, type Log } from "../../platform/log.ts";
 import { inSpan } from "../../platform/trace.ts";
 import type { LiveAnswer } from "../reporting/live-stream.ts";
-import { jobOf } from "../store/inbox.ts";
-import { beginCall, breakOff, nextAttempt, noteStart, park, pause, postpone } from "../store/model-calls.ts";
-import type { TurnRow, TurnStore } from "../store/turn-store.ts";
+import { jobOf } from "../store/messages.ts";
+import { keepStart, nextModelCall } from "../store/model-calls.ts";
+import type { TurnStore } from "../store/turn-store.ts";
+import type { TurnRow } from "../store/turns.ts";
+import { beginCall, breakOff, fillUp, pause, postpone, waitForLeave } from "./model-call-steps.ts";
 import { promptBound } from "./prompt-size.ts";
 import type { TurnListener } from "./turn-events.ts";
-import { abandon, fillUp, giveUp } from "./turn-transitions.ts";
+import { abandon, giveUp } from "./turn-transitions.ts";
 
 /** An answer of the Orchestrator that takes this long waits for a slot: a round trip takes a few ms. */
 const QUEUED_FROM_MS = 1_000;
@@ -103,7 +105,7 @@ export class ModelCaller {
     this.#abort = abort;
     try {
       const request: ReservationRequest = {
-        attempt: nextAttempt(sql),
+        attempt: nextModelCall(sql),
         model: store.spec.model,
         promptTokens: promptBound(sql, body, entries),
         maxTokens: store.spec.max_tokens,
@@ -118,7 +120,7 @@ export class ModelCaller {
         return null;
       }
       if (admission.granted) return admission.maxTokens;
-      if (admission.until !== null) park(store, turn, { at: admission.until, reason: admission.reason }, now());
+      if (admission.until !== null) waitForLeave(store, turn, { at: admission.until, reason: admission.reason }, now());
       // A job's cap is never raised: there is nothing to wait for.
       else if (isJobId(String(admission.error.details?.scope))) abandon(store, "failed", admission.error, now());
       else pause(store, turn, admission.error, now());
@@ -150,7 +152,7 @@ export class ModelCaller {
         betas,
         onEvent: (event, reply, requestId) => {
           partial = reply;
-          if (event.type === "message_start") noteStart(store, attempt, reply, requestId);
+          if (event.type === "message_start") keepStart(store.storage.sql, attempt, reply, requestId);
           if (event.type === "content_block_delta" && event.delta.type === "text_delta") {
             live.text += event.delta.text;
             emit({ kind: "streamed" });

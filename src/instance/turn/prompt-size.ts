@@ -4,7 +4,7 @@
  */
 import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
 import type { TranscriptEntry } from "../../contracts/transcript.ts";
-import { first } from "../../platform/sqlite.ts";
+import { newestAnswer } from "../store/model-calls.ts";
 
 /**
  * What the API adds to a prompt that has tools or a schema, in tokens, at most. Its own documentation names 264 to 804 for
@@ -12,22 +12,13 @@ import { first } from "../../platform/sqlite.ts";
  */
 const HIDDEN_TOKENS = 1_500;
 
-interface Known {
-  answer_seq: number;
-  tokens: number;
-}
-
 /** In tokens. `entries` is what `body` was made of. */
 export function promptBound(
   sql: SqlStorage,
   body: MessageCreateParamsStreaming,
   entries: readonly TranscriptEntry[],
 ): number {
-  const known = first<Known & Record<string, SqlStorageValue>>(
-    sql,
-    `SELECT answer_seq, input + cache_read + cache_write_5m + cache_write_1h + output AS tokens FROM attempt
-     WHERE outcome = 'completed' AND answer_seq IS NOT NULL ORDER BY id DESC LIMIT 1`,
-  );
+  const known = newestAnswer(sql);
   const from = known ? entries.findIndex((entry) => entry.seq === known.answer_seq) : -1;
   const format = body.output_config ? bytesOf(body.output_config) + HIDDEN_TOKENS : 0;
   if (!known || from < 0) return bytesOf({ ...body, max_tokens: 0 }) + HIDDEN_TOKENS;

@@ -5,8 +5,8 @@
  */
 import type { TranscriptEntry } from "../../contracts/transcript.ts";
 import type { Failure } from "../../platform/errors.ts";
-import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
+import { newestAnswerRow } from "../store/model-calls.ts";
 import type { TurnStore } from "../store/turn-store.ts";
 
 export interface Rollback {
@@ -65,7 +65,7 @@ export function rollBack(
   error: Failure,
   now: number,
 ): { rollback: Rollback; sentence: string } {
-  const rollback = rollbackOf(transcript.entries(), n, newestAnswer(tx), error);
+  const rollback = rollbackOf(transcript.entries(), n, newestAnswerRow(tx), error);
   const suspect = rollback.plainText === null ? undefined : transcript.entry(rollback.plainText);
   transcript.omit(tx, suspect ? [suspect.seq, ...rollback.omitted] : rollback.omitted);
   if (suspect) {
@@ -80,12 +80,6 @@ export function rollBack(
     transcript.append(tx, n, "user", [{ type: "text", text: note }], now);
   }
   return { rollback, sentence: sentenceOf(rollback) };
-}
-
-/** The row of the newest answer that the API gave to this instance, or null. */
-export function newestAnswer(sql: SqlStorage): number | null {
-  const newest = "SELECT answer_seq AS seq FROM attempt WHERE answer_seq IS NOT NULL ORDER BY id DESC LIMIT 1";
-  return first<{ seq: number }>(sql, newest)?.seq ?? null;
 }
 
 function leftOutNote({ leftOut, tools }: Rollback): string {

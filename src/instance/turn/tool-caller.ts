@@ -3,15 +3,17 @@
  */
 import type { Asked, InstanceTool, InstanceToolContext, QuestionState } from "../../contracts/instance-tool.ts";
 import { inSpan } from "../../platform/trace.ts";
-import { senderTrace, traceparentOfCall } from "../reporting/spans.ts";
-import { jobOf } from "../store/inbox.ts";
-import { newestEvent } from "../store/instance-row.ts";
-import * as questions from "../store/questions.ts";
-import { parkCall } from "../store/suspended-calls.ts";
-import { beginTool, type CallRow, callsOf, denyTool, endTool } from "../store/tool-calls.ts";
-import { fenced, type TurnRow, type TurnStore } from "../store/turn-store.ts";
+import { traceparentOfCall } from "../reporting/spans.ts";
+import { newestEvent } from "../store/events.ts";
+import { jobOf, senderTrace } from "../store/messages.ts";
+import { callsOf, type ToolCallRow } from "../store/tool-calls.ts";
+import { fenced, type TurnStore } from "../store/turn-store.ts";
+import type { TurnRow } from "../store/turns.ts";
 import { approvalFor } from "./approval.ts";
+import * as questions from "./questions.ts";
 import { runTool } from "./run-tool.ts";
+import { suspendCall } from "./suspension.ts";
+import { beginTool, denyTool, endTool } from "./tool-call-steps.ts";
 
 /** Tool calls of one answer that run at once: an object gets 6 connections, and the model call may hold one. */
 const PARALLEL_TOOLS = 5;
@@ -66,7 +68,7 @@ export class ToolCaller {
     }
   }
 
-  async #runCall(turn: TurnRow, call: CallRow, signal: AbortSignal): Promise<void> {
+  async #runCall(turn: TurnRow, call: ToolCallRow, signal: AbortSignal): Promise<void> {
     const { store, tools, now } = this.#parts;
     const { spec } = store;
     const { sql } = store.storage;
@@ -85,7 +87,7 @@ export class ToolCaller {
         if ("unshowable" in asked) return denyTool(store, turn, call, asked.unshowable, now());
         const { id } = ask(asked);
         const waitpoint = { reason: "approval", ids: [id], needed: 1, until: null, wakeEarly: false };
-        return parkCall(store, call, waitpoint, notified);
+        return suspendCall(store, call, waitpoint, notified);
       }
       if (!approval.given) return denyTool(store, turn, call, approval.note, now());
     }
@@ -103,13 +105,13 @@ export class ToolCaller {
     );
     // The row says that it runs: whoever closes the turn tells the model that its outcome is not known.
     if ("stopped" in result) return;
-    if ("waitpoint" in result) parkCall(store, call, result.waitpoint, notified);
+    if ("waitpoint" in result) suspendCall(store, call, result.waitpoint, notified);
     else endTool(store, turn, call, result, now());
   }
 
   #contextOf(
     turn: TurnRow,
-    call: CallRow,
+    call: ToolCallRow,
     own: Pick<InstanceToolContext, "signal" | "startedAt" | "ask">,
   ): InstanceToolContext {
     const { store, environment } = this.#parts;

@@ -1,15 +1,17 @@
 /**
  * What `nextAction` decides on, read from the rows.
  */
-import { nextQueued } from "../store/inbox.ts";
-import { selfOf } from "../store/instance-row.ts";
+import { turnDeadline } from "../lifecycle/idle-deadline.ts";
+import { instanceRow } from "../store/instance-row.ts";
+import { nextQueued } from "../store/messages.ts";
 import { callsOf } from "../store/tool-calls.ts";
-import { deadlineOf, openTurn, type TurnStore } from "../store/turn-store.ts";
+import type { TurnStore } from "../store/turn-store.ts";
+import { openTurn } from "../store/turns.ts";
 import type { TurnRows, TurnView } from "./next-action.ts";
 
 export function turnRows(store: TurnStore, now: number): TurnRows {
   const { sql } = store.storage;
-  const self = selfOf(sql);
+  const instance = instanceRow(sql);
   const row = openTurn(sql);
 
   const turn: TurnView | null = row
@@ -23,12 +25,12 @@ export function turnRows(store: TurnStore, now: number): TurnRows {
         waitingReason: row.waiting_reason,
         cancelReason: row.cancel_reason,
         paused: row.paused !== null,
-        deadline: self ? deadlineOf(sql, self, row) : null,
+        deadline: instance ? turnDeadline(sql, instance, row) : null,
       }
     : null;
   return {
     generation: store.generation,
-    ended: self?.ended ?? 2,
+    ended: instance?.ended ?? 2,
     turn,
     nextQueued: turn ? null : nextQueued(sql),
     calls:

@@ -7,12 +7,11 @@ import { requestOf } from "../../anthropic/request.ts";
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import type { Failure } from "../../platform/errors.ts";
 import { describe, type Log } from "../../platform/log.ts";
-import { first } from "../../platform/sqlite.ts";
 import type { LiveAnswer } from "../reporting/live-stream.ts";
-import { showParked } from "../store/suspended-calls.ts";
-import { appendResults } from "../store/tool-calls.ts";
+import { responseSchema } from "../store/messages.ts";
 import { textOf } from "../store/transcript.ts";
-import { openTurn, Superseded, type TurnRow, type TurnStore } from "../store/turn-store.ts";
+import { Superseded, type TurnStore } from "../store/turn-store.ts";
+import { openTurn, type TurnRow } from "../store/turns.ts";
 import {
   betasOf,
   COMPACTION_BETA,
@@ -26,9 +25,12 @@ import {
   shortenResults,
 } from "./compaction.ts";
 import { commitAnswer } from "./model-answers.ts";
+import { beginCompaction, noSummary } from "./model-call-steps.ts";
 import { ModelCaller, type ModelCallGate } from "./model-caller.ts";
 import { nextAction, type TurnAction } from "./next-action.ts";
 import { apiSchema, checkStructured } from "./structured-output.ts";
+import { showSuspended } from "./suspension.ts";
+import { appendResults } from "./tool-call-steps.ts";
 import { ToolCaller, type ToolEnvironment } from "./tool-caller.ts";
 import type { TurnEvent, TurnListener } from "./turn-events.ts";
 import { turnRows } from "./turn-rows.ts";
@@ -152,7 +154,7 @@ export class TurnRunner {
       case "wait":
         return this.#emit({ kind: "waiting", until: action.until });
       case "park":
-        showParked(store, this.#turn(), action, now());
+        showSuspended(store, this.#turn(), action, now());
         return this.#emit({ kind: "waiting", until: action.until });
     }
   }
@@ -205,10 +207,10 @@ export class TurnRunner {
   async #callModel(turn: TurnRow): Promise<void> {
     const { store, claude, now } = this.#parts;
     const { simulated } = claude;
-    const schema = this.#schemaOf(turn.n);
+    const schema = responseSchema(store.storage.sql, turn.n);
     const entries = store.transcript.entries();
     if (isCompactionDue(store.storage.sql, compactionPlan(entries, turn.n), store.compactAt)) {
-      return turns.beginCompaction(store, turn);
+      return beginCompaction(store, turn);
     }
     const body = requestOf(store.spec, entries, { responseSchema: schema ? apiSchema(schema) : null, simulated });
     await this.#model.call(turn, { body, entries, betas: betasOf(entries) }, (attempt, reply) => {
@@ -229,17 +231,8 @@ export class TurnRunner {
     const body = compactionRequest(store, plan.older, turn.summary_tries, claude.simulated);
     await this.#model.call(turn, { body, entries: plan.older, betas: [COMPACTION_BETA] }, (attempt, reply) => {
       if (!commitCompaction(store, attempt, turn, reply, plan, now())) {
-        turns.noSummary(store, attempt, turn, reply, MAX_SUMMARY_TRIES, now());
+        noSummary(store, attempt, turn, reply, MAX_SUMMARY_TRIES, now());
       }
     });
-  }
-
-  #schemaOf(n: number): Record<string, unknown> | null {
-    const row = first<{ response_schema: string | null }>(
-      this.#parts.store.storage.sql,
-      "SELECT response_schema FROM message WHERE n = ?",
-      n,
-    );
-    return row?.response_schema ? (JSON.parse(row.response_schema) as Record<string, unknown>) : null;
   }
 }

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import { instanceOf } from "../../contracts/stubs.ts";
-import { titleOf } from "../../instance/store/sender-line.ts";
+import { titleOf } from "../../instance/turn/sender-line.ts";
 import { unwrap } from "../../platform/errors.ts";
 import { assertSize, prose } from "../runtime/fields.ts";
 import { ownTool } from "./own-tool.ts";

@@ -3,7 +3,7 @@
  */
 
 import type { MessageView, WhenBusy } from "../../contracts/instance.ts";
-import { type Relation, titleOf } from "../../instance/store/sender-line.ts";
+import { type Relation, titleOf } from "../../instance/turn/sender-line.ts";
 import { unwrap } from "../../platform/errors.ts";
 import { relationTo } from "./reachability.ts";
 import type { ToolContext } from "./tool.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { Kin, Kinship, OrchestratorApi } from "../../contracts/orchestrator.ts";
-import type { Relation } from "../../instance/store/sender-line.ts";
+import type { Relation } from "../../instance/turn/sender-line.ts";
 import { MadroxError, unwrap } from "../../platform/errors.ts";
 import { isInstanceId, parseMessageId, parseQuestionId } from "../../platform/ids.ts";
 
