@@ -6,8 +6,9 @@ import { GrantType, OAuthAuthorizationServer, OAuthError } from "@cloudflare/wor
 import type { Principal } from "../contracts/principal.ts";
 import { allows, isScope, SCOPES, type Scope } from "../contracts/scopes.ts";
 import type { AccessConfig } from "./access-config.ts";
+import { type GrantProps, TOKEN_SHAPE } from "./grants.ts";
 import type { AccessKey } from "./keys.ts";
-import { type GrantProps, recordEnd, recordStep, stepOf } from "./oauth-record.ts";
+import { recordLogin } from "./login-audit.ts";
 
 /** The scopes that a client gets unless the key's owner decides otherwise: to work, but not to change what binds the tenant. */
 export const DEFAULT_SCOPES: readonly Scope[] = ["read", "operate"];
@@ -17,9 +18,6 @@ const IDLE_SECONDS = 30 * 24 * 60 * 60;
 
 /** The header with the library's reason for a refusal. Removed before the response leaves the server. */
 export const REFUSAL_REASON = "x-refusal-reason";
-
-/** The shape of the library's tokens and codes: user id, grant id, secret. Longer ones would be too long a key for the store. */
-export const TOKEN_SHAPE = /^[\w.-]{1,80}:[\w-]{1,64}:[\w-]{1,128}$/;
 
 /** The server's public origin: `PUBLIC_URL`, since behind a proxy the request does not show it. */
 export function publicOrigin(url: URL, access: AccessConfig): string {
@@ -57,15 +55,12 @@ export function authorizationServer(origin: string, access: AccessConfig): OAuth
     tokenExchangeCallback: async ({ props, env, grantType, grantId, clientId, requestedScope }) => {
       const owner = props as GrantProps;
       const key = keyOfGrant(owner, access);
-      if (key) {
-        // A refresh continues a login that is on record.
-        if (grantType !== GrantType.AUTHORIZATION_CODE) return;
-        const login = stepOf("oauth_login", owner, clientId, scopesWithinKey(requestedScope, key));
-        return recordStep(env, key.tenant, login, grantId);
-      }
       // The library ends the grant for this.
-      await recordEnd(env, { ...owner, grantId, clientId });
-      throw new OAuthError("invalid_grant", { description: "The access key of this login is no longer valid." });
+      if (!key)
+        throw new OAuthError("invalid_grant", { description: "The access key of this login is no longer valid." });
+      // A refresh continues a login that is on record.
+      if (grantType !== GrantType.AUTHORIZATION_CODE) return;
+      await recordLogin(env, { ...owner, grantId, clientId }, scopesWithinKey(requestedScope, key));
     },
     onError: ({ code, description, status, headers, internal }) =>
       Response.json(

@@ -221,6 +221,96 @@ describe("the audit trail", () => {
     expect(await recordOf(changed, other)).not.toContain(key);
   });
 
+  /** A text in the form of a token of the grant. */
+  const inventedFor = ({ tokens }: Login) =>
+    `${tokens.access_token.split(":").slice(0, 2).join(":")}:${"x".repeat(32)}`;
+
+  const withoutRight: [what: string, form: (own: Login, other: string) => Record<string, string>][] = [
+    ["a made-up token to revoke", (own) => ({ token: inventedFor(own), client_id: own.clientId })],
+    ...["access_token", "refresh_token"].map((token_type_hint): (typeof withoutRight)[number] => [
+      `a made-up ${token_type_hint} to revoke, said to be one`,
+      (own) => ({ token: inventedFor(own), client_id: own.clientId, token_type_hint }),
+    ]),
+    [
+      "a made-up refresh token",
+      (own) => ({ grant_type: "refresh_token", refresh_token: inventedFor(own), client_id: own.clientId }),
+    ],
+    [
+      "a made-up refresh token of another client",
+      (own, other) => ({ grant_type: "refresh_token", refresh_token: inventedFor(own), client_id: other }),
+    ],
+    ["a made-up code", (own) => ({ ...own.exchange, code: inventedFor(own) })],
+    [
+      "a real access token that another client revokes",
+      (own, other) => ({ token: own.tokens.access_token, client_id: other }),
+    ],
+    [
+      "a real refresh token that another client revokes",
+      (own, other) => ({ token: own.tokens.refresh_token, client_id: other }),
+    ],
+    [
+      "a real refresh token that nobody knows revokes",
+      (own) => ({ token: own.tokens.refresh_token, client_id: "unknown" }),
+    ],
+    ["a real refresh token without a client", (own) => ({ token: own.tokens.refresh_token })],
+    [
+      "an old refresh token that another client presents",
+      (own, other) => ({ grant_type: "refresh_token", refresh_token: own.tokens.refresh_token, client_id: other }),
+    ],
+    ["a used code that another client presents", (own, other) => ({ ...own.exchange, client_id: other })],
+  ];
+
+  it.each(withoutRight)("and the login stay as they are for %s", async (_what, form) => {
+    const { key, at, enter } = await houseOf(`untouched-${crypto.randomUUID().slice(0, 8)}`);
+    const own = await enter();
+    const second = (await (await refresh(at, own.clientId, own.tokens.refresh_token)).json()) as Tokens;
+    const third = (await (await refresh(at, own.clientId, second.refresh_token)).json()) as Tokens;
+    const before = await recordOf(at, key);
+    await postToken(at, form({ ...own }, await register(at)));
+    expect(await recordOf(at, key)).toEqual(before);
+    for (const { access_token } of [own.tokens, second, third])
+      expect(await statusWith(access_token, "/instances", at)).toBe(200);
+    expect((await refresh(at, own.clientId, third.refresh_token)).status).toBe(200);
+  });
+
+  it("stay as they are for a client that doesn't prove that it is the one", async () => {
+    const { key, at } = await houseOf("unproven");
+    const registered = await at.request("/oauth/register", {
+      method: "POST",
+      headers: JSON_TYPE,
+      body: JSON.stringify({ redirect_uris: [CALLBACK], token_endpoint_auth_method: "client_secret_post" }),
+    });
+    const { client_id, client_secret } = (await registered.json()) as Record<string, string>;
+    const pkce = await newPkce();
+    const asked = await pageOf(await at.request(authorizePath(String(client_id), pkce)));
+    const { code = "" } = comesBackWith(await decide(at, asked, { key }));
+    const proof = { client_id: String(client_id), client_secret: String(client_secret) };
+    const exchange = { grant_type: "authorization_code", code, redirect_uri: CALLBACK, code_verifier: pkce.verifier };
+    const tokens = (await (await postToken(at, { ...exchange, ...proof })).json()) as Tokens;
+    const before = await recordOf(at, key);
+    const unproven = { token: tokens.refresh_token, client_id: String(client_id) };
+    expect((await postToken(at, unproven)).status).toBe(401);
+    expect((await postToken(at, { ...unproven, client_secret: "guessed" })).status).toBe(401);
+    expect(await recordOf(at, key)).toEqual(before);
+    expect((await postToken(at, { ...unproven, ...proof })).status).toBe(200);
+    expect((await recordOf(at, key)).at(-1)).toMatchObject({
+      step: ["oauth_revoke", "ok", undefined],
+      client: client_id,
+    });
+    expect(await statusWith(tokens.access_token, "/instances", at)).toBe(401);
+  });
+
+  it("is no condition of an end: a token is revoked although the log can't be reached", async () => {
+    const { key, at, enter } = await houseOf("ends-unrecorded");
+    const { clientId, tokens } = await enter();
+    const away = keyed(
+      { "ends-unrecorded": key },
+      { ORCHESTRATOR: { getByName: () => ({}) } as unknown as Env["ORCHESTRATOR"] },
+    );
+    expect((await postToken(away, { token: tokens.refresh_token, client_id: clientId })).status).toBe(200);
+    expect(await statusWith(tokens.access_token, "/instances", at)).toBe(401);
+  });
+
   it("says of a grant that the key has no right to that it was refused", async () => {
     const { key, at } = await houseOf("read-only-house", ["read"]);
     const clientId = await register(at);

@@ -7,9 +7,10 @@ import {
   type OAuthHelpers,
 } from "@cloudflare/workers-oauth-provider";
 import { type ConsentQuestion, consentPage, refusalPage } from "../../auth/consent-page.ts";
+import { type GrantProps, userIdOf } from "../../auth/grants.ts";
 import { findKey } from "../../auth/keys.ts";
+import { recordConsent } from "../../auth/login-audit.ts";
 import { atPublicOrigin, DEFAULT_SCOPES, scopesWithinKey } from "../../auth/oauth.ts";
-import { type GrantProps, recordStep, stepOf, userIdOf } from "../../auth/oauth-record.ts";
 import { countFailure, countOpenCall } from "../../auth/rate-limits.ts";
 import { isScope, type Scope } from "../../contracts/scopes.ts";
 import { createLog } from "../../platform/log.ts";
@@ -75,8 +76,7 @@ const answerConsent = defineRoute({
       }
       const granted = scopesWithinKey(scope, key);
       const owner: GrantProps = { tenant: key.tenant, keyId: key.id };
-      const step = stepOf("oauth_grant", owner, request.clientId, granted);
-      await recordStep(env, key.tenant, step, null, granted.length === 0 ? "forbidden" : "ok");
+      await recordConsent(env, owner, request.clientId, granted, granted.length === 0 ? "forbidden" : "ok");
       if (granted.length === 0) {
         const problem = scope.length === 0 ? "Tick what it may do." : `This key may only: ${key.scopes.join(", ")}.`;
         return await ask(call, oauth, request, problem, scope);

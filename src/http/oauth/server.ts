@@ -26,6 +26,12 @@ function serverFor(call: OAuthCall) {
   return authorizationServer(originFor(call), accessWithKeys(call));
 }
 
+/** Where clients, grants and tokens are stored. */
+export function storeOf(call: OAuthCall): KVNamespace {
+  accessWithKeys(call);
+  return call.env.OAUTH_KV as KVNamespace;
+}
+
 export function originFor(call: OAuthCall): string {
   return publicOrigin(call.url, accessWithKeys(call));
 }

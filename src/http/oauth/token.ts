@@ -1,9 +1,10 @@
 /**
- * Tokens: for a code, for a refresh token, and revoked. The library keeps the protocol; decided here is what goes on record, and
- * what becomes of a refresh token that comes twice.
+ * Tokens: issued for a code or a refresh token, and revoked. The library keeps the protocol. Decided here: what is recorded, namely
+ * what has happened and nothing that a request merely claims, and when a refresh token that is presented again ends its grant.
  */
-import { REFUSAL_REASON, TOKEN_SHAPE } from "../../auth/oauth.ts";
-import { grantNamedBy, recordEnd, recordStep, stepOf } from "../../auth/oauth-record.ts";
+import { grantNamedIn, rememberIssued, TOKEN_SHAPE, wasIssued, watchEnds } from "../../auth/grants.ts";
+import { recordEnd } from "../../auth/login-audit.ts";
+import { REFUSAL_REASON } from "../../auth/oauth.ts";
 import { countFailure } from "../../auth/rate-limits.ts";
 import { createLog } from "../../platform/log.ts";
 import { ANY_QUERY } from "../query.ts";
@@ -17,6 +18,7 @@ import {
   MAX_FORM_BYTES,
   type OAuthCall,
   respond,
+  storeOf,
   withoutReason,
 } from "./server.ts";
 
@@ -29,40 +31,59 @@ const token = defineRoute({
   body: boundedBody("application/x-www-form-urlencoded", MAX_FORM_BYTES),
   operation: null,
   async handle(call) {
-    const { env, request, body } = call;
+    const { env, request, body, config } = call;
     const form = await formOf(body);
-    const unusable = problemIn(form);
-    if (!unusable) await recordRevocation(form, call);
-    const coming = unusable ? null : await grantNamedBy(fieldOf(form, "code"), env);
-    const response = unusable ?? (await respond(call, body));
-    if (response.ok) return response;
-    const reason = response.headers.get(REFUSAL_REASON);
-    createLog(call.config.logLevel).info("oauth.refused", { reason });
-    // The library has ended the grant for it.
-    if (reason === "code_replayed" && coming) await recordEnd(env, coming);
-    if (reason === "refresh_token_mismatch") await revokeGrantOf(fieldOf(form, "refresh_token"), call);
+    const log = createLog(config.logLevel);
+    const { store, ended } = watchEnds(storeOf(call));
+    const watched = { ...call, env: { ...env, OAUTH_KV: store } };
+    const response = problemIn(form) ?? (await respond(watched, body));
+    const reason = response.ok ? null : response.headers.get(REFUSAL_REASON);
+    const refreshToken = fieldOf(form, "refresh_token");
+    if (reason === "refresh_token_mismatch") await endIfStolen(refreshToken, clientOf(form, request), watched);
+    for (const grant of ended()) await recordEnd(env, grant, form.has("grant_type") ? "server" : "client", log);
+    if (response.ok) {
+      const issued = await issuedIn(response);
+      if (issued !== null) await rememberIssued(issued, store);
+      return response;
+    }
+    log.info("oauth.refused", { reason });
     await countFailure(request, env.LOGIN_RATE);
     return withoutReason(response);
   },
 });
 
 /**
- * A refresh token that is none of the two that a grant may have now, but names the grant: it was one once, or a thief's copy
- * is ahead of its owner's. Nobody can tell who is who, so the grant ends for both.
+ * Ends the grant of a refresh token that was replaced long ago, when its own client presents it: then either that client or whoever
+ * had the newer ones has stolen it, and it can't be known which (RFC 9700, 4.14.2).
  */
-async function revokeGrantOf(token: string, call: OAuthCall): Promise<void> {
-  const grant = await grantNamedBy(token, call.env);
-  if (!grant) return;
-  await recordEnd(call.env, grant);
+async function endIfStolen(token: string, client: string | null, call: OAuthCall): Promise<void> {
+  const store = storeOf(call);
+  const grant = await grantNamedIn(token, store);
+  if (!grant || grant.clientId !== client || !(await wasIssued(token, store))) return;
   await helpersFor(call).revokeGrant(grant.grantId, grant.userId);
 }
 
-/** A form without a grant type asks to revoke its token (RFC 7009), which only the client of the grant can do. */
-async function recordRevocation(form: FormData, { env, request }: OAuthCall): Promise<void> {
-  if (form.has("grant_type") || !form.has("token")) return;
-  const grant = await grantNamedBy(fieldOf(form, "token"), env);
-  if (!grant || grant.clientId !== (fieldOf(form, "client_id") || basicUserOf(request))) return;
-  await recordStep(env, grant.tenant, stepOf("oauth_revoke", grant, grant.clientId), grant.grantId);
+/** The refresh token in a token response. */
+async function issuedIn(response: Response): Promise<string | null> {
+  if (!response.headers.get("content-type")?.startsWith("application/json")) return null;
+  const { refresh_token: token } = (await response.clone().json()) as { refresh_token?: unknown };
+  return typeof token === "string" ? token : null;
+}
+
+/** The client that a request to the token endpoint names: in its form, in Basic credentials, or as the issuer of its assertion. */
+function clientOf(form: FormData, request: Request): string | null {
+  return fieldOf(form, "client_id") || basicUserOf(request) || issuerOf(fieldOf(form, "client_assertion"));
+}
+
+/** The issuer of a JWT, unverified. */
+function issuerOf(jwt: string): string | null {
+  try {
+    const payload = (jwt.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
+    const { iss } = JSON.parse(atob(payload)) as { iss?: unknown };
+    return typeof iss === "string" ? iss : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The client that names itself in the header, as RFC 6749, 2.3.1 has it. */
