@@ -10,6 +10,7 @@ import { Orchestrator } from "../../../src/orchestrator/orchestrator.ts";
 import { ranTools } from "../../entry/tools.ts";
 import { output, request, send, spawn, status, tool, until } from "../../support/door.ts";
 import { installModel, type Script, type ScriptCall, saying, scriptModel } from "../../support/model.ts";
+import { stopwatch } from "../../support/stopwatch.ts";
 
 const model = installModel();
 beforeEach(() => scriptModel(() => undefined));
@@ -189,9 +190,9 @@ describe("a message for a busy instance", () => {
     scriptModel((call) => (call.lastUserText === first ? endless : saying("Hello.")));
     const running = await startTurn(id, first);
     const queued = await send(id, "Whatever comes.", { wait_for_response: false, priority: 1000 });
-    const began = Date.now();
+    const elapsed = stopwatch();
     const interrupting = await send(id, second, { when_busy: "interrupt" });
-    expect(Date.now() - began).toBeLessThan(1_000);
+    expect(elapsed()).toBeLessThan(1_000);
     expect(interrupting).toMatchObject({ status: "completed", response: { response: "Hello." } });
     const [one, two] = await done(running, queued.message_id);
     expect(one).toMatchObject({ status: "cancelled", error: "cancelled" });
@@ -309,9 +310,9 @@ describe("interrupt_instance", () => {
     scriptModel((call) => (call.lastUserText === first ? row.script(call) : saying("Here.")));
     const running = await startTurn(id, first);
     await row.ready(id);
-    const began = Date.now();
+    const elapsed = stopwatch();
     const answer = await tool("interrupt_instance", { instance_id: id, reason: "that is enough" });
-    expect(Date.now() - began).toBeLessThan(1_000);
+    expect(elapsed()).toBeLessThan(1_000);
     expect(answer).toMatchObject({ success: true, instance_id: id, interrupted: [running] });
     const view = await tool("wait", { ids: [running], timeout_seconds: 0 });
     expect(view.done).toEqual([
@@ -362,9 +363,9 @@ describe("interrupt_instance", () => {
       ),
     );
     reports.passed = true;
-    const began = Date.now();
+    const elapsed = stopwatch();
     expect(await interrupting).toMatchObject({ interrupted: [running] });
-    expect(Date.now() - began).toBeLessThan(1_000);
+    expect(elapsed()).toBeLessThan(1_000);
     expect(await tool("wait", { ids: [running], timeout_seconds: 0 })).toMatchObject({ pending: [] });
   });
 

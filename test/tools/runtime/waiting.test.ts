@@ -16,6 +16,7 @@ import { isEnough, MAX_WAIT_SECONDS, type Waited } from "../../../src/tools/runt
 import { cutToJson } from "../../../src/tools/wait.ts";
 import { type Json, ORIGIN, output, send, spawn, tool, until } from "../../support/door.ts";
 import { installModel, type Script, type ScriptCall, saying, scriptModel } from "../../support/model.ts";
+import { stopwatch } from "../../support/stopwatch.ts";
 
 installModel();
 
@@ -189,9 +190,9 @@ describe("a call that waits", () => {
   it("for less than the turn takes answers in time: working, with the id by which the answer is found", async () => {
     const id = await spawn();
     script(() => ({ ...saying("Here it is, at last, after all this time."), chunkChars: 1, chunkDelayMs: 20 }));
-    const began = Date.now();
+    const elapsed = stopwatch();
     const sent = await send(id, "Take your time.", { timeout_seconds: 0.2 });
-    expect(Date.now() - began).toBeLessThan(700);
+    expect(elapsed()).toBeLessThan(700);
     expect(sent).toMatchObject({ success: true, instance_id: id, status: "working" });
     expect(sent.message).toContain("wait");
     expect(sent).not.toHaveProperty("response");
@@ -214,10 +215,10 @@ describe("a call that waits", () => {
   it("for ever is over as soon as the message is", async () => {
     const id = await spawn();
     script(() => ({ ...saying("Soon."), chunkChars: 1, chunkDelayMs: 30 }));
-    const began = Date.now();
+    const elapsed = stopwatch();
     expect(await send(id, "Go.", { timeout_seconds: 9999 })).toMatchObject({ status: "completed" });
     expect(await wait([id], { timeout_seconds: 1e9 })).toMatchObject({ pending: [] });
-    expect(Date.now() - began).toBeLessThan(2_000);
+    expect(elapsed()).toBeLessThan(2_000);
   });
 });
 
