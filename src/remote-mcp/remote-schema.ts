@@ -29,19 +29,49 @@ export function toolDescription(server: string, description: string | undefined)
 
 /** The input schema, or (as a text) why the tool can't be used. */
 export function inputSchema(given: unknown): Json | string {
+  if (given === undefined) return "it has no input schema";
   if (!isObject(given)) return "its input schema is no object";
   if (given.type !== undefined && given.type !== "object") return "its input is no object";
   if (JSON.stringify(given).length > MAX_SCHEMA_BYTES)
     return `its input schema has more than ${MAX_SCHEMA_BYTES} bytes`;
   const names = isObject(given.properties) ? Object.keys(given.properties) : [];
   const odd = names.find((name) => !PROPERTY_NAME.test(name));
-  if (odd !== undefined) return `it has a parameter named ${JSON.stringify(odd.slice(0, 80).toWellFormed())}`;
-  // The API refuses alternatives at the top.
-  const { anyOf: _any, oneOf: _one, allOf: _all, not: _not, ...rest } = given;
+  if (odd !== undefined) return oddParameter(odd);
+  const { anyOf, oneOf, allOf, not: _not, $ref: _ref, ...rest } = given;
   const schema = cleaned(rest, 0);
   const definitions = { ...schemasOf(given.$defs), ...schemasOf(given.definitions) };
-  const made = { ...schema, type: "object", properties: schema.properties ?? {} };
-  return Object.keys(definitions).length > 0 ? { ...made, $defs: definitions } : made;
+  // The API refuses alternatives at the top: their parameters are all offered, and the server judges which go together.
+  const branches = [anyOf, oneOf, allOf].flatMap((list) => (Array.isArray(list) ? list.filter(isObject) : []));
+  const offered = branches.map((branch) => schemasOf(branch.properties)).reverse();
+  const properties = Object.assign({}, ...offered, schema.properties ?? {}) as Record<string, Json>;
+  const unusable = Object.keys(properties).find((name) => !PROPERTY_NAME.test(name));
+  if (unusable !== undefined) return oddParameter(unusable);
+  const made = { ...schema, type: "object", properties };
+  const whole: Json = Object.keys(definitions).length > 0 ? { ...made, $defs: definitions } : made;
+  return withoutDanglingRefs(whole, whole) as Json;
+}
+
+function oddParameter(name: string): string {
+  return `it has a parameter named ${JSON.stringify(name.slice(0, 80).toWellFormed())}`;
+}
+
+/** A reference to what is not in the schema is refused by the API: what it stood for may be anything. */
+function withoutDanglingRefs(part: unknown, root: Json): unknown {
+  if (Array.isArray(part)) return part.map((inner) => withoutDanglingRefs(inner, root));
+  if (!isObject(part)) return part;
+  const entries = Object.entries(part).filter(
+    ([keyword, value]) => keyword !== "$ref" || (typeof value === "string" && isIn(root, value)),
+  );
+  return Object.fromEntries(entries.map(([keyword, value]) => [keyword, withoutDanglingRefs(value, root)]));
+}
+
+function isIn(root: Json, ref: string): boolean {
+  let at: unknown = root;
+  for (const part of ref.split("/").slice(1)) {
+    const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
+    at = isObject(at) && Object.hasOwn(at, key) ? at[key] : undefined;
+  }
+  return isObject(at);
 }
 
 /** A schema with only those keywords that are well-formed. */

@@ -108,8 +108,19 @@ function textOf({ content = [], structuredContent }: CallResult): string {
     const size = typeof data === "string" ? `, ${Math.floor((data.length * 3) / 4)} bytes` : "";
     return `[${type}${typeof mimeType === "string" ? ` ${mimeType}` : ""}${size}: not shown]`;
   });
-  if (parts.length === 0 && structuredContent !== undefined) parts.push(JSON.stringify(structuredContent));
+  // By the protocol a text repeats it; many servers leave that out, or put a summary there.
+  if (structuredContent !== undefined && !parts.some((part) => isJsonOf(part, structuredContent))) {
+    parts.push(JSON.stringify(structuredContent));
+  }
   const text = parts.join("\n").toWellFormed();
   if (text.length <= MAX_RESULT_CHARACTERS) return text;
   return `${text.slice(0, MAX_RESULT_CHARACTERS).toWellFormed()}\n[${text.length - MAX_RESULT_CHARACTERS} more characters were cut off.]`;
+}
+
+function isJsonOf(text: string, value: unknown): boolean {
+  try {
+    return JSON.stringify(JSON.parse(text)) === JSON.stringify(value);
+  } catch {
+    return false;
+  }
 }

@@ -59,17 +59,18 @@ export async function listServer(
 const Offer = z.looseObject({
   name: z.string().min(1),
   description: z.string().optional().catch(undefined),
-  inputSchema: z.unknown(),
+  inputSchema: z.unknown().optional(),
   annotations: z
     .looseObject({ readOnlyHint: z.boolean().optional(), idempotentHint: z.boolean().optional() })
     .optional()
     .catch(undefined),
 });
 type Offered = z.output<typeof Offer>;
-const ToolPage = z.looseObject({ tools: z.array(Offer), nextCursor: z.string().optional() });
+const ToolPage = z.looseObject({ tools: z.array(z.unknown()), nextCursor: z.string().optional().catch(undefined) });
 
-async function offeredBy(client: Client, signal: AbortSignal): Promise<Offered[]> {
-  const offered: Offered[] = [];
+/** What a server offers; `null` stands for a tool without a name to call it by. */
+async function offeredBy(client: Client, signal: AbortSignal): Promise<(Offered | null)[]> {
+  const offered: (Offered | null)[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < MAX_PAGES; page++) {
     const params = cursor === undefined ? {} : { cursor };
@@ -77,7 +78,7 @@ async function offeredBy(client: Client, signal: AbortSignal): Promise<Offered[]
       signal,
       timeout: LIST_TIMEOUT_MS,
     });
-    offered.push(...listed.tools);
+    offered.push(...listed.tools.map((tool) => Offer.safeParse(tool).data ?? null));
     cursor = listed.nextCursor;
     if (cursor === undefined) break;
   }
@@ -85,7 +86,8 @@ async function offeredBy(client: Client, signal: AbortSignal): Promise<Offered[]
 }
 
 /** Which of the tools on offer an instance gets, and as what. */
-function chosen(request: ServerRequest, offered: readonly Offered[]): ListedServer {
+function chosen(request: ServerRequest, listing: readonly (Offered | null)[]): ListedServer {
+  const offered = listing.filter((tool) => tool !== null);
   const listed: ListedServer = {
     server: { name: request.name, url: request.url, tools: [] },
     definitions: [],
@@ -105,6 +107,7 @@ function chosen(request: ServerRequest, offered: readonly Offered[]): ListedServ
       { field: "mcp_servers", server: request.name },
     );
   }
+  if (offered.length < listing.length) listed.left.push({ tool: "(unnamed)", reason: "it has no name" });
   for (const tool of wanted) {
     const name = toolName(request.name, tool.name);
     const schema = inputSchema(tool.inputSchema);

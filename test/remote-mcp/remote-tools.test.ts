@@ -190,40 +190,41 @@ describe("a server that can't be used", () => {
   });
 });
 
-describe("a server that goes wrong in a call", () => {
-  /** A hand-made server of the older revision, whose calls do what the test wants. */
-  const server = (
-    onCall: (body: Record<string, unknown>) => Response | Promise<Response>,
-    tools: unknown[] = [{ name: "act", inputSchema: { type: "object" } }],
-  ) => {
-    serveHost(HOST, async (incoming) => {
-      if (incoming.method !== "POST") return new Response(null, { status: 405 });
-      const body = (await incoming.json()) as Record<string, unknown>;
-      const answer = (result: unknown) => Response.json({ jsonrpc: "2.0", id: body.id, result });
-      switch (body.method) {
-        case "initialize":
-          return answer({
-            protocolVersion: "2025-11-25",
-            capabilities: { tools: {} },
-            serverInfo: { name: "s", version: "1" },
-          });
-        case "tools/list":
-          return answer({ tools });
-        case "tools/call":
-          return onCall(body);
-        default:
-          return body.id === undefined
-            ? new Response(null, { status: 202 })
-            : Response.json(
-                { jsonrpc: "2.0", id: body.id, error: { code: -32601, message: "Method not found" } },
-                { status: 400 },
-              );
-      }
-    });
-  };
-  const result = (body: Record<string, unknown>, value: unknown) =>
-    Response.json({ jsonrpc: "2.0", id: body.id, result: value });
+/** A hand-made server of the older revision, whose calls do what the test wants. */
+const server = (
+  onCall: (body: Record<string, unknown>) => Response | Promise<Response>,
+  tools: unknown[] = [{ name: "act", inputSchema: { type: "object" } }],
+) => {
+  serveHost(HOST, async (incoming) => {
+    if (incoming.method !== "POST") return new Response(null, { status: 405 });
+    const body = (await incoming.json()) as Record<string, unknown>;
+    const answer = (result: unknown) => Response.json({ jsonrpc: "2.0", id: body.id, result });
+    switch (body.method) {
+      case "initialize":
+        return answer({
+          protocolVersion: "2025-11-25",
+          capabilities: { tools: {} },
+          serverInfo: { name: "s", version: "1" },
+        });
+      case "tools/list":
+        return answer({ tools });
+      case "tools/call":
+        return onCall(body);
+      default:
+        return body.id === undefined
+          ? new Response(null, { status: 202 })
+          : Response.json(
+              { jsonrpc: "2.0", id: body.id, error: { code: -32601, message: "Method not found" } },
+              { status: 400 },
+            );
+    }
+  });
+};
 
+const result = (body: Record<string, unknown>, value: unknown) =>
+  Response.json({ jsonrpc: "2.0", id: body.id, result: value });
+
+describe("a server that goes wrong in a call", () => {
   it.each<[string, (body: Record<string, unknown>) => Response | Promise<Response>, RegExp]>([
     ["dies in the middle", () => Promise.reject(new TypeError("terminated")), /may or may not have taken effect/],
     [
@@ -301,11 +302,19 @@ describe("a server that goes wrong in a call", () => {
       },
       { name: "bad key", inputSchema: { type: "object", properties: { "a b": {} } } },
       { name: "huge", inputSchema: { type: "object", description: "x".repeat(30_000) } },
+      { name: "schemaless" },
+      { name: 17, inputSchema: { type: "object" } },
+      "no tool",
     ];
     server((body) => result(body, { content: [{ type: "text", text: "ok" }] }), tools);
     const spawned = await spawnWith();
     expect(spawned).toMatchObject({ success: true, tools: ["docs__good"] });
-    expect((spawned.left_out as { tool: string }[]).map((left) => left.tool)).toEqual(["bad key", "huge"]);
+    expect((spawned.left_out as { tool: string }[]).map((left) => left.tool)).toEqual([
+      "(unnamed)",
+      "bad key",
+      "huge",
+      "schemaless",
+    ]);
     tools.length = 0;
     expect(await call(spawned.instance_id, "docs__good")).toEqual({ text: "ok", isError: false });
     const sent = model.simulator.journal.at(-1)?.body as { tools: { input_schema: unknown }[] };
@@ -317,9 +326,53 @@ describe("a server that goes wrong in a call", () => {
   });
 });
 
+describe("a structured result", () => {
+  const structuredContent = { moss: 3, kinds: ["a", "b"] };
+  it.each<[string, { type: "text"; text: string }[], string]>([
+    ["alone", [], JSON.stringify(structuredContent)],
+    [
+      "that a text repeats",
+      [{ type: "text", text: JSON.stringify(structuredContent, null, 2) }],
+      JSON.stringify(structuredContent, null, 2),
+    ],
+    ["beside a summary", [{ type: "text", text: "Three." }], `Three.\n${JSON.stringify(structuredContent)}`],
+  ])("%s reaches the model once", async (_what, content, seen) => {
+    server(
+      (body) => result(body, { content, structuredContent }),
+      [{ name: "count", inputSchema: { type: "object" } }],
+    );
+    const spawned = await spawnWith();
+    expect(await call(spawned.instance_id, "docs__count")).toEqual({ text: seen, isError: false });
+  });
+});
+
 describe("what a server says of a tool", () => {
   it.each<[string, unknown, unknown]>([
-    ["nothing", undefined, "its input schema is no object"],
+    ["nothing", undefined, "it has no input schema"],
+    ["no object", 17, "its input schema is no object"],
+    [
+      "a reference to what is not there",
+      {
+        properties: { a: { $ref: "#/$defs/Gone", description: "A" }, b: { items: { $ref: "#/definitions/B/deep" } } },
+        $defs: { B: {} },
+      },
+      { type: "object", properties: { a: { description: "A" }, b: { items: {} } }, $defs: { B: {} } },
+    ],
+    [
+      "alternatives at the top",
+      {
+        type: "object",
+        properties: { a: { type: "string" } },
+        anyOf: [
+          { properties: { a: { type: "number" }, b: { type: "string" } }, required: ["b"] },
+          { properties: { c: { type: "integer" } } },
+        ],
+      },
+      {
+        type: "object",
+        properties: { a: { type: "string" }, b: { type: "string" }, c: { type: "integer" } },
+      },
+    ],
     ["a list", { type: "array" }, "its input is no object"],
     ["no properties", {}, { type: "object", properties: {} }],
     [
