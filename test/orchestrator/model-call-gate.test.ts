@@ -208,7 +208,8 @@ describe("the gate", () => {
     scriptModel(
       counted(async (call, running) => {
         if (running === six.length && limitedUntil === Number.POSITIVE_INFINITY) {
-          limitedUntil = Date.now() + 1_000;
+          // Longer than the shortest pause: whoever comes after it is refused once more.
+          limitedUntil = Date.now() + 2_500;
           all.open();
         }
         await all.opened();
