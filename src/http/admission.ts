@@ -2,9 +2,12 @@
 import type { AccessConfig } from "../auth/access-config.ts";
 import { authenticate, hasCredentials } from "../auth/authenticate.ts";
 import type { Principal } from "../contracts/principal.ts";
-import { assertScope } from "../contracts/scopes.ts";
+import { assertScope, SCOPES } from "../contracts/scopes.ts";
 import { assertHost, assertOrigin, hostProblem } from "./origin-check.ts";
 import type { Access } from "./route.ts";
+
+/** Every other scope includes it. */
+const LEAST_SCOPE = SCOPES[0];
 
 /**
  * The principal that a route's `access` lets in; null for a caller without a key, where it takes those. Throws `forbidden`,
@@ -22,6 +25,7 @@ export async function admit(
   assertHost(request, config);
   if (access === "anyone") return null;
   const principal = await authenticate(request, env, config);
-  if (access !== "optional" && access !== "caller") assertScope(principal.scopes, access);
+  // A token may have no scope of this server, such as one that asked for offline_access alone: it opens nothing.
+  assertScope(principal.scopes, access === "optional" || access === "caller" ? LEAST_SCOPE : access);
   return principal;
 }

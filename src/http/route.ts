@@ -19,9 +19,9 @@ export type Method = "GET" | "POST" | "PUT" | "DELETE";
 /**
  * Who may call a route:
  * - `anyone`: no key is looked at. For what has to be there before somebody has logged in.
- * - `optional`: served without a key; a key that is sent has to be right.
- * - `caller`: everyone with a key. The tool that is called asks for its own scope.
- * - a scope: everyone whose key has it.
+ * - `optional`: served without a key; a key that is sent has to be valid.
+ * - `caller`: every principal with any scope. The tool that is called asks for its own scope.
+ * - a scope: every principal that has it.
  */
 export type Access = "anyone" | "optional" | "caller" | Scope;
 

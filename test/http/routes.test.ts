@@ -207,6 +207,17 @@ async function revokedToken(): Promise<string> {
   return tokens.access_token;
 }
 
+/** What a client gets that asks for nothing but to stay logged in. */
+async function scopelessToken(): Promise<string> {
+  const asks = { scope: "read offline_access" };
+  const { clientId, tokens } = await login(server, ALICE, { scopes: ["read"], asks });
+  const form = { grant_type: "refresh_token", refresh_token: tokens.refresh_token, client_id: clientId };
+  const response = await postToken(server, { ...form, scope: "offline_access" });
+  const token = (await response.json()) as { access_token: string; scope: string };
+  expect(token.scope).toBe("offline_access");
+  return token.access_token;
+}
+
 const bearer = async (token: string | Promise<string>) => `Bearer ${await token}`;
 
 const CALLERS: readonly Caller[] = [
@@ -224,6 +235,7 @@ const CALLERS: readonly Caller[] = [
     scopes: ["read"],
     authorization: async () => bearer((await login(server, ALICE, { scopes: ["read"] })).tokens.access_token),
   },
+  { who: "a token without a scope of this server", scopes: [], authorization: () => bearer(scopelessToken()) },
   { who: "a key that may operate", scopes: ["operate"], authorization: () => bearer(OPERATOR) },
   {
     who: "a token that may everything",
@@ -233,6 +245,33 @@ const CALLERS: readonly Caller[] = [
   { who: "the right key", scopes: SCOPES, authorization: () => bearer(ALICE) },
   { who: "the key of another tenant", scopes: SCOPES, tenant: "bob", authorization: () => bearer(BOB) },
 ];
+
+describe("a token without a scope of this server", () => {
+  it.each([
+    ["initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "test", version: "1" } }],
+    ["tools/list", {}],
+    ["resources/list", {}],
+    ["resources/templates/list", {}],
+    ["resources/read", { uri: "tree://all" }],
+    ["resources/read", { uri: "workspace://ID/a.txt" }],
+    ["resources/read", { uri: "instance://ID/transcript" }],
+    ["prompts/list", {}],
+    ["tasks/get", { taskId: "MESSAGE" }],
+    ["tasks/cancel", { taskId: "MESSAGE" }],
+  ])("can't call %s of MCP, with %j", async (method, params) => {
+    const id = String((await server.tool(ALICE, "spawn_claude", { name: "Ada" })).instance_id);
+    await server.tool(ALICE, "write_instance_file", { instance_id: id, path: "a.txt", content: "hidden words" });
+    const sent = await server.tool(ALICE, "send_to_instance", { instance_id: id, message: "hidden words" });
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params })
+      .replace("ID", id)
+      .replace("MESSAGE", String(sent.message_id));
+    const headers = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+    const response = await server.request("/mcp", { method: "POST", key: await scopelessToken(), headers, body });
+    expect(response.status).toBe(403);
+    expect(response.headers.get("www-authenticate")).toContain('error="insufficient_scope"');
+    expect(await response.json()).toMatchObject({ error: "forbidden", details: { required_scope: "read" } });
+  });
+});
 
 /** What a stranger's answer has to be. */
 function refusedAsStranger(access: Access, keyGiven: boolean): boolean {
@@ -290,8 +329,9 @@ describe.each(CALLERS)("$who", ({ scopes, tenant = "alice", authorization }) => 
         continue;
       }
       const ofTool = CATALOGUE.find(({ name }) => path === `/tools/${name}`)?.scope;
-      const needed = ofTool ?? SCOPES.find((scope) => scope === access) ?? null;
-      const allowed = needed === null || allows(scopes, needed);
+      // Every scope includes read, so it is the least that a caller has to have.
+      const needed = ofTool ?? SCOPES.find((scope) => scope === access) ?? "read";
+      const allowed = access === "anyone" || allows(scopes, needed);
       expect(response.status === 401, at).toBe(false);
       expect(response.status === 403 && access !== "anyone", at).toBe(!allowed);
       if (!allowed && !ofTool) {
@@ -306,7 +346,7 @@ describe.each(CALLERS)("$who", ({ scopes, tenant = "alice", authorization }) => 
 
   it("may run of each tool what its scope allows, over REST and over MCP", async () => {
     const key = (await authorization())?.slice("Bearer ".length) ?? "";
-    if (scopes === null) return;
+    if (scopes === null || scopes.length === 0) return;
     for (const { name, scope, scopeFor, input } of CATALOGUE) {
       const parsed = input.safeParse({});
       const needed = parsed.success && scopeFor ? scopeFor(parsed.data) : scope;
