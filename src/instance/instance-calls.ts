@@ -167,14 +167,16 @@ export class InstanceCalls {
       const view = this.view(n);
       const left = deadline - Date.now();
       // Waiting does not raise a cap.
-      if (!view.ok || isFinal(view.value.state) || view.value.paused || left <= 0) return this.#reported(n, view);
+      if (view.ok && (isFinal(view.value.state) || view.value.paused)) return this.#reported(n, view);
+      // Of a turn that goes on the next call for leave takes along what there is to report.
+      if (!view.ok || left <= 0) return view;
       await this.#parts.waiters.next(left);
     }
   }
 
   /** The view with the money as it stands after it: a report that is on its way is waited for a moment. */
   async #reported(n: number, view: Result<MessageView>): Promise<Result<MessageView>> {
-    if (!view.ok || !hasUnreported(this.#sql)) return view;
+    if (!hasUnreported(this.#sql)) return view;
     await within(this.#parts.reporter.report(), REPORT_PATIENCE_MS);
     return this.view(n);
   }

@@ -1,5 +1,5 @@
 /**
- * Guards that no machine is too slow or too busy for: rows read and written instead of times, timers that nothing may wait
+ * Guards that no machine is too slow or too busy for: rows and calls between objects instead of times, timers that nothing may wait
  * for, listeners and timers that have to be gone. `recorded.json` beside this file holds what was last found good.
  */
 
@@ -9,6 +9,7 @@ import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { LOCAL } from "../../src/contracts/principal.ts";
 import { type CallContext, contextOf } from "../../src/http/context.ts";
 import { dispatch } from "../../src/tools/runtime/dispatch.ts";
+import { type Calls, callsOf, uncounted, watchCalls } from "../support/calls.ts";
 import { request, until } from "../support/door.ts";
 import { mcpRequest } from "../support/mcp.ts";
 import { installModel, scriptModel } from "../support/model.ts";
@@ -17,6 +18,7 @@ import recorded from "./recorded.json";
 
 installModel();
 beforeAll(watchRows);
+beforeAll(watchCalls);
 beforeAll(() => scriptModel(() => undefined));
 
 /** How far above what is recorded a figure may be. Who makes it smaller records that. */
@@ -57,7 +59,7 @@ async function houseWith(instances: number): Promise<House> {
 
 /** Until an instance rests: its only alarm is its idle deadline, an hour ahead. */
 function atRest({ context }: Pick<House, "context">, id: string): Promise<unknown> {
-  const object = env.INSTANCE.getByName(`${context.principal.tenant}/${id}`);
+  const object = uncounted(env.INSTANCE, `${context.principal.tenant}/${id}`);
   return until(async () => {
     const alarm = await runInDurableObject(object, (_object, { storage }) => storage.getAlarm());
     return alarm !== null && alarm > Date.now() + 600_000;
@@ -97,10 +99,21 @@ const OPERATIONS: Record<keyof typeof recorded.rows, (house: House) => Promise<u
   delete: ({ context, id }) => context.orchestrator.erase(id),
 };
 
-async function rowsOfAll(house: House): Promise<Record<string, Rows>> {
-  const rows: Record<string, Rows> = {};
-  for (const [name, operation] of Object.entries(OPERATIONS)) rows[name] = await rowsOf(() => operation(house));
-  return rows;
+/** What an operation costs. */
+interface Cost extends Rows {
+  calls: Calls;
+}
+
+async function costOfAll(house: House): Promise<Record<string, Cost>> {
+  const costs: Record<string, Cost> = {};
+  for (const [name, operation] of Object.entries(OPERATIONS)) {
+    let calls: Calls = {};
+    const rows = await rowsOf(async () => {
+      calls = await callsOf(() => operation(house));
+    });
+    costs[name] = { ...rows, calls };
+  }
+  return costs;
 }
 
 /** A scan is seen by the hundred; an alarm that happens to look once more reads a few rows. */
@@ -111,12 +124,12 @@ function expectNoGrowth(many: Rows | undefined, few: Rows | undefined): void {
   expect(many?.written).toBe(few?.written);
 }
 
-describe("the rows of an operation", () => {
-  let few: Record<string, Rows> = {};
-  let many: Record<string, Rows> = {};
+describe("what an operation costs", () => {
+  let few: Record<string, Cost> = {};
+  let many: Record<string, Cost> = {};
   beforeAll(async () => {
-    few = await rowsOfAll(await houseWith(10));
-    many = await rowsOfAll(await houseWith(250));
+    few = await costOfAll(await houseWith(10));
+    many = await costOfAll(await houseWith(250));
   }, 60_000);
 
   it.each(Object.keys(OPERATIONS))("%s: as many among 250 instances as among 10", (name) => {
@@ -126,6 +139,11 @@ describe("the rows of an operation", () => {
   it.each(Object.entries(recorded.rows))("%s: not more than recorded", (name, { read, written }) => {
     expect(few[name]?.read).toBeLessThanOrEqual(read * MARGIN);
     expect(few[name]?.written).toBeLessThanOrEqual(written * MARGIN);
+  });
+
+  it.each(Object.entries<Calls>(recorded.calls))("%s: no more calls between objects than recorded", (name, calls) => {
+    const more = Object.entries(few[name]?.calls ?? {}).filter(([method, count]) => count > (calls[method] ?? 0));
+    expect(Object.fromEntries(more)).toEqual({});
   });
 });
 
@@ -158,7 +176,7 @@ describe("the rows of an operation, whatever the others do", () => {
     const spend = () =>
       rowsOf(() => house.context.orchestrator.spend({ bucket: "hour", by: "role", from: null, to: null }));
     const before = await spend();
-    await runInDurableObject(env.ORCHESTRATOR.getByName("house-of-1"), (_object, { storage }) => {
+    await runInDurableObject(uncounted(env.ORCHESTRATOR, "house-of-1"), (_object, { storage }) => {
       const hour = Date.now() - (Date.now() % 3_600_000);
       for (let i = 0; i < 100; i++)
         storage.sql.exec("INSERT INTO spend VALUES ('hour', ?, ?, 'a model', 'general', 1, 1, 0, 1)", hour, `${i}`);
@@ -170,7 +188,7 @@ describe("the rows of an operation, whatever the others do", () => {
     const house = await houseWith(100);
     const wake = () => rowsOf(() => house.context.orchestrator.withdraw(house.id));
     const before = await wake();
-    await runInDurableObject(env.ORCHESTRATOR.getByName("house-of-100"), (_object, { storage }) => {
+    await runInDurableObject(uncounted(env.ORCHESTRATOR, "house-of-100"), (_object, { storage }) => {
       storage.sql.exec("UPDATE instance SET state = 'waiting', waiting_reason = 'children'");
     });
     expectNoGrowth(await wake(), before);

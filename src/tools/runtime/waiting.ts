@@ -41,7 +41,10 @@ type Context = Pick<
 
 /** Where the message stands once that is final, at the latest after `waitMs`. */
 export async function awaitMessage(context: Context, sent: MessageView, waitMs: number): Promise<MessageView> {
-  const [waited] = await awaitAll(context, [sent.message_id], "all", waitMs);
+  const { suspension } = context;
+  const [waited] = suspension
+    ? await awaitSuspended(context, suspension, [sent.message_id], "all", waitMs)
+    : await awaitFurther(context, [waitedMessage(sent)], "all", waitMs);
   return waited?.message ?? sent;
 }
 
@@ -59,6 +62,12 @@ export async function awaitAll(
   const deadline = Date.now() + waitMs;
   // A first look at everything: unknown ids are found before anyone waits.
   const states = await Promise.all(ids.map((id) => look(context, id, 0)));
+  return awaitFurther(context, states, until, deadline - Date.now());
+}
+
+/** The same from a state that is known. */
+async function awaitFurther(context: Context, states: Waited[], until: Until, waitMs: number): Promise<Waited[]> {
+  const deadline = Date.now() + waitMs;
   const enough = () => isEnough(states, until);
   // What a cap has paused does not move by waiting.
   const hopeless = () => states.every((state) => state.done || state.status === "paused");
@@ -148,10 +157,7 @@ async function ask(context: Context, id: string, waitMs: number, watcher?: strin
     const view = await (watcher ? instance.watch(message.n, watcher, sender) : instance.message(message.n, waitMs));
     // In the same words whether it is another's or not there.
     if (!view.ok) return sender === undefined ? view : { ok: false, error: failureOf(outOfReach("wait", id)) };
-    const { state } = view.value;
-    const done = isFinal(state);
-    const status = view.value.paused ? "paused" : done || state === "queued" ? state : "working";
-    return { ok: true, value: { id, kind: "message", done, status, doing: doingOf(view.value), message: view.value } };
+    return { ok: true, value: waitedMessage(view.value) };
   }
   if (isInstanceId(id)) {
     const rest = await (watcher ? context.instance(id).watchRest(watcher) : context.instance(id).rest(waitMs));
@@ -174,6 +180,13 @@ async function ask(context: Context, id: string, waitMs: number, watcher?: strin
     `${JSON.stringify(id.slice(0, 100).toWellFormed())} is no id: wait takes ids of messages, instances and jobs.`,
     { field: "ids" },
   );
+}
+
+function waitedMessage(message: MessageView): Waited {
+  const { message_id: id, state, paused } = message;
+  const done = isFinal(state);
+  const status = paused ? "paused" : done || state === "queued" ? state : "working";
+  return { id, kind: "message", done, status, doing: doingOf(message), message };
 }
 
 /** Whose a message to this instance has to be, for an instance to wait for it: its own, outside its subtree; undefined: anybody's. */
