@@ -18,7 +18,7 @@ import type { Reporter } from "./reporting/reporter.ts";
 import type { Readers } from "./reporting/stream-readers.ts";
 import { hasUnreported } from "./store/events.ts";
 import { instanceRow } from "./store/instance-row.ts";
-import { nextNews, tell } from "./store/watchers.ts";
+import { nextNews, tell } from "./store/subscriptions.ts";
 import type { TurnRunner } from "./turn/turn-runner.ts";
 
 /**

@@ -33,9 +33,9 @@ import { hasUnreported } from "./store/events.ts";
 import { instanceRow } from "./store/instance-row.ts";
 import { messagesOfTurn, senderOf } from "./store/messages.ts";
 import { pageOf } from "./store/output.ts";
+import { AT_REST, watch } from "./store/subscriptions.ts";
 import type { Transcript } from "./store/transcript.ts";
 import { clearPaused, requestCancel } from "./store/turns.ts";
-import { AT_REST, watch } from "./store/watchers.ts";
 import { accept, cancelQueued } from "./turn/inbox.ts";
 import { answer } from "./turn/questions.ts";
 import { onNotification } from "./turn/suspension.ts";
@@ -215,7 +215,7 @@ export class InstanceCalls {
       const left = deadline - Date.now();
       const instance = instanceRow(this.#sql);
       // From one that has ended nothing more comes.
-      if (followed.events.length > 0 || left <= 0 || instance?.ended === 2) {
+      if (followed.events.length > 0 || left <= 0 || instance?.lifecycle === "terminated") {
         return { ...followed, resting: instance?.open_n == null && (instance?.queued ?? 0) === 0 };
       }
       await readers.next(left);

@@ -213,7 +213,7 @@ describe("an instance whose calls fail", () => {
     const sent = await send(id, "Try.", { wait_for_response: false });
     const failed = () =>
       runInDurableObject(objectOf(id), (_object, { storage }) =>
-        Number(storage.sql.exec("SELECT COUNT(*) AS n FROM attempt WHERE outcome = 'failed'").one().n),
+        Number(storage.sql.exec("SELECT COUNT(*) AS n FROM model_call WHERE outcome = 'failed'").one().n),
       );
     for (let tries = 1; tries < 5; tries++) {
       await until(async () => (await failed()) === tries);

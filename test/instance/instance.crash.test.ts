@@ -71,15 +71,15 @@ function rowsOf(id: string): Promise<Rows> {
       self: sql
         .exec<Record<string, number>>(
           `SELECT request_count, completed_count, error_count, tokens_input, tokens_output, tokens_cache_read,
-             tokens_cache_write, cost_nano, queued FROM self`,
+             tokens_cache_write, cost_nano, queued FROM instance`,
         )
         .one(),
       live: {
-        attempts: count("attempt WHERE outcome = 'live'"),
+        attempts: count("model_call WHERE outcome = 'live'"),
         calls: count("tool_call WHERE state <> 'done'"),
         messages: count("message WHERE state NOT IN ('completed', 'failed', 'cancelled', 'refused')"),
-        turns: count("self WHERE open_n IS NOT NULL"),
-        unreported: count("event WHERE seq > (SELECT reported_seq FROM self)"),
+        turns: count("instance WHERE open_n IS NOT NULL"),
+        unreported: count("event WHERE seq > (SELECT reported_seq FROM instance)"),
       },
     };
   });

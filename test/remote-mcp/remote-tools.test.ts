@@ -141,7 +141,9 @@ describe.each([
 
     const id = String(spawned.instance_id);
     const stored = await runInDurableObject(env.INSTANCE.getByName(`default/${id}`), (_instance, state) =>
-      JSON.stringify(state.storage.sql.exec("SELECT * FROM self").toArray()),
+      JSON.stringify(
+        ["spec", "instance", "tool_call"].map((table) => state.storage.sql.exec(`SELECT * FROM ${table}`).toArray()),
+      ),
     );
     const everywhere = [spawned, await output(id), await status(id), await tool("get_instance_tree", {}), stored];
     const events = await tool("get_instance_output", { instance_id: id });

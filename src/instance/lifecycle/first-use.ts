@@ -12,9 +12,9 @@ import { insertMessage } from "../store/messages.ts";
 import { INSTANCE_SCHEMA } from "../store/schema.ts";
 import { insertSpec } from "../store/spec.ts";
 
-/** Whether this object was ever used. */
+/** Whether this object was ever used. Asked before its data is brought to this version, so of a table that every version has. */
 export function isInitialized(sql: SqlStorage): boolean {
-  return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'self'").toArray().length > 0;
+  return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'").toArray().length > 0;
 }
 
 /** Makes the tables and fills them, all or nothing. `simulated`: the simulator answers, as there is no key. */

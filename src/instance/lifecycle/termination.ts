@@ -5,16 +5,17 @@ import { err, type Failure, type Result } from "../../platform/errors.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { inTransaction } from "../../platform/transaction.ts";
 import { emit, hasUnreported } from "../store/events.ts";
-import { instanceRow, setEnded } from "../store/instance-row.ts";
+import { instanceRow, setLifecycle } from "../store/instance-row.ts";
 import { cancelAllQueued } from "../store/messages.ts";
+import { nextNews, ring, ringAtRest } from "../store/subscriptions.ts";
 import { requestCancel } from "../store/turns.ts";
-import { nextNews, ring, ringAtRest } from "../store/watchers.ts";
 
 /** Takes no more messages, and cancels those in the queue. `force`: the running turn is stopped too. Repeating it changes nothing. */
 export function end(storage: DurableObjectStorage, instanceId: string, force: boolean, now: number): void {
   inTransaction(storage, (tx) => {
     const instance = instanceRow(tx);
-    if (!instance || instance.ended === 2 || (instance.ended === 1 && !force)) return;
+    if (!instance || instance.lifecycle === "terminated") return;
+    if (instance.lifecycle === "finishing" && !force) return;
     const error: Failure = {
       code: "cancelled",
       message: "The instance was terminated before this message's turn.",
@@ -24,7 +25,7 @@ export function end(storage: DurableObjectStorage, instanceId: string, force: bo
       ring(tx, n, now);
     }
     const finishing = !force && instance.open_n !== null;
-    setEnded(tx, finishing, now);
+    setLifecycle(tx, finishing ? "finishing" : "terminated", now);
     if (force) requestCancel(tx, "the instance was terminated");
     emit(tx, now, "instance.stopped", { force, finishing });
     ringAtRest(tx, now);
@@ -33,7 +34,7 @@ export function end(storage: DurableObjectStorage, instanceId: string, force: bo
 
 /** Whether the instance has ended, its running turn included. */
 export function hasEnded(sql: SqlStorage): boolean {
-  return instanceRow(sql)?.ended === 2;
+  return instanceRow(sql)?.lifecycle === "terminated";
 }
 
 /** Why nothing of an instance may be deleted yet, or null. What is on its way would be lost with it. */

@@ -12,10 +12,10 @@ import { err, type Failure, ok, type Result, unwrap } from "../../platform/error
 import { messageIdOf } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
-import { instanceRow, standingOf } from "../store/instance-row.ts";
+import { effectiveLimits, instanceRow } from "../store/instance-row.ts";
+import { AT_REST } from "../store/subscriptions.ts";
 import { suspendedUntil } from "../store/tool-calls.ts";
 import { type Transcript, textOf } from "../store/transcript.ts";
-import { AT_REST } from "../store/watchers.ts";
 
 export interface MessageViewsParts {
   sql: SqlStorage;
@@ -45,7 +45,7 @@ export class MessageViews {
     const open = view.state === "running" || view.state === "waiting";
     const shown: MessageView =
       open && runner.queued ? { ...view, state: "waiting", waiting_for: { reason: "gate", until: null } } : view;
-    return ok(instance ? { ...shown, funds: standingOf(instance).funds } : shown);
+    return ok(instance ? { ...shown, funds: effectiveLimits(instance).funds } : shown);
   }
 
   /** What whoever watches message `n` (or `AT_REST`: the instance's rest) is told, and whether nothing follows it. */

@@ -50,7 +50,11 @@ function snapshotOf(sql: SqlStorage, instance: InstanceRow): Snapshot {
     ? { reason: turn.waiting_reason, until: turn.not_before ?? suspendedUntil(sql, turn.n) }
     : null;
   const resting =
-    instance.queued > 0 && instance.ended === 0 ? "busy" : instance.error_message === null ? "idle" : "error";
+    instance.queued > 0 && instance.lifecycle === "active"
+      ? "busy"
+      : instance.error_message === null
+        ? "idle"
+        : "error";
   return {
     state: turn ? (turn.paused ? "paused" : waiting ? "waiting" : "busy") : resting,
     waiting_for: waiting,

@@ -59,7 +59,7 @@ export function spansOf(sql: SqlStorage, spec: InstanceSpec, n: number): Span[] 
   const calls = sql
     .exec<AttemptRow>(
       `SELECT id, model, started_at, finished_at, outcome, api_message_id, request_id, max_tokens, stop_reason, input, output,
-         cache_read, cache_write_5m + cache_write_1h AS cache_write FROM attempt WHERE n = ? ORDER BY id`,
+         cache_read, cache_write_5m + cache_write_1h AS cache_write FROM model_call WHERE n = ? ORDER BY id`,
       n,
     )
     .toArray();

@@ -25,7 +25,7 @@ export function newestEvent(sql: SqlStorage): number {
 export function unreportedEvents(sql: SqlStorage, limit: number): InstanceEvent[] {
   return sql
     .exec<{ seq: number; at: number; kind: string; data: string }>(
-      "SELECT seq, at, kind, data FROM event WHERE seq > (SELECT reported_seq FROM self) ORDER BY seq LIMIT ?",
+      "SELECT seq, at, kind, data FROM event WHERE seq > (SELECT reported_seq FROM instance) ORDER BY seq LIMIT ?",
       limit,
     )
     .toArray()
@@ -33,10 +33,10 @@ export function unreportedEvents(sql: SqlStorage, limit: number): InstanceEvent[
 }
 
 export function hasUnreported(sql: SqlStorage): boolean {
-  return first(sql, "SELECT 1 AS one FROM event WHERE seq > (SELECT reported_seq FROM self) LIMIT 1") !== undefined;
+  return first(sql, "SELECT 1 AS one FROM event WHERE seq > (SELECT reported_seq FROM instance) LIMIT 1") !== undefined;
 }
 
 export function countUnreported(sql: SqlStorage): number {
-  const query = "SELECT COUNT(*) AS n FROM event WHERE seq > (SELECT reported_seq FROM self)";
+  const query = "SELECT COUNT(*) AS n FROM event WHERE seq > (SELECT reported_seq FROM instance)";
   return sql.exec<{ n: number }>(query).one().n;
 }

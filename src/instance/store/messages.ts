@@ -25,7 +25,7 @@ export interface NewMessage {
 export function insertMessage(tx: Tx, message: NewMessage): void {
   tx.exec(
     `INSERT INTO message (n, sender, content, response_schema, state, priority, steer, key, body_hash, created_at, job,
-       sender_title, note, trace)
+       sender_title, passive, trace)
      VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     message.n,
     message.sender,
@@ -52,8 +52,8 @@ export function messageByKey(sql: SqlStorage, key: string): { n: number; body_ha
 export function countPassive(sql: SqlStorage): number {
   return sql
     .exec<{ n: number }>(
-      `SELECT COUNT(*) AS n FROM message INDEXED BY message_joining
-       WHERE state = 'queued' AND (note = 1 OR steer > 0) AND note = 1`,
+      `SELECT COUNT(*) AS n FROM message INDEXED BY message_coalescing
+       WHERE state = 'queued' AND (passive = 1 OR steer > 0) AND passive = 1`,
     )
     .one().n;
 }
@@ -63,7 +63,7 @@ export function nextQueued(sql: SqlStorage): number | null {
   return (
     first<{ n: number }>(
       sql,
-      "SELECT n FROM message WHERE state = 'queued' AND note = 0 ORDER BY priority DESC, n LIMIT 1",
+      "SELECT n FROM message WHERE state = 'queued' AND passive = 0 ORDER BY priority DESC, n LIMIT 1",
     )?.n ?? null
   );
 }
@@ -92,23 +92,23 @@ export interface Coalescable extends QueuedText {
 /** Queued messages that may join turn `n`, oldest first: the passive ones, and with `steering` those that steer. */
 export function coalescable(sql: SqlStorage, n: number, steering: boolean): Coalescable[] {
   return sql
-    .exec<{ n: number; content: string; sender_title: string | null; note: number; returned_from: number | null }>(
+    .exec<{ n: number; content: string; sender_title: string | null; passive: number; returned_from: number | null }>(
       // The index names its own condition, or it would not be used: a queue may be long, and few of it join.
-      `SELECT n, content, sender_title, note, returned_from FROM message INDEXED BY message_joining
-       WHERE state = 'queued' AND (note = 1 OR steer > 0) AND (note = 1 OR steer >= ?) AND response_schema IS NULL
+      `SELECT n, content, sender_title, passive, returned_from FROM message INDEXED BY message_coalescing
+       WHERE state = 'queued' AND (passive = 1 OR steer > 0) AND (passive = 1 OR steer >= ?) AND response_schema IS NULL
          AND returned_from IS NOT ?
        ORDER BY n`,
       steering ? 1 : 2,
       n,
     )
     .toArray()
-    .map(({ note, ...row }) => ({ ...row, passive: note === 1 }));
+    .map((row) => ({ ...row, passive: row.passive === 1 }));
 }
 
 /** Whether a message is queued that joins the turn behind its tool results. */
 export function steeringWaits(sql: SqlStorage): boolean {
   const waiting =
-    "SELECT 1 AS one FROM message INDEXED BY message_joining WHERE state = 'queued' AND (note = 1 OR steer > 0) AND note = 0 AND response_schema IS NULL LIMIT 1";
+    "SELECT 1 AS one FROM message INDEXED BY message_coalescing WHERE state = 'queued' AND (passive = 1 OR steer > 0) AND passive = 0 AND response_schema IS NULL LIMIT 1";
   return first(sql, waiting) !== undefined;
 }
 
@@ -118,7 +118,7 @@ export function steeringWaits(sql: SqlStorage): boolean {
  */
 export function setRunning(tx: Tx, n: number, joined: number | null, now: number): void {
   tx.exec(
-    "UPDATE message SET state = 'running', content = CASE note WHEN 1 THEN content END, started_at = ?, joined_n = ? WHERE n = ?",
+    "UPDATE message SET state = 'running', content = CASE passive WHEN 1 THEN content END, started_at = ?, joined_n = ? WHERE n = ?",
     now,
     joined,
     n,
@@ -159,7 +159,10 @@ export interface JoinedPassive extends Row {
 /** The passive messages that joined turn `n`. */
 export function passiveOfTurn(sql: SqlStorage, n: number): JoinedPassive[] {
   return sql
-    .exec<JoinedPassive>("SELECT n, content, returned_from FROM message WHERE joined_n = ? AND note = 1 ORDER BY n", n)
+    .exec<JoinedPassive>(
+      "SELECT n, content, returned_from FROM message WHERE joined_n = ? AND passive = 1 ORDER BY n",
+      n,
+    )
     .toArray();
 }
 
@@ -190,14 +193,14 @@ export function setFailedAlone(
 
 /** Takes message `n` out of the queue. Null when it is not in it. */
 export function cancelQueued(tx: Tx, n: number, error: Failure, now: number): { passive: boolean } | null {
-  const row = first<{ note: number }>(
+  const row = first<{ passive: number }>(
     tx,
-    "UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE n = ? AND state = 'queued' RETURNING note",
+    "UPDATE message SET state = 'cancelled', finished_at = ?, error = ? WHERE n = ? AND state = 'queued' RETURNING passive",
     now,
     JSON.stringify(error),
     n,
   );
-  return row ? { passive: row.note === 1 } : null;
+  return row ? { passive: row.passive === 1 } : null;
 }
 
 /** Takes every message out of the queue. Returns which. */

@@ -1,5 +1,5 @@
 /**
- * The table `attempt`: every model call that was made, from the moment before it to what came of it. Each one costs, also when
+ * The table `model_call`: every model call that was made, from the moment before it to what came of it. Each one costs, also when
  * its answer is lost, so each one is on record.
  */
 import type { Reply } from "../../anthropic/reply.ts";
@@ -19,7 +19,7 @@ export function insertModelCall(
 ): number {
   return tx
     .exec<{ id: number }>(
-      "INSERT INTO attempt (n, step, model, started_at, max_tokens, outcome) VALUES (?, ?, ?, ?, ?, 'live') RETURNING id",
+      "INSERT INTO model_call (n, step, model, started_at, max_tokens, outcome) VALUES (?, ?, ?, ?, ?, 'live') RETURNING id",
       call.n,
       call.step,
       call.model,
@@ -31,13 +31,13 @@ export function insertModelCall(
 
 /** The number that the next model call will have: what it costs is reserved under it. */
 export function nextModelCall(sql: SqlStorage): number {
-  return (first<{ id: number | null }>(sql, "SELECT MAX(id) AS id FROM attempt")?.id ?? 0) + 1;
+  return (first<{ id: number | null }>(sql, "SELECT MAX(id) AS id FROM model_call")?.id ?? 0) + 1;
 }
 
 /** Keeps what `message_start` said, so that a call that dies later is counted all the same. One that has ended is left alone. */
 export function keepStart(sql: SqlStorage, id: number, reply: Reply, requestId: string | null): void {
   sql.exec(
-    `UPDATE attempt SET api_message_id = ?, request_id = ?, input = ?, output = ?, cache_read = ?, cache_write_5m = ?,
+    `UPDATE model_call SET api_message_id = ?, request_id = ?, input = ?, output = ?, cache_read = ?, cache_write_5m = ?,
        cache_write_1h = ? WHERE id = ? AND outcome = 'live'`,
     reply.apiMessageId,
     requestId,
@@ -70,7 +70,7 @@ export function modelCall(sql: SqlStorage, id: number): ModelCallRow {
       cache_write_1h: number;
       request_id: string | null;
     }>(
-      "SELECT model, started_at, input, output, cache_read, cache_write_5m, cache_write_1h, request_id FROM attempt WHERE id = ?",
+      "SELECT model, started_at, input, output, cache_read, cache_write_5m, cache_write_1h, request_id FROM model_call WHERE id = ?",
       id,
     )
     .one();
@@ -105,7 +105,7 @@ export function setOutcome(
   now: number,
 ): void {
   tx.exec(
-    `UPDATE attempt SET finished_at = ?, outcome = ?, stop_reason = ?, input = ?, output = ?, cache_read = ?,
+    `UPDATE model_call SET finished_at = ?, outcome = ?, stop_reason = ?, input = ?, output = ?, cache_read = ?,
        cache_write_5m = ?, cache_write_1h = ?, cost_nano = ?, error = ?, answer_seq = ? WHERE id = ?`,
     now,
     ended.outcome,
@@ -124,7 +124,7 @@ export function setOutcome(
 
 /** The turn's calls that have not ended: their runner died, or they are under way. */
 export function liveModelCalls(sql: SqlStorage, n: number): number[] {
-  const rows = sql.exec<{ id: number }>("SELECT id FROM attempt WHERE n = ? AND outcome = 'live'", n).toArray();
+  const rows = sql.exec<{ id: number }>("SELECT id FROM model_call WHERE n = ? AND outcome = 'live'", n).toArray();
   return rows.map(({ id }) => id);
 }
 
@@ -133,7 +133,7 @@ export function lastCalls(sql: SqlStorage, last: number): CallFigures {
   const row = sql
     .exec<{ calls: number; failed: number | null }>(
       `SELECT COUNT(*) AS calls, SUM(outcome = 'failed') AS failed FROM
-         (SELECT outcome FROM attempt WHERE outcome IN ('completed', 'failed') ORDER BY id DESC LIMIT ?)`,
+         (SELECT outcome FROM model_call WHERE outcome IN ('completed', 'failed') ORDER BY id DESC LIMIT ?)`,
       last,
     )
     .one();
@@ -144,7 +144,7 @@ export function lastCalls(sql: SqlStorage, last: number): CallFigures {
 export function newestAnswer(sql: SqlStorage): { answer_seq: number; tokens: number } | undefined {
   return first<{ answer_seq: number; tokens: number }>(
     sql,
-    `SELECT answer_seq, input + cache_read + cache_write_5m + cache_write_1h + output AS tokens FROM attempt
+    `SELECT answer_seq, input + cache_read + cache_write_5m + cache_write_1h + output AS tokens FROM model_call
      WHERE outcome = 'completed' AND answer_seq IS NOT NULL ORDER BY id DESC LIMIT 1`,
   );
 }
@@ -153,18 +153,18 @@ export function newestAnswer(sql: SqlStorage): { answer_seq: number; tokens: num
 export function newestCompleted(sql: SqlStorage): { answer_seq: number | null; tokens: number } | undefined {
   return first<{ answer_seq: number | null; tokens: number }>(
     sql,
-    `SELECT answer_seq, input + cache_read + cache_write_5m + cache_write_1h + output AS tokens FROM attempt
+    `SELECT answer_seq, input + cache_read + cache_write_5m + cache_write_1h + output AS tokens FROM model_call
      WHERE outcome = 'completed' ORDER BY id DESC LIMIT 1`,
   );
 }
 
 /** The transcript row of the newest answer that the API gave, or null. */
 export function newestAnswerRow(sql: SqlStorage): number | null {
-  const newest = "SELECT answer_seq AS seq FROM attempt WHERE answer_seq IS NOT NULL ORDER BY id DESC LIMIT 1";
+  const newest = "SELECT answer_seq AS seq FROM model_call WHERE answer_seq IS NOT NULL ORDER BY id DESC LIMIT 1";
   return first<{ seq: number }>(sql, newest)?.seq ?? null;
 }
 
 /** Which step of its turn a call made; 0 for none. */
 export function stepOf(sql: SqlStorage, id: number): number {
-  return first<{ step: number }>(sql, "SELECT step FROM attempt WHERE id = ?", id)?.step ?? 0;
+  return first<{ step: number }>(sql, "SELECT step FROM model_call WHERE id = ?", id)?.step ?? 0;
 }

@@ -5,30 +5,31 @@ import type { Schema } from "../../platform/sqlite.ts";
  * The tables of an instance. Only the modules of this folder write them. Times are ms since the epoch, money nano-USD.
  *
  * spec         One row from the first use on: the frozen spec (InstanceSpec as JSON). `secrets`: sealed (see secrets.ts), or null.
- * self         One row beside it, small, as every step rewrites it: where the instance stands in its ending (`ended`: 0 no, 1
- *              after the running turn, 2 yes), which message's turn is open, and the cumulative counters that the registry gets.
- *              `standing` is what the registry last said of limits and money; `unhealthy` the figures that made the instance
- *              so (Unhealthy as JSON, see health.ts), or null.
- * message      The inbox: one row a message, from its acceptance on, never deleted. `content` moves to the transcript when
+ * instance     One row beside it, small, as every step rewrites it: `lifecycle` (active, finishing: it ends with its open turn, or
+ *              terminated), which message's turn is open, and the cumulative counters that the registry gets. `effective_limits`
+ *              is what the registry last said of limits and money; `unhealthy` the figures that made the instance so (Unhealthy
+ *              as JSON, see reporting/health.ts), or null.
+ * message      The inbox: one row per message, from its acceptance on, never deleted. `content` moves to the transcript when
  *              the turn starts. States as in `MESSAGE_STATES`.
  *              `trace`: the traceparent that its sender gave along.
- *              A steering message that joined a running turn names it in `joined_n` and shares its end. `returned_from`: the
- *              turn that a passive message went back from, because the API refused it for one of them.
- * turn         The work on one message, from its start on. `phase`: ready (a model call is next), calling, tools, done.
+ *              A steering message that joined a running turn names it in `joined_n` and shares its end. `passive`: it starts no
+ *              turn of its own. `returned_from`: the turn that a passive message went back from, because the API refused it for
+ *              one of them.
+ * turn         The work on one message, from its start on. `phase`: ready (a model call is next), calling, tools, full.
  *              `paused` holds the refusal while only a higher cap can make it go on.
  *              A write by a runner names its `generation`; a runner that was superseded writes nothing.
  * transcript   The conversation as the model gets it, append-only. Its text is JSON of content blocks, verbatim as the
  *              API gave them, cut into parts below SQLite's limit for a value. `omitted` rows are kept, but not sent.
- * attempt      One row a model call that was made, with what the API said of it.
- * tool_call    One row a tool call of the model: intent first, result after. `nudged`: 1 once a message has called a parked
- *              one back early, -1 while none may.
+ * model_call   One row per model call that was made, with what the API said of it.
+ * tool_call    One row per tool call of the model: intent first, result after. `early_wake`: whether a message may wake a
+ *              suspended one early (allowed, never), or has (woken).
  * output       What a reader of the conversation sees, in order. Content stands in the transcript, except `text`.
- * event        What happened, append-only: what a live reader follows, and what the registry gets (`self.reported_seq` is how
+ * event        What happened, append-only: what a live reader follows, and what the registry gets (`instance.reported_seq` is how
  *              far it has it). `output_index`: the last output row of its time, so that the two interleave.
- * awaited      What a parked tool call waits for, until it has heard of it.
- * question     One row a question that a suspended call asks (`question`), or that is asked before it runs (`approval`), one of each
+ * waitpoint    What a suspended tool call waits for, until the instance is notified of it.
+ * question     One row per question that a suspended call asks (`question`), or that is asked before it runs (`approval`), one of each
  *              kind; open until it is answered, its time is over or the turn has ended.
- * watch        Objects that wait for message `n` (-1: for the instance's rest); `due_at` once there is something to tell them.
+ * subscription Objects that wait for message `n` (-1: for the instance's rest); `due_at` once there is something to tell them.
  * kept_file    Written by workspace/kept-files.ts: files (by their inode) whose bytes are in R2, no longer here.
  * sending_file Written by workspace/part-uploads.ts: a file of which parts are in R2, with the parts that arrived, until it is kept.
  * idempotency  Answers to calls with an idempotency key that are no messages; a message keeps its own key.
@@ -40,9 +41,8 @@ export const INSTANCE_SCHEMA: Schema = {
     spec TEXT NOT NULL,
     secrets TEXT
   );
-  CREATE TABLE self (
+  CREATE TABLE instance (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    ended INTEGER NOT NULL DEFAULT 0,
     open_n INTEGER,
     next_n INTEGER NOT NULL,
     queued INTEGER NOT NULL DEFAULT 0,
@@ -59,8 +59,9 @@ export const INSTANCE_SCHEMA: Schema = {
     last_activity INTEGER NOT NULL,
     error_message TEXT,
     simulated INTEGER NOT NULL DEFAULT 0,
-    standing TEXT NOT NULL,
-    unhealthy TEXT
+    effective_limits TEXT NOT NULL,
+    unhealthy TEXT,
+    lifecycle TEXT NOT NULL DEFAULT 'active'
   );
   CREATE TABLE message (
     n INTEGER PRIMARY KEY,
@@ -79,14 +80,14 @@ export const INSTANCE_SCHEMA: Schema = {
     error TEXT,
     job TEXT,
     sender_title TEXT,
-    note INTEGER NOT NULL DEFAULT 0,
+    passive INTEGER NOT NULL DEFAULT 0,
     trace TEXT,
     returned_from INTEGER
   );
   CREATE UNIQUE INDEX message_by_key ON message (key) WHERE key IS NOT NULL;
   CREATE INDEX message_queue ON message (priority DESC, n) WHERE state = 'queued';
   CREATE INDEX message_by_turn ON message (joined_n) WHERE joined_n IS NOT NULL;
-  CREATE INDEX message_joining ON message (n) WHERE state = 'queued' AND (note = 1 OR steer > 0);
+  CREATE INDEX message_coalescing ON message (n) WHERE state = 'queued' AND (passive = 1 OR steer > 0);
   CREATE TABLE turn (
     n INTEGER PRIMARY KEY,
     phase TEXT NOT NULL,
@@ -128,7 +129,7 @@ export const INSTANCE_SCHEMA: Schema = {
     text TEXT NOT NULL,
     PRIMARY KEY (seq, part)
   ) WITHOUT ROWID;
-  CREATE TABLE attempt (
+  CREATE TABLE model_call (
     id INTEGER PRIMARY KEY,
     n INTEGER NOT NULL,
     step INTEGER NOT NULL,
@@ -149,7 +150,7 @@ export const INSTANCE_SCHEMA: Schema = {
     cost_nano INTEGER NOT NULL DEFAULT 0,
     error TEXT
   );
-  CREATE INDEX attempt_by_message ON attempt (n, id);
+  CREATE INDEX model_call_by_turn ON model_call (n, id);
   CREATE TABLE tool_call (
     id INTEGER PRIMARY KEY,
     n INTEGER NOT NULL,
@@ -164,17 +165,17 @@ export const INSTANCE_SCHEMA: Schema = {
     started_at INTEGER,
     finished_at INTEGER,
     wake_at INTEGER,
-    park_reason TEXT,
+    wait_reason TEXT,
     needed INTEGER,
-    nudged INTEGER NOT NULL DEFAULT 0
+    early_wake TEXT NOT NULL DEFAULT 'allowed'
   );
   CREATE INDEX tool_call_by_step ON tool_call (n, step, id);
-  CREATE TABLE awaited (
+  CREATE TABLE waitpoint (
     call_id INTEGER NOT NULL,
     id TEXT NOT NULL,
     PRIMARY KEY (call_id, id)
   ) WITHOUT ROWID;
-  CREATE INDEX awaited_by_id ON awaited (id);
+  CREATE INDEX waitpoint_by_id ON waitpoint (id);
   CREATE TABLE question (
     n INTEGER PRIMARY KEY,
     call_id INTEGER NOT NULL,
@@ -212,14 +213,14 @@ export const INSTANCE_SCHEMA: Schema = {
     data TEXT NOT NULL,
     output_index INTEGER NOT NULL
   );
-  CREATE TABLE watch (
+  CREATE TABLE subscription (
     n INTEGER NOT NULL,
-    watcher TEXT NOT NULL,
+    subscriber TEXT NOT NULL,
     due_at INTEGER,
     tries INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (n, watcher)
+    PRIMARY KEY (n, subscriber)
   ) WITHOUT ROWID;
-  CREATE INDEX watch_due ON watch (due_at) WHERE due_at IS NOT NULL;
+  CREATE INDEX subscription_due ON subscription (due_at) WHERE due_at IS NOT NULL;
   CREATE TABLE kept_file (
     inode INTEGER PRIMARY KEY,
     kept_at INTEGER NOT NULL
@@ -488,6 +489,31 @@ export const INSTANCE_SCHEMA: Schema = {
   DROP TABLE question;
   ALTER TABLE question_of_a_kind RENAME TO question;
   CREATE INDEX question_open ON question (n) WHERE state = 'open';
+  `,
+    `
+  ALTER TABLE self RENAME TO instance;
+  ALTER TABLE instance RENAME COLUMN standing TO effective_limits;
+  ALTER TABLE instance ADD COLUMN lifecycle TEXT NOT NULL DEFAULT 'active';
+  UPDATE instance SET lifecycle = CASE ended WHEN 1 THEN 'finishing' ELSE 'terminated' END WHERE ended <> 0;
+  ALTER TABLE instance DROP COLUMN ended;
+  DROP INDEX message_joining;
+  ALTER TABLE message RENAME COLUMN note TO passive;
+  CREATE INDEX message_coalescing ON message (n) WHERE state = 'queued' AND (passive = 1 OR steer > 0);
+  DROP INDEX attempt_by_message;
+  ALTER TABLE attempt RENAME TO model_call;
+  CREATE INDEX model_call_by_turn ON model_call (n, id);
+  ALTER TABLE tool_call RENAME COLUMN park_reason TO wait_reason;
+  ALTER TABLE tool_call ADD COLUMN early_wake TEXT NOT NULL DEFAULT 'allowed';
+  UPDATE tool_call SET early_wake = CASE nudged WHEN 1 THEN 'woken' ELSE 'never' END WHERE nudged <> 0;
+  UPDATE tool_call SET state = 'suspended' WHERE state = 'parked';
+  ALTER TABLE tool_call DROP COLUMN nudged;
+  DROP INDEX awaited_by_id;
+  ALTER TABLE awaited RENAME TO waitpoint;
+  CREATE INDEX waitpoint_by_id ON waitpoint (id);
+  DROP INDEX watch_due;
+  ALTER TABLE watch RENAME TO subscription;
+  ALTER TABLE subscription RENAME COLUMN watcher TO subscriber;
+  CREATE INDEX subscription_due ON subscription (due_at) WHERE due_at IS NOT NULL;
   `,
   ],
 };

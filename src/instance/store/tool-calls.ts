@@ -15,15 +15,16 @@ export interface ToolCallRow extends Row {
   is_error: number;
   started_at: number | null;
   wake_at: number | null;
-  park_reason: string | null;
-  nudged: number;
+  wait_reason: string | null;
+  /** Whether a message may wake it while it is suspended (`allowed`, `never`), or has (`woken`). */
+  early_wake: "allowed" | "woken" | "never";
 }
 
 /** The calls of the turn's step, in the model's order. */
 export function callsOf(sql: SqlStorage, turn: { n: number; step: number }): ToolCallRow[] {
   return sql
     .exec<ToolCallRow>(
-      "SELECT id, tool_use_id, name, input, state, result, is_error, started_at, wake_at, park_reason, nudged FROM tool_call WHERE n = ? AND step = ? ORDER BY id",
+      "SELECT id, tool_use_id, name, input, state, result, is_error, started_at, wake_at, wait_reason, early_wake FROM tool_call WHERE n = ? AND step = ? ORDER BY id",
       turn.n,
       turn.step,
     )
@@ -86,7 +87,7 @@ export function setPending(tx: Tx, id: number): void {
 /** A call that ran goes on at once, as a message should not wait for it; but once. Returns whether it does. */
 export function setPendingEarly(tx: Tx, id: number): boolean {
   const again = tx.exec(
-    "UPDATE tool_call SET state = 'pending', nudged = 1 WHERE id = ? AND state = 'running' AND nudged = 0 RETURNING id",
+    "UPDATE tool_call SET state = 'pending', early_wake = 'woken' WHERE id = ? AND state = 'running' AND early_wake = 'allowed' RETURNING id",
     id,
   );
   return again.toArray().length > 0;
@@ -99,20 +100,21 @@ export function setCallSuspended(
   wait: { until: number | null; reason: string; needed: number; wakeEarly: boolean },
 ): void {
   tx.exec(
-    "UPDATE tool_call SET state = 'parked', wake_at = ?, park_reason = ?, needed = ? WHERE id = ? AND state = 'running'",
+    `UPDATE tool_call SET state = 'suspended', wake_at = ?, wait_reason = ?, needed = ?,
+       early_wake = CASE WHEN ? THEN early_wake ELSE 'never' END WHERE id = ? AND state = 'running'`,
     wait.until,
     wait.reason,
     wait.needed,
+    wait.wakeEarly ? 1 : 0,
     id,
   );
-  if (!wait.wakeEarly) tx.exec("UPDATE tool_call SET nudged = -1 WHERE id = ?", id);
 }
 
 /** One of its waitpoints has happened. Returns whether the call has enough of them. */
 export function countWaitpoint(tx: Tx, id: number): boolean {
   const row = first<{ needed: number }>(
     tx,
-    "UPDATE tool_call SET needed = needed - 1 WHERE id = ? AND state = 'parked' RETURNING needed",
+    "UPDATE tool_call SET needed = needed - 1 WHERE id = ? AND state = 'suspended' RETURNING needed",
     id,
   );
   return row !== undefined && row.needed <= 0;
@@ -122,7 +124,7 @@ export function countWaitpoint(tx: Tx, id: number): boolean {
 export function setWokenEarly(tx: Tx): number[] {
   const calls = tx
     .exec<{ id: number }>(
-      "UPDATE tool_call SET nudged = 1 WHERE n = (SELECT open_n FROM self) AND state = 'parked' AND nudged >= 0 RETURNING id",
+      "UPDATE tool_call SET early_wake = 'woken' WHERE n = (SELECT open_n FROM instance) AND state = 'suspended' AND early_wake <> 'never' RETURNING id",
     )
     .toArray();
   return calls.map(({ id }) => id);
@@ -132,7 +134,7 @@ export function setWokenEarly(tx: Tx): number[] {
 export function setCallResumed(tx: Tx, id: number): number | undefined {
   const row = first<{ n: number }>(
     tx,
-    "UPDATE tool_call SET state = 'pending', wake_at = NULL WHERE id = ? AND state = 'parked' RETURNING n",
+    "UPDATE tool_call SET state = 'pending', wake_at = NULL WHERE id = ? AND state = 'suspended' RETURNING n",
     id,
   );
   return row?.n;
@@ -141,7 +143,7 @@ export function setCallResumed(tx: Tx, id: number): number | undefined {
 /** Until when the turn's suspended calls wait, in ms since the epoch; null: for as long as it takes. */
 export function suspendedUntil(sql: SqlStorage, n: number): number | null {
   return (
-    first<{ at: number | null }>(sql, "SELECT MIN(wake_at) AS at FROM tool_call WHERE n = ? AND state = 'parked'", n)
+    first<{ at: number | null }>(sql, "SELECT MIN(wake_at) AS at FROM tool_call WHERE n = ? AND state = 'suspended'", n)
       ?.at ?? null
   );
 }

@@ -29,7 +29,7 @@ const COLUMNS =
   "n, phase, generation, step, resumes, failures, crashes, compactions, summary_tries, repairs, not_before, waiting_reason, cancel_reason, paused, held_ms, last_step_at";
 
 export function openTurn(sql: SqlStorage): TurnRow | undefined {
-  return first<TurnRow>(sql, `SELECT ${COLUMNS} FROM turn WHERE n = (SELECT open_n FROM self)`);
+  return first<TurnRow>(sql, `SELECT ${COLUMNS} FROM turn WHERE n = (SELECT open_n FROM instance)`);
 }
 
 /** The turn on message `n`, open or closed. */
@@ -115,7 +115,7 @@ export function clearPaused(sql: SqlStorage, now: number): boolean {
   const rows = sql.exec(
     `UPDATE turn SET held_ms = held_ms + COALESCE(? - paused_at, 0), paused = NULL, paused_at = NULL, not_before = NULL,
        waiting_reason = NULL
-     WHERE n = (SELECT open_n FROM self) AND (paused IS NOT NULL OR waiting_reason = 'budget') RETURNING n`,
+     WHERE n = (SELECT open_n FROM instance) AND (paused IS NOT NULL OR waiting_reason = 'budget') RETURNING n`,
     now,
   );
   return rows.toArray().length > 0;
@@ -137,7 +137,10 @@ export function clearSuspended(tx: Tx, n: number): boolean {
 
 /** Asks the open turn to stop; its runner does it. Returns whether there was one. */
 export function requestCancel(tx: Tx, reason: string): boolean {
-  const asked = tx.exec("UPDATE turn SET cancel_reason = ? WHERE n = (SELECT open_n FROM self) RETURNING n", reason);
+  const asked = tx.exec(
+    "UPDATE turn SET cancel_reason = ? WHERE n = (SELECT open_n FROM instance) RETURNING n",
+    reason,
+  );
   return asked.toArray().length > 0;
 }
 

@@ -12,8 +12,8 @@ import { recordCall } from "../store/audit-record.ts";
 import { emit } from "../store/events.ts";
 import { countAccepted, countDequeued, instanceRow } from "../store/instance-row.ts";
 import * as messages from "../store/messages.ts";
+import { ring, ringAtRest, watch } from "../store/subscriptions.ts";
 import { requestCancel } from "../store/turns.ts";
-import { ring, ringAtRest, watch } from "../store/watchers.ts";
 import { wakeEarly } from "./suspension.ts";
 
 /** Messages that wait for their turn, at most: a caller that outruns an instance this far has lost count. */
@@ -46,7 +46,7 @@ export function accept(
         : otherRequest(idempotency.key);
     }
     const instance = instanceRow(tx);
-    if (instance?.ended !== 0) return terminated(instanceId);
+    if (instance?.lifecycle !== "active") return terminated(instanceId);
     const busy = instance.open_n !== null || instance.queued > 0;
     const passive = request.note === true;
     if (!passive && busy && request.when_busy === "reject") {

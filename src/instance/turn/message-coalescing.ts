@@ -8,8 +8,8 @@ import { emit } from "../store/events.ts";
 import { countDequeued, countErrors } from "../store/instance-row.ts";
 import { coalescable, passiveOfTurn, setFailedAlone, setReturned, setRunning } from "../store/messages.ts";
 import { reshow, show, userRowOf } from "../store/output.ts";
+import { ring } from "../store/subscriptions.ts";
 import type { TurnStore } from "../store/turn-store.ts";
-import { ring } from "../store/watchers.ts";
 import { addressed } from "./sender-line.ts";
 
 /**

@@ -13,6 +13,7 @@ import { addUsage, countModelCall } from "../store/instance-row.ts";
 import { messagesOfTurn, showRunning } from "../store/messages.ts";
 import { insertModelCall, type ModelCallOutcome, modelCall, setOutcome } from "../store/model-calls.ts";
 import { show } from "../store/output.ts";
+import { ring } from "../store/subscriptions.ts";
 import { textOf } from "../store/transcript.ts";
 import { fenced, type TurnStore } from "../store/turn-store.ts";
 import {
@@ -25,7 +26,6 @@ import {
   setWaitingUntil,
   type TurnRow,
 } from "../store/turns.ts";
-import { ring } from "../store/watchers.ts";
 import { tellWaiting } from "./suspension.ts";
 
 /** Writes down that a model call is about to be made. Returns its number. */

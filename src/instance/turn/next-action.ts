@@ -3,6 +3,7 @@
  * after a crash the same rows give the same decision.
  */
 import type { Failure } from "../../platform/errors.ts";
+import type { Lifecycle } from "../store/instance-row.ts";
 
 /**
  * `ready`: a model call is next. `calling`: one is under way. `tools`: tool calls of the last answer are open. `full`: the
@@ -29,24 +30,24 @@ export interface TurnView {
   deadline: number | null;
 }
 
-/** `parked`: it waits for something elsewhere, and runs again then. `unknown`: it was running when its process died, and it may not be repeated. */
-export type ToolCallState = "pending" | "running" | "parked" | "done" | "unknown";
+/** `suspended`: it waits for something elsewhere, and runs again then. `unknown`: it was running when its process died, and it may not be repeated. */
+export type ToolCallState = "pending" | "running" | "suspended" | "done" | "unknown";
 
 export interface ToolCallView {
   id: number;
   name: string;
   state: ToolCallState;
-  /** When a parked call runs again at the latest, in ms since the epoch; null: when it is told. */
+  /** When a suspended call runs again at the latest, in ms since the epoch; null: when it is told. */
   wakeAt: number | null;
-  /** What a parked call waits for. */
-  parkReason: string | null;
+  /** What a suspended call waits for. */
+  waitReason: string | null;
 }
 
 export interface TurnRows {
   /** The runner that asks. */
   generation: string;
-  /** 1: no further message is started. 2: nothing is. */
-  ended: 0 | 1 | 2;
+  /** Only an active instance starts a turn; a terminated one goes on with none. */
+  lifecycle: Lifecycle;
   turn: TurnView | null;
   /** The next queued message. */
   nextQueued: number | null;
@@ -68,8 +69,8 @@ export type TurnAction =
   | { kind: "run_tools"; ids: number[] }
   | { kind: "append_results" }
   | { kind: "wait"; until: number; reason: string }
-  /** Nothing but parked calls is left: they go on when they are told, or at a time. */
-  | { kind: "park"; until: number | null; reason: string }
+  /** Nothing but suspended calls is left: they go on when they are told, or at a time. */
+  | { kind: "suspend"; until: number | null; reason: string }
   | { kind: "cancel"; reason: string }
   | { kind: "fail"; error: Failure };
 
@@ -77,11 +78,12 @@ export type TurnAction =
 export function nextAction(rows: TurnRows): TurnAction {
   const { turn } = rows;
   if (turn === null) {
-    if (rows.ended !== 0 || rows.nextQueued === null) return { kind: "rest" };
+    if (rows.lifecycle !== "active" || rows.nextQueued === null) return { kind: "rest" };
     return { kind: "start", n: rows.nextQueued };
   }
   if (turn.generation !== rows.generation) return { kind: "recover" };
-  if (rows.ended === 2) return { kind: "cancel", reason: turn.cancelReason ?? "the instance was terminated" };
+  if (rows.lifecycle === "terminated")
+    return { kind: "cancel", reason: turn.cancelReason ?? "the instance was terminated" };
   if (turn.cancelReason !== null) return { kind: "cancel", reason: turn.cancelReason };
   if (turn.deadline !== null && turn.deadline <= rows.now) return { kind: "fail", error: tooLong() };
   if (turn.paused) return { kind: "pause" };
@@ -99,20 +101,20 @@ export function nextAction(rows: TurnRows): TurnAction {
     case "tools": {
       const ready = rows.calls.filter((call) => call.state === "pending" || isDue(call, rows.now)).map(({ id }) => id);
       if (ready.length > 0) return { kind: "run_tools", ids: ready };
-      const parked = rows.calls.filter((call) => call.state === "parked");
-      if (parked.length === 0) return { kind: "append_results" };
-      const times = [...parked.map((call) => call.wakeAt), turn.deadline].filter((time) => time !== null);
+      const suspended = rows.calls.filter((call) => call.state === "suspended");
+      if (suspended.length === 0) return { kind: "append_results" };
+      const times = [...suspended.map((call) => call.wakeAt), turn.deadline].filter((time) => time !== null);
       return {
-        kind: "park",
+        kind: "suspend",
         until: times.length > 0 ? Math.min(...times) : null,
-        reason: parked[0]?.parkReason ?? "something elsewhere",
+        reason: suspended[0]?.waitReason ?? "something elsewhere",
       };
     }
   }
 }
 
 function isDue(call: ToolCallView, now: number): boolean {
-  return call.state === "parked" && call.wakeAt !== null && call.wakeAt <= now;
+  return call.state === "suspended" && call.wakeAt !== null && call.wakeAt <= now;
 }
 
 function tooLong(): Failure {

@@ -72,7 +72,7 @@ function unfinished({ state, started_at }: Pick<ToolCallRow, "state" | "started_
       return UNKNOWN_OUTCOME;
     case "running":
       return STOPPED_AT_WORK;
-    case "parked":
+    case "suspended":
       return STOPPED_WAITING;
     case "pending":
       // One that waited and was about to run again.

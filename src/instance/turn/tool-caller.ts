@@ -126,7 +126,7 @@ export class ToolCaller {
       parentId: spec.parent_instance_id,
       name: spec.name,
       key: `${spec.instance_id}:${call.tool_use_id}`,
-      wokenEarly: call.nudged === 1,
+      wokenEarly: call.early_wake === "woken",
       eventSeq: newestEvent(sql),
       job: jobOf(sql, turn.n),
       // Where no span is made of the call, its sender's is the one above.

@@ -30,7 +30,7 @@ export function turnRows(store: TurnStore, now: number): TurnRows {
     : null;
   return {
     generation: store.generation,
-    ended: instance?.ended ?? 2,
+    lifecycle: instance?.lifecycle ?? "terminated",
     turn,
     nextQueued: turn ? null : nextQueued(sql),
     calls:
@@ -40,7 +40,7 @@ export function turnRows(store: TurnStore, now: number): TurnRows {
             name: call.name,
             state: call.state,
             wakeAt: call.wake_at,
-            parkReason: call.park_reason,
+            waitReason: call.wait_reason,
           }))
         : [],
     maxSteps: store.maxSteps,

@@ -51,10 +51,10 @@ export interface TurnRunnerParts {
 }
 
 /** Actions after which the runner stops, unless something has come up meanwhile. */
-type Stop = Extract<TurnAction, { kind: "rest" | "pause" | "wait" | "park" }>;
+type Stop = Extract<TurnAction, { kind: "rest" | "pause" | "wait" | "suspend" }>;
 
 function isStop(action: TurnAction): action is Stop {
-  return action.kind === "rest" || action.kind === "pause" || action.kind === "wait" || action.kind === "park";
+  return action.kind === "rest" || action.kind === "pause" || action.kind === "wait" || action.kind === "suspend";
 }
 
 export class TurnRunner {
@@ -153,7 +153,7 @@ export class TurnRunner {
         return this.#emit({ kind: "rested" });
       case "wait":
         return this.#emit({ kind: "waiting", until: action.until });
-      case "park":
+      case "suspend":
         showSuspended(store, this.#turn(), action, now());
         return this.#emit({ kind: "waiting", until: action.until });
     }

@@ -400,7 +400,7 @@ describe("what the rows add up to", () => {
     const attempts = await runInDurableObject(objectOf(id), (_instance, { storage: { sql } }) =>
       sql
         .exec<{ tokens: number; cost: number }>(
-          "SELECT SUM(input + output + cache_write_5m + cache_write_1h) AS tokens, SUM(cost_nano) AS cost FROM attempt",
+          "SELECT SUM(input + output + cache_write_5m + cache_write_1h) AS tokens, SUM(cost_nano) AS cost FROM model_call",
         )
         .one(),
     );

@@ -33,12 +33,12 @@ describe("nextAction", () => {
     name: "lookup",
     state,
     wakeAt,
-    parkReason: state === "parked" ? "an answer" : null,
+    waitReason: state === "suspended" ? "an answer" : null,
   });
   const after = (fields: Partial<TurnRows>): TurnAction =>
     nextAction({
       generation: "mine",
-      ended: 0,
+      lifecycle: "active",
       turn: null,
       nextQueued: null,
       calls: [],
@@ -51,8 +51,8 @@ describe("nextAction", () => {
     ["nothing is queued", {}, { kind: "rest" }],
     ["a message is queued", { nextQueued: 7 }, { kind: "start", n: 7 }],
     ["message 0, an initial prompt, is queued", { nextQueued: 0 }, { kind: "start", n: 0 }],
-    ["it ends after the running turn, and none runs", { ended: 1, nextQueued: 7 }, { kind: "rest" }],
-    ["it has ended", { ended: 2, nextQueued: 7 }, { kind: "rest" }],
+    ["it ends after the running turn, and none runs", { lifecycle: "finishing", nextQueued: 7 }, { kind: "rest" }],
+    ["it has ended", { lifecycle: "terminated", nextQueued: 7 }, { kind: "rest" }],
 
     ["a dead runner left a ready turn", { turn: turn({ generation: "dead" }) }, { kind: "recover" }],
     ["a dead runner left a call", { turn: turn({ generation: "dead", phase: "calling" }) }, { kind: "recover" }],
@@ -63,16 +63,20 @@ describe("nextAction", () => {
     ],
     [
       "a dead runner's turn is to be cancelled: it is taken over first",
-      { ended: 2, turn: turn({ generation: "dead", cancelReason: "stop" }) },
+      { lifecycle: "terminated", turn: turn({ generation: "dead", cancelReason: "stop" }) },
       { kind: "recover" },
     ],
     ["its own runner says that a call is under way", { turn: turn({ phase: "calling" }) }, { kind: "recover" }],
 
-    ["it ends after this turn", { ended: 1, turn: turn() }, { kind: "call_model" }],
-    ["it has ended", { ended: 2, turn: turn() }, { kind: "cancel", reason: "the instance was terminated" }],
+    ["it ends after this turn", { lifecycle: "finishing", turn: turn() }, { kind: "call_model" }],
+    [
+      "it has ended",
+      { lifecycle: "terminated", turn: turn() },
+      { kind: "cancel", reason: "the instance was terminated" },
+    ],
     [
       "it has ended, for a reason",
-      { ended: 2, turn: turn({ cancelReason: "enough" }) },
+      { lifecycle: "terminated", turn: turn({ cancelReason: "enough" }) },
       { kind: "cancel", reason: "enough" },
     ],
     ["the turn is to stop", { turn: turn({ cancelReason: "enough" }) }, { kind: "cancel", reason: "enough" }],
@@ -139,28 +143,28 @@ describe("nextAction", () => {
       { kind: "append_results" },
     ],
     [
-      "one call is parked, another done",
-      { turn: turn({ phase: "tools" }), calls: [call(1, "done"), call(2, "parked")] },
-      { kind: "park", until: null, reason: "an answer" },
+      "one call is suspended, another done",
+      { turn: turn({ phase: "tools" }), calls: [call(1, "done"), call(2, "suspended")] },
+      { kind: "suspend", until: null, reason: "an answer" },
     ],
     [
-      "calls are parked for different times",
-      { turn: turn({ phase: "tools" }), calls: [call(1, "parked", NOW + 9), call(2, "parked", NOW + 5)] },
-      { kind: "park", until: NOW + 5, reason: "an answer" },
+      "calls are suspended for different times",
+      { turn: turn({ phase: "tools" }), calls: [call(1, "suspended", NOW + 9), call(2, "suspended", NOW + 5)] },
+      { kind: "suspend", until: NOW + 5, reason: "an answer" },
     ],
     [
-      "the turn has to be over before the parked call's time",
-      { turn: turn({ phase: "tools", deadline: NOW + 2 }), calls: [call(1, "parked", NOW + 9)] },
-      { kind: "park", until: NOW + 2, reason: "an answer" },
+      "the turn has to be over before the suspended call's time",
+      { turn: turn({ phase: "tools", deadline: NOW + 2 }), calls: [call(1, "suspended", NOW + 9)] },
+      { kind: "suspend", until: NOW + 2, reason: "an answer" },
     ],
     [
-      "a parked call's time is over",
-      { turn: turn({ phase: "tools" }), calls: [call(1, "parked", NOW), call(2, "parked")] },
+      "a suspended call's time is over",
+      { turn: turn({ phase: "tools" }), calls: [call(1, "suspended", NOW), call(2, "suspended")] },
       { kind: "run_tools", ids: [1] },
     ],
     [
-      "a turn with parked calls is stopped",
-      { turn: turn({ phase: "tools", cancelReason: "enough" }), calls: [call(1, "parked")] },
+      "a turn with suspended calls is stopped",
+      { turn: turn({ phase: "tools", cancelReason: "enough" }), calls: [call(1, "suspended")] },
       { kind: "cancel", reason: "enough" },
     ],
     ["tools without a call", { turn: turn({ phase: "tools" }) }, { kind: "append_results" }],
@@ -189,7 +193,7 @@ describe("nextAction", () => {
     const calls = [call(1, "done"), call(2, "pending")];
     const rows: TurnRows = Object.freeze({
       generation: "mine",
-      ended: 0,
+      lifecycle: "active",
       turn: Object.freeze(turn({ phase: "tools" })),
       nextQueued: null,
       calls: Object.freeze(calls),

@@ -424,9 +424,9 @@ describe("an API that pushes back", () => {
 /** What is left under way in an instance: nothing, once a turn has ended. */
 function openRows(id: string): Promise<{ attempts: number; calls: number; open: number | null }> {
   return runInDurableObject(objectOf(id), (_instance, { storage: { sql } }) => ({
-    attempts: sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM attempt WHERE outcome = 'live'").one().n,
+    attempts: sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM model_call WHERE outcome = 'live'").one().n,
     calls: sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM tool_call WHERE state <> 'done'").one().n,
-    open: sql.exec<{ open_n: number | null }>("SELECT open_n FROM self").one().open_n,
+    open: sql.exec<{ open_n: number | null }>("SELECT open_n FROM instance").one().open_n,
   }));
 }
 

@@ -549,7 +549,7 @@ describe("a report to the parent", () => {
     await send(await spawn({ parent_instance_id: parent }), talker);
     await runInDurableObject(objectOf(parent), (_instance, { storage }) => {
       const { state } = storage.sql.exec<{ state: string }>("SELECT state FROM tool_call WHERE name = 'wait'").one();
-      expect(state).toBe("parked");
+      expect(state).toBe("suspended");
     });
     held.answer("done");
     const answer = await tool("wait", { ids: [sent.message_id] });

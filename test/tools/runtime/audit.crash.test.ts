@@ -47,7 +47,7 @@ async function runWhenDue(stub: ReturnType<typeof objectOf>): Promise<void> {
 async function settled(id: string): Promise<void> {
   await until(async () => {
     const owed = await count(registry(), "outbox WHERE target = ?", id);
-    const unreported = await count(objectOf(id), "event WHERE seq > (SELECT reported_seq FROM self)");
+    const unreported = await count(objectOf(id), "event WHERE seq > (SELECT reported_seq FROM instance)");
     const due = jobs.has(id) ? await count(jobObject(id), "job WHERE report_due IS NOT NULL") : 0;
     if (owed + unreported + due === 0) return true;
     skew += 10_000;

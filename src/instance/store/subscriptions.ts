@@ -19,19 +19,19 @@ const BATCH = 32;
 
 /** `watcher` hears of message `n` from now on, until it has heard the end. Repeating it changes nothing. */
 export function watch(sql: SqlStorage, n: number, watcher: string): void {
-  sql.exec("INSERT OR IGNORE INTO watch (n, watcher) VALUES (?, ?)", n, watcher);
+  sql.exec("INSERT OR IGNORE INTO subscription (n, subscriber) VALUES (?, ?)", n, watcher);
 }
 
 /** There is news of message `n`, which the transaction makes. */
 export function ring(tx: Tx, n: number, now: number): void {
-  tx.exec("UPDATE watch SET due_at = ?, tries = 0 WHERE n = ?", now, n);
+  tx.exec("UPDATE subscription SET due_at = ?, tries = 0 WHERE n = ?", now, n);
 }
 
 /** Whoever waits for the instance's rest hears of it, if this is one. */
 export function ringAtRest(tx: Tx, now: number): void {
   tx.exec(
-    `UPDATE watch SET due_at = ?, tries = 0
-     WHERE n = ? AND EXISTS (SELECT 1 FROM self WHERE open_n IS NULL AND (queued = 0 OR ended != 0))`,
+    `UPDATE subscription SET due_at = ?, tries = 0
+     WHERE n = ? AND EXISTS (SELECT 1 FROM instance WHERE open_n IS NULL AND (queued = 0 OR lifecycle <> 'active'))`,
     now,
     AT_REST,
   );
@@ -39,12 +39,14 @@ export function ringAtRest(tx: Tx, now: number): void {
 
 /** When the next delivery is due, in ms since the epoch, or null. */
 export function nextNews(sql: SqlStorage): number | null {
-  return first<{ at: number | null }>(sql, "SELECT MIN(due_at) AS at FROM watch WHERE due_at IS NOT NULL")?.at ?? null;
+  return (
+    first<{ at: number | null }>(sql, "SELECT MIN(due_at) AS at FROM subscription WHERE due_at IS NOT NULL")?.at ?? null
+  );
 }
 
 interface WatchRow extends Row {
   n: number;
-  watcher: string;
+  subscriber: string;
   due_at: number;
   tries: number;
 }
@@ -63,27 +65,27 @@ export async function tell(
 ): Promise<void> {
   for (;;) {
     const rows = sql
-      .exec<WatchRow>("SELECT n, watcher, due_at, tries FROM watch WHERE due_at <= ? LIMIT ?", now(), BATCH)
+      .exec<WatchRow>("SELECT n, subscriber, due_at, tries FROM subscription WHERE due_at <= ? LIMIT ?", now(), BATCH)
       .toArray();
     if (rows.length === 0) return;
     const knocks = rows.map(async (row) => {
       const retryAt = now() + Math.min(RETRY_MS * 2 ** row.tries, RETRY_CEILING_MS);
       sql.exec(
-        "UPDATE watch SET due_at = ?, tries = tries + 1 WHERE n = ? AND watcher = ?",
+        "UPDATE subscription SET due_at = ?, tries = tries + 1 WHERE n = ? AND subscriber = ?",
         retryAt,
         row.n,
-        row.watcher,
+        row.subscriber,
       );
       const { news, last } = newsOf(row.n);
-      await watcher(row.watcher).knock(news);
+      await watcher(row.subscriber).knock(news);
       return { ...row, retryAt, last };
     });
     const heard = (await Promise.allSettled(knocks)).filter((knock) => knock.status === "fulfilled");
     await beside;
     // What happened meanwhile has set another time, and is told as well.
     for (const { value } of heard) {
-      const told = value.last ? "DELETE FROM watch" : "UPDATE watch SET due_at = NULL, tries = 0";
-      sql.exec(`${told} WHERE n = ? AND watcher = ? AND due_at = ?`, value.n, value.watcher, value.retryAt);
+      const told = value.last ? "DELETE FROM subscription" : "UPDATE subscription SET due_at = NULL, tries = 0";
+      sql.exec(`${told} WHERE n = ? AND subscriber = ? AND due_at = ?`, value.n, value.subscriber, value.retryAt);
     }
   }
 }
