@@ -4,7 +4,7 @@ import { MadroxError } from "../platform/errors.ts";
 import type { AccessConfig } from "./access-config.ts";
 import { findKey } from "./keys.ts";
 import { principalOfToken, publicOrigin } from "./oauth.ts";
-import { countCall, countFailure } from "./rate-limits.ts";
+import { countCalls, countFailure } from "./rate-limits.ts";
 
 /** Whether the request has credentials at all, right or wrong. */
 export function hasCredentials(request: Request): boolean {
@@ -33,7 +33,7 @@ export async function authenticate(request: Request, env: Env, access: AccessCon
       "That is no valid access key or token, or no longer one. Send Authorization: Bearer <key>, or log in again.",
     );
   }
-  await countCall(principal.keyId ?? principal.tenant, env.KEY_RATE);
+  await countCalls(principal, env.KEY_RATE);
   return principal;
 }
 

@@ -2,6 +2,7 @@
  * Rate limits: failed logins per address, calls per key. The platform counts, separately per location; a deployment without the
  * bindings has no limits.
  */
+import type { Principal } from "../contracts/principal.ts";
 import { MadroxError } from "../platform/errors.ts";
 
 /** The period of the bindings in wrangler.toml: after so many seconds a caller over its limit is certainly under it again. */
@@ -17,9 +18,17 @@ export async function countOpenCall(request: Request, limiter: RateLimit | undef
   await count(limiter, `open ${addressOf(request)}`, "There were too many requests without a key from your address.");
 }
 
-/** Counts a call of a key. Throws `limit_reached` after too many per minute. */
-export async function countCall(keyId: string, limiter: RateLimit | undefined): Promise<void> {
-  await count(limiter, keyId, "There were too many requests with this key.");
+/**
+ * Counts calls with the key of a principal. Throws `limit_reached` after too many per minute. A principal without a key calls from the
+ * server's own machine, which has no limit.
+ */
+export async function countCalls(
+  { keyId }: Pick<Principal, "keyId">,
+  limiter: RateLimit | undefined,
+  calls = 1,
+): Promise<void> {
+  if (keyId === null) return;
+  for (let i = 0; i < calls; i++) await count(limiter, keyId, "There were too many calls with this key.");
 }
 
 async function count(limiter: RateLimit | undefined, key: string, reached: string): Promise<void> {

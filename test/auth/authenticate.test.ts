@@ -216,6 +216,21 @@ describe("failed logins", () => {
   });
 });
 
+/** Calls a tool so often, in one request of a client that speaks MCP 2025-03-26, the one revision with batches. */
+function postBatch(at: Keyed, messages: number): Promise<Response> {
+  const call = { method: "tools/call", params: { name: "get_instance_status", arguments: { limit: 1 } } };
+  return at.request("/mcp", {
+    method: "POST",
+    key: ALICE,
+    headers: {
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      "mcp-protocol-version": "2025-03-26",
+    },
+    body: JSON.stringify(Array.from({ length: messages }, (_, id) => ({ jsonrpc: "2.0", id, ...call }))),
+  });
+}
+
 describe("a key", () => {
   it("that calls too often is told to wait, under its name and not as itself", async () => {
     const counted: string[] = [];
@@ -227,6 +242,26 @@ describe("a key", () => {
     for (let i = 0; i < 3; i++) statuses.push((await limited.request("/tools", { key: ALICE })).status);
     expect(statuses).toEqual([200, 200, 429]);
     expect(new Set(counted)).toEqual(new Set([expect.stringMatching(/^[0-9a-f]{8}$/)]));
+  });
+
+  it.each([1, 2, 100])("that calls with a batch of %i messages over MCP has called so often", async (messages) => {
+    let counted = 0;
+    const counting = keyed({ alice: ALICE }, { KEY_RATE: { limit: async () => ({ success: ++counted > 0 }) } });
+    const response = await postBatch(counting, messages);
+    expect(response.status).toBe(200);
+    expect((await response.text()).match(/structuredContent/g)).toHaveLength(messages);
+    expect(counted).toBe(messages);
+  });
+
+  it("runs nothing of a batch that goes over its limit, or of one that is too long", async () => {
+    let left = 50;
+    const limited = keyed({ alice: ALICE }, { KEY_RATE: { limit: async () => ({ success: left-- > 0 }) } });
+    const [over, long] = [await postBatch(limited, 51), await postBatch(server, 101)];
+    expect(over.status).toBe(429);
+    expect(over.headers.get("retry-after")).toBe("60");
+    expect(await over.json()).toMatchObject({ error: "limit_reached" });
+    expect(long.status).toBe(413);
+    expect(await long.text()).not.toContain("structuredContent");
   });
 
   it("is in no log line and no answer, and neither is a token", async () => {

@@ -4,6 +4,7 @@
  */
 import { type Implementation, Server, type ServerOptions } from "@modelcontextprotocol/server";
 import { createMcpHandler } from "agents/mcp/server";
+import { countCalls } from "../../auth/rate-limits.ts";
 import type { Config } from "../../contracts/config.ts";
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import type { Principal } from "../../contracts/principal.ts";
@@ -21,6 +22,9 @@ function serverInfo(origin: string): Implementation {
 
 /** How often a silent stream gets a comment, so that a client that has gone is noticed. */
 const KEEP_ALIVE_MS = 5_000;
+
+/** Messages in a batch, at most. Only revision 2025-03-26 has batches. */
+const MAX_BATCH = 100;
 
 /** What MCP clients find: capabilities, and the handlers behind them. The product's is in definition.ts. */
 export interface McpServerDefinition {
@@ -60,6 +64,7 @@ export async function serveMcp(
   // The handler's 2025 lane reads at most 4 MiB, whatever the option says: it gets the body as it was parsed here.
   const body = await parsed(request);
   if (body instanceof Response) return body;
+  await countBatch(body.parsedBody, principal, env);
   const apps = env.ASSETS !== undefined && supportsApps(request, body.parsedBody);
 
   const createServer = ({ era }: { era: McpRequestContext["era"] }) => {
@@ -85,6 +90,15 @@ export async function serveMcp(
   });
   const response = await handler.fetch(request, body);
   return apps ? withSession(response, body.parsedBody) : response;
+}
+
+/** Counts the messages of a batch as calls: the first was counted with the request. Throws `limit_reached`, before any of them runs. */
+async function countBatch(body: unknown, principal: Principal, env: Env): Promise<void> {
+  if (!Array.isArray(body)) return;
+  if (body.length > MAX_BATCH) {
+    throw new MadroxError("too_large", `A batch has at most ${MAX_BATCH} messages.`, { limit: MAX_BATCH });
+  }
+  await countCalls(principal, env.KEY_RATE, body.length - 1);
 }
 
 /** The request's body as JSON, or the JSON-RPC error that answers it. */
