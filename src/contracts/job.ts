@@ -115,7 +115,7 @@ export interface Vote {
 }
 
 /** The result of a consensus. */
-export interface Decision {
+export interface ConsensusResult {
   /** Null when there was no quorum, or no choice reached the threshold. */
   decision: string | null;
   /** Valid ballots by choice, all choices named. */
@@ -132,12 +132,12 @@ export interface Decision {
 }
 
 /** The result of every other type. `summary` is the coordinator's; null when it did not come to that. */
-export interface Merged {
+export interface MergedResult {
   summary: string | null;
   outputs: Output[];
 }
 
-export type JobResult = Decision | Merged;
+export type JobResult = ConsensusResult | MergedResult;
 
 /** How a job stands. `result` once it is final: also of one that failed or was cancelled, as far as it came. */
 export interface JobStatus {

@@ -1,6 +1,6 @@
 /**
- * What a job brings out: the messages of its steps, its outbox, and how it stands. All of it is in rows first, and put
- * off before it is tried; one alarm brings what is left undone.
+ * Everything that a job sends: the messages of its steps, the calls in its outbox, and its reports to the registry. Each is a row
+ * with a time (platform/delivery.ts), and the job's one alarm is set from all of them.
  */
 
 import type { MessageView } from "../contracts/instance.ts";
@@ -16,11 +16,11 @@ import { inTransaction } from "../platform/transaction.ts";
 import { confirm, jobRow, REPORT_POLICY, REPORTS, reportAt, reportOf } from "./job-state.ts";
 import { OUTBOX, OUTBOX_POLICY, type OutboxRow } from "./outbox.ts";
 import * as steps from "./steps.ts";
-import { COURSES } from "./strategies/index.ts";
+import { STRATEGIES } from "./strategies/index.ts";
 import type { Question, Steps } from "./strategies/strategy.ts";
 
-/** What an instance said to a step's message: it has it, or it does not take it (it was terminated, or is gone). */
-export type Sent =
+/** How an instance answered a step's message: accepted, or refused because it is terminated or deleted. */
+export type SendResult =
   | { kind: "taken"; asked: steps.StepRow; view: MessageView }
   | { kind: "refused"; asked: steps.StepRow; error: Failure };
 
@@ -38,7 +38,7 @@ export interface DispatchParts {
   log: Log;
   /** Null before the job's first use. */
   spec: () => JobSpec | null;
-  sent: (what: Sent) => Promise<void>;
+  sent: (what: SendResult) => Promise<void>;
 }
 
 export class Dispatch {
@@ -46,7 +46,7 @@ export class Dispatch {
   readonly #sendings: Deliveries<steps.StepRow, void>;
   readonly #outbox: Deliveries<OutboxRow, void>;
   readonly #reports: Deliveries<Row, void>;
-  /** What the steps that are being sent ask, as long as there are any. */
+  /** What the steps that are being sent ask; undefined when none is. */
   #questions: Questions | undefined;
 
   constructor(parts: DispatchParts) {
@@ -58,7 +58,7 @@ export class Dispatch {
       table: steps.SENDINGS,
       policy: steps.SENDING_POLICY,
       send: (step) => this.#sendStep(step),
-      // What the instance has said was taken in with the sending: the row is not due any more.
+      // `send` has already applied the answer to the step, whose row is no longer due.
       onDelivered: () => undefined,
       onFailed: ({ key }, error) => log.warning("send.failed", { step: key, error: describe(error) }),
       onIdle: () => {
@@ -86,7 +86,7 @@ export class Dispatch {
     });
   }
 
-  /** Whether everything has arrived. */
+  /** Whether everything has been delivered. */
   get isDone(): boolean {
     return (
       this.#outbox.nextDue === null &&
@@ -95,8 +95,8 @@ export class Dispatch {
     );
   }
 
-  /** Begins to deliver what is due, with the alarm armed for what is left undone. Resolves when it is done. */
-  async bringOut(): Promise<void> {
+  /** Delivers what is due, and sets the alarm for the rest. Resolves when what was due has been delivered or has failed. */
+  async deliverDue(): Promise<void> {
     const delivered = [this.#sendings, this.#outbox, this.#reports].map((deliveries) => deliveries.deliverDue());
     this.#arm();
     await Promise.all(delivered);
@@ -109,7 +109,7 @@ export class Dispatch {
       case "cancel":
         return this.#cancelMessage(target, reason);
       case "recall": {
-        // Whether the message arrived is not known: sending it again tells its id, and makes it one that can be cancelled.
+        // Whether the message arrived is unknown. Sending it again returns its id, with which it can be cancelled.
         const step = steps.stepOf(this.#parts.storage.sql, Number(target));
         const answer = step ? await this.#send(step) : undefined;
         if (answer?.ok) await this.#cancelMessage(answer.value.message_id, reason);
@@ -120,7 +120,7 @@ export class Dispatch {
 
   async #cancelMessage(messageId: string, reason: string): Promise<void> {
     const message = parseMessageId(messageId);
-    // An instance that has gone, or a message that has ended, is as good as cancelled.
+    // If the instance is gone or the message has ended, there is nothing to cancel.
     if (message) await instanceOf(this.#parts.env, this.#parts.tenant, message.instanceId).cancel(message.n, reason);
   }
 
@@ -143,18 +143,18 @@ export class Dispatch {
       watcher: this.#parts.jobId,
       job: this.#parts.jobId,
       trace: this.#parts.spec()?.trace ?? null,
-      // A step's question follows from final rows alone: the key says it all.
+      // A step's question is made from final rows alone, so the key identifies the request.
       idempotency: { key, body_hash: key },
     });
   }
 
   #question(step: steps.StepRow): Question {
-    // What a step asks follows from what was final when it began: rows that were read later say the same.
+    // A step's question is made from what was final when the step began, so rows read at any later time give the same one.
     if (!this.#questions?.known.has(step.key)) this.#questions = this.#readQuestions();
     return this.#questions.ask(step);
   }
 
-  /** What steps ask, from the rows as they are now; each text is read once. */
+  /** Makes questions from the rows as they are now. Each text is read once. */
   #readQuestions(): Questions {
     const spec = this.#parts.spec();
     if (!spec) throw new Error("The job has no spec yet.");
@@ -166,10 +166,10 @@ export class Dispatch {
       texts.set(key, text);
       return text;
     };
-    return { known, ask: (step) => COURSES[spec.type].ask(spec, known, step, textOf) };
+    return { known, ask: (step) => STRATEGIES[spec.type].ask(spec, known, step, textOf) };
   }
 
-  /** Tells the registry how the job stands. */
+  /** Reports the state of the job and its new events to the registry. */
   async #report(): Promise<void> {
     const { storage, env, tenant, jobId } = this.#parts;
     const report = reportOf(storage.sql, jobId);
@@ -178,7 +178,7 @@ export class Dispatch {
     inTransaction(storage, (tx) => confirm(tx, report.seq));
   }
 
-  /** The next thing to do by time: a deadline, a delivery. None: nothing wakes this object. */
+  /** Sets the alarm to the next deadline or delivery, or clears it when there is none. */
   #arm(): void {
     const { storage, alarm } = this.#parts;
     const deliveries = [this.#sendings, this.#outbox, this.#reports].map(({ nextDue }) => nextDue);

@@ -1,5 +1,5 @@
 /**
- * The row of a job: where it stands, its end, and what the registry hears of it.
+ * The tables `job` and `event`: the state of a job, and what it reports to the registry.
  */
 
 import type { InstanceEvent } from "../contracts/instance-spec.ts";
@@ -25,7 +25,7 @@ export function jobRow(sql: SqlStorage): JobRow {
   return sql.exec<JobRow>("SELECT state, started_at, finished_at, error, reported_seq, report_due FROM job").one();
 }
 
-/** Takes over the spec: from here on the job runs. */
+/** Stores the spec: from here on the job runs. */
 export function open(tx: Tx, spec: JobSpec, now: number): void {
   tx.exec(
     "INSERT INTO job (id, spec, state, started_at, report_due) VALUES (1, ?, 'running', ?, ?)",
@@ -41,26 +41,26 @@ export function storedSpec(sql: SqlStorage): JobSpec | null {
   return row ? (JSON.parse(row.spec) as JobSpec) : null;
 }
 
-/** How a job whose course is over has ended: everyone did its part, some did, or it came to nothing. Pure. */
+/** The final state of a job that was not cancelled: all steps completed, some did, or it failed. Pure. */
 export function endOf(steps: Iterable<StepView>, error: Failure | undefined): Exclude<JobState, "queued" | "running"> {
   if (error) return "failed";
   for (const step of steps) if (step.state === "failed" || step.state === "skipped") return "partial";
   return "completed";
 }
 
-/** The job is over. */
+/** Ends the job. */
 export function end(tx: Tx, state: JobState, error: Failure | null, now: number): void {
   tx.exec("UPDATE job SET state = ?, finished_at = ?, error = ?", state, now, error ? JSON.stringify(error) : null);
   note(tx, now, `job.${state}`, error ? { error: error.code } : {});
   markAllDue(tx, now);
 }
 
-/** Writes an event down. Ids, counts and codes, never content. */
+/** Appends an event. Ids, counts and codes, never content. */
 export function note(tx: Tx, at: number, kind: string, data: InstanceEvent["data"]): void {
   tx.exec("INSERT INTO event (at, kind, data) VALUES (?, ?, ?)", at, kind, JSON.stringify(data));
 }
 
-/** The report of a job to the registry as a delivery: the job's row says when it is due. */
+/** Reports to the registry as deliveries: the job's row says when the next one is due. */
 export const REPORTS: DeliveryTable = { name: "job", key: ["id"], columns: [], due: "report_due", tries: null };
 
 export const REPORT_POLICY: DeliveryPolicy = {
@@ -71,10 +71,10 @@ export const REPORT_POLICY: DeliveryPolicy = {
   atOnce: 1,
 };
 
-/** Events in one report, at most. */
+/** Events per report. */
 const MAX_EVENTS = 500;
 
-/** What the registry does not know yet, or null. */
+/** What the registry has not confirmed yet, or null. */
 export function reportOf(sql: SqlStorage, jobId: string): JobReport | null {
   const row = jobRow(sql);
   const events = sql
@@ -105,12 +105,12 @@ export function reportOf(sql: SqlStorage, jobId: string): JobReport | null {
   };
 }
 
-/** The registry is to be told at `time`, or (null) knows enough. */
+/** Sets when to report next, in ms since the epoch; null: there is nothing to report. */
 export function reportAt(tx: Tx, time: number | null): void {
   tx.exec("UPDATE job SET report_due = ?", time);
 }
 
-/** The registry has everything up to `seq`. */
+/** The registry has confirmed every event up to `seq`. */
 export function confirm(tx: Tx, seq: number): void {
   tx.exec("UPDATE job SET reported_seq = MAX(reported_seq, ?)", seq);
 }

@@ -11,21 +11,21 @@ import { createLog, describe, type Log } from "../platform/log.ts";
 import { migrate, type Row } from "../platform/sqlite.ts";
 import { inTransaction, type Tx } from "../platform/transaction.ts";
 import { Waiters, within } from "../platform/waiters.ts";
-import { Dispatch, type Sent } from "./dispatch.ts";
+import { Dispatch, type SendResult } from "./dispatch.ts";
 import { end, jobRow, note, open, reportAt, reportOf, storedSpec } from "./job-state.ts";
 import { enqueue } from "./outbox.ts";
-import { giveUp, goOn } from "./progress.ts";
+import { advance, failBroken } from "./progress.ts";
 import { JOB_SCHEMA } from "./schema.ts";
 import { statusOf } from "./status.ts";
 import * as steps from "./steps.ts";
 import { outcomeOf } from "./strategies/outcome.ts";
 
-/** How long a cancellation waits for the instances to have stopped; the outbox goes on by alarm after it. */
+/** How long a cancellation waits for the instances to stop. After that the outbox goes on by alarm. */
 const CANCEL_PATIENCE_MS = 2_000;
 
 /**
- * One coordinated task. While its steps are under way it does nothing and holds nothing: instances knock when their messages
- * are final, and its one alarm is the next deadline. What comes next is decided by the course of its type from rows alone.
+ * One coordinated task. While its steps are under way it holds nothing: instances notify it when their messages are final, and
+ * its one alarm is the next deadline. The strategy of its type decides what comes next, from rows alone.
  */
 export class Job extends DurableObject<Env> implements JobApi {
   readonly #tenant: string;
@@ -37,11 +37,11 @@ export class Job extends DurableObject<Env> implements JobApi {
   #birth: Promise<Result<JobSpec>> | undefined;
   readonly #dispatch: Dispatch;
   /**
-   * News of messages whose sending has not been answered yet. If they are lost with this object, the sending is repeated, and
-   * its answer tells the same.
+   * Notifications that arrived before the answer to the sending of their message. If they are lost with this object, the message
+   * is sent again, and the answer says the same.
    */
   readonly #early = new Map<string, MessageView>();
-  /** What the instances have said, until it is taken in: many answer at once. */
+  /** What instances have said, until it is applied: many answer at once. */
   readonly #heard = new Batch<Heard>((news) => this.#hear(news));
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -101,18 +101,18 @@ export class Job extends DurableObject<Env> implements JobApi {
       if (reportOf(tx, this.#id) !== null) reportAt(tx, now);
     });
     this.#waiters.wake();
-    await within(this.#dispatch.bringOut(), CANCEL_PATIENCE_MS);
+    await within(this.#dispatch.deliverDue(), CANCEL_PATIENCE_MS);
     return ok(statusOf(storage.sql, born.value));
   }
 
   async erase(): Promise<Result<ErasedJob>> {
     const born = await this.#born();
-    // An earlier call was not heard of.
+    // An earlier call has deleted it, and its answer was lost.
     if (!born.ok) return born.error.code === "not_found" ? ok({ steps: 0, answers: 0 }) : born;
     const { storage } = this.ctx;
     const { state } = jobRow(storage.sql);
     if (!isFinalJob(state)) return err("conflict", `The job ${this.#id} is ${state}, and not over.`);
-    await within(this.#dispatch.bringOut(), CANCEL_PATIENCE_MS);
+    await within(this.#dispatch.deliverDue(), CANCEL_PATIENCE_MS);
     if (!this.#dispatch.isDone) {
       return err("conflict", `What ${this.#id} has to tell and to cancel is still on its way. Try again.`);
     }
@@ -140,15 +140,15 @@ export class Job extends DurableObject<Env> implements JobApi {
     this.#advance();
   }
 
-  /** Messages were taken or have come to something: their steps follow, and then the job goes on. */
+  /** Messages were accepted or have ended: applies that to their steps, and goes on. */
   #hear(all: readonly Heard[]): void {
-    // It was deleted meanwhile.
+    // The job was deleted meanwhile.
     if (!this.#spec) return;
     const changed = this.#commit((tx) => all.map((heard) => this.#settle(tx, heard)).includes(true));
     if (changed) this.#advance();
   }
 
-  /** Returns whether a step has come to an end, or begins again. */
+  /** Returns whether a step has ended or is to be tried again. */
   #settle(tx: Tx, heard: Heard): boolean {
     switch (heard.kind) {
       case "news": {
@@ -178,18 +178,18 @@ export class Job extends DurableObject<Env> implements JobApi {
     return steps.settle(tx, step, outcomeOf(view, step), Date.now());
   }
 
-  /** Does everything that the rows allow, and sees to what it brings about. */
+  /** Takes every step that the rows allow, and delivers what that made due. */
   #advance(): void {
     const spec = this.#spec;
     if (!spec) return;
     try {
-      if (this.#commit((tx) => goOn(tx, spec, Date.now()))) this.#waiters.wake();
+      if (this.#commit((tx) => advance(tx, spec, Date.now()))) this.#waiters.wake();
     } catch (error) {
       this.#log.error("job.broken", { error: describe(error) });
-      this.#commit((tx) => giveUp(tx, Date.now()));
+      this.#commit((tx) => failBroken(tx, Date.now()));
       this.#waiters.wake();
     }
-    this.ctx.waitUntil(this.#dispatch.bringOut());
+    this.ctx.waitUntil(this.#dispatch.deliverDue());
   }
 
   /** Runs a change in one transaction. */
@@ -217,7 +217,7 @@ export class Job extends DurableObject<Env> implements JobApi {
         open(tx, spec, Date.now());
       });
       this.#spec = spec;
-      // Whoever looks at it first makes it go on, whether or not its wake-up has come.
+      // Any first use starts it, whether or not its wake-up has arrived.
       this.#advance();
     } else {
       migrate(storage, JOB_SCHEMA);
@@ -228,8 +228,8 @@ export class Job extends DurableObject<Env> implements JobApi {
   }
 }
 
-/** What an instance has said: of a message, or of the sending of a step's. */
-type Heard = { kind: "news"; id: string; message: MessageView } | Sent;
+/** What an instance has said: a notification about a message, or the answer to the sending of one. */
+type Heard = { kind: "news"; id: string; message: MessageView } | SendResult;
 
 function hasTables(sql: SqlStorage): boolean {
   return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'").toArray().length > 0;

@@ -1,6 +1,6 @@
 /**
- * A job's outbox: what it has to bring to other objects. A row is written with the change that caused it and delivered
- * afterwards (platform/delivery.ts). A delivery may be repeated; who gets it makes that harmless.
+ * A job's outbox: the calls that it has to make to other objects. A row is written with the change that caused it and delivered
+ * afterwards (platform/delivery.ts). A delivery may be repeated; the receiver makes that harmless.
  */
 import type { DeliveryPolicy, DeliveryTable } from "../platform/delivery.ts";
 import type { Row } from "../platform/sqlite.ts";
@@ -30,7 +30,7 @@ export interface OutboxRow extends Row {
   reason: string;
 }
 
-/** `due` null: not yet. */
+/** `due` in ms since the epoch; null: not yet. Replaces a pending call of the same kind to the same target. */
 export function enqueue(tx: Tx, kind: OutboxKind, target: string, reason: string, due: number | null): void {
   tx.exec(
     "INSERT OR REPLACE INTO outbox (kind, target, reason, due_at) VALUES (?, ?, ?, ?)",
@@ -41,7 +41,7 @@ export function enqueue(tx: Tx, kind: OutboxKind, target: string, reason: string
   );
 }
 
-/** The job is over: whoever waits for that is due to be told. */
+/** The job is over: its subscribers are due to be told. */
 export function markAllDue(tx: Tx, now: number): void {
   tx.exec("UPDATE outbox SET due_at = ? WHERE kind = 'tell'", now);
 }

@@ -1,17 +1,17 @@
 import type { Schema } from "../platform/sqlite.ts";
 
 /**
- * The tables of a job. Only the modules of this folder write them. Times are ms since the epoch, money nano-USD.
+ * The tables of a job. Each has one module that writes it. Times are ms since the epoch, money nano-USD.
  *
- * job      One row from the first use on: the frozen spec (JobSpec as JSON) and where the job stands. `error`: why it came to
- *          nothing. `reported_seq`: how far the registry knows the events; `report_due` while it has to be told.
- * step     One row a step, from when its course lets it begin. The message is the same for every sending of a try, so a try
+ * job      (job-state.ts) One row from the first use on: the frozen spec (JobSpec as JSON) and the state of the job. `error`: why
+ *          it failed. `reported_seq`: the newest event that the registry has confirmed; `report_due`: when to report next.
+ * step     (steps.ts) One row per step, from its start on. The message is the same for every sending of a try, so that a try
  *          reaches its instance once. queued: it is being sent (again at `due_at`, until the instance has answered). running:
- *          its instance has it. `deadline` while it is open. `structured` and `output`: what came back; `output` is cut to
- *          what a prompt can use, the instance has it whole. `simulated`: 1 when the simulator gave it.
- * outbox   What this object has to bring to others: `cancel` a message (`target`), `recall` the message of a step whose id is not known
- *          (`target` is the step's number), `tell` an instance that the job is over (due once it is).
- * event    What happened, append-only, for the registry's log.
+ *          the instance has accepted it. `deadline` while it is open. `structured` and `output`: the answer; `output` is cut to
+ *          what a prompt can use, the instance has all of it. `simulated`: 1 when the simulator gave it.
+ * outbox   (outbox.ts) Calls to other objects: `cancel` a message (`target`), `recall` the message of a step whose id is unknown
+ *          (`target` is the step's number), `tell` a subscriber that the job is over (due once it is).
+ * event    (job-state.ts) What happened, append-only, for the registry's log.
  */
 export const JOB_SCHEMA: Schema = {
   steps: [

@@ -1,5 +1,5 @@
 /**
- * How a job looks from outside, made from its rows.
+ * The status of a job as callers see it, made from its rows.
  */
 
 import { isFinalJob, type JobSpec, type JobStatus, type Output, type StepStatus } from "../contracts/job.ts";
@@ -8,10 +8,10 @@ import { NANO_PER_USD } from "../platform/units.ts";
 import { jobRow } from "./job-state.ts";
 import { outputOf, type StepRow, stepRows, stepsOf } from "./steps.ts";
 import { dependenciesOf } from "./strategies/dependencies.ts";
-import { COURSES } from "./strategies/index.ts";
+import { STRATEGIES } from "./strategies/index.ts";
 import { shares } from "./strategies/prompts.ts";
 
-/** Characters of the participants' answers in a status, at most: a client cuts longer results off. */
+/** Characters of the participants' answers per status: clients cut off longer results. */
 const OUTPUT_BUDGET = 40_000;
 
 export function statusOf(sql: SqlStorage, spec: JobSpec): JobStatus {
@@ -35,7 +35,7 @@ export function statusOf(sql: SqlStorage, spec: JobSpec): JobStatus {
   if (row.error !== null) status.error = JSON.parse(row.error) as Failure;
   if (isFinalJob(row.state)) {
     const textOf = (key: string) => outputOf(sql, key);
-    status.result = COURSES[spec.type].result(spec, steps, outputs(rows, names, textOf), textOf);
+    status.result = STRATEGIES[spec.type].result(spec, steps, outputs(rows, names, textOf), textOf);
   }
   return status;
 }
@@ -57,7 +57,7 @@ function stepStatus(row: StepRow, name: string, dependsOn: readonly string[]): S
   };
 }
 
-/** What the participants gave, each cut to a fair share of the budget. */
+/** The participants' answers, each cut to a fair share of the budget. */
 function outputs(
   rows: readonly StepRow[],
   names: ReadonlyMap<string, string>,

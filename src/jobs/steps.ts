@@ -1,5 +1,5 @@
 /**
- * The steps of a job as rows, from their beginning to their end.
+ * The table `step`: the steps of a job, from their start to their end.
  */
 
 import type { JobSpec, StepKind, StepState } from "../contracts/job.ts";
@@ -22,7 +22,7 @@ const COLUMNS: readonly (keyof StepRow & string)[] = [
 ];
 const STEP = COLUMNS.join(", ");
 
-/** The messages of steps as deliveries. A try of a step has its own message; `sendings` counts the deliveries of that. */
+/** The messages of steps as deliveries. Every try of a step has a message of its own, and `sendings` counts how often that was sent. */
 export const SENDINGS: DeliveryTable = { name: "step", key: ["n"], columns: COLUMNS, due: "due_at", tries: "sendings" };
 
 export const SENDING_POLICY: DeliveryPolicy = {
@@ -55,7 +55,7 @@ export function stepRows(sql: SqlStorage): StepRow[] {
   return sql.exec<StepRow>(`SELECT ${STEP} FROM step ORDER BY n`).toArray();
 }
 
-/** What a course decides on. */
+/** The steps as a strategy sees them. */
 export function stepsOf(rows: readonly StepRow[]): Steps {
   return new Map(
     rows.map((row): [string, StepView] => [
@@ -110,7 +110,7 @@ export function begin(tx: Tx, spec: JobSpec, steps: readonly NewStep[], now: num
   }
 }
 
-/** The instance has the message of this try. Returns the row as it is now, or null when nobody waits for it any more. */
+/** The instance has accepted the message of this try. Returns the row as it is now, or null when the step is no longer open. */
 export function sent(tx: Tx, asked: StepRow, messageId: string): StepRow | null {
   const row = stepOf(tx, asked.n);
   if (row?.state !== "queued" || row.tries !== asked.tries) return null;
@@ -123,7 +123,7 @@ export function sent(tx: Tx, asked: StepRow, messageId: string): StepRow | null 
   return { ...row, state: "running", message_id: messageId };
 }
 
-/** What has come of an open step. Returns whether anything changed. */
+/** Applies an outcome to an open step. Returns whether anything changed. */
 export function settle(tx: Tx, step: StepRow, outcome: Outcome, now: number): boolean {
   switch (outcome.kind) {
     case "open":
@@ -155,7 +155,7 @@ export function settle(tx: Tx, step: StepRow, outcome: Outcome, now: number): bo
   }
 }
 
-/** Ends every open step whose time is over. Returns whether there was any. */
+/** Fails every open step that is past its deadline. Returns whether there was one. */
 export function expire(tx: Tx, spec: JobSpec, now: number): boolean {
   const late = tx.exec<StepRow>(`SELECT ${STEP} FROM step WHERE deadline <= ?`, now).toArray();
   const seconds = spec.options.step_timeout_seconds;
@@ -177,7 +177,7 @@ export function stopAll(tx: Tx, reason: string, now: number): void {
   }
 }
 
-/** When the time of the next step is over, in ms since the epoch, or null. */
+/** The earliest deadline of an open step, in ms since the epoch, or null. */
 export function nextDeadline(sql: SqlStorage): number | null {
   const query = "SELECT deadline AS at FROM step WHERE deadline IS NOT NULL ORDER BY deadline LIMIT 1";
   return first<{ at: number }>(sql, query)?.at ?? null;
@@ -208,7 +208,7 @@ function close(
   });
 }
 
-/** The message that a step leaves behind is to be cancelled, also if it is not known whether there is one. */
+/** Has the message of a step cancelled, even when it is unknown whether the message ever arrived. */
 function recall(tx: Tx, step: StepRow, reason: string, now: number): void {
   if (step.message_id !== null) enqueue(tx, "cancel", step.message_id, reason, now);
   else enqueue(tx, "recall", String(step.n), reason, now);

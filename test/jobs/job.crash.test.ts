@@ -15,7 +15,7 @@ import { installModel } from "../support/model.ts";
 
 installModel();
 
-/** A job of each type whose course has every phase that the type has. */
+/** A job of each type that goes through every phase of that type. */
 const TYPES: [string, Record<string, unknown>, string[]][] = [
   ["sequential", {}, ["work:0", "work:1", "result"]],
   ["parallel", { split: true }, ["split", "work:0", "work:1", "result"]],

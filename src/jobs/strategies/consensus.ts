@@ -1,20 +1,20 @@
 /**
- * `consensus`: blind proposals, from which the coordinator makes the choices (or the choices are given); secret ballots; a
- * decision by quorum and threshold. The coordinator breaks ties. Further rounds only if they were asked for.
+ * `consensus`: blind proposals, from which the coordinator derives the choices (unless they are given); secret ballots; a
+ * decision by quorum and threshold. The coordinator breaks ties. There are further rounds only if they were asked for.
  */
 import * as z from "zod";
-import type { Decision, JobSpec, Vote } from "../../contracts/job.ts";
+import type { ConsensusResult, JobSpec, Vote } from "../../contracts/job.ts";
 import { DATA_NOTE, fenced, taskOf } from "./prompts.ts";
 import {
-  type Course,
   needed,
   nobodyDelivered,
+  type Parsed,
+  parsed,
+  parseOrRetry,
   type Question,
-  type Reading,
   type Steps,
   type StepView,
-  sensed,
-  sensible,
+  type Strategy,
   type TextOf,
   together,
 } from "./strategy.ts";
@@ -25,7 +25,7 @@ const TIEBREAK = "tiebreak";
 const proposalKey = (place: number) => `propose:${place}`;
 const voteKey = (round: number, place: number) => `vote:${round}:${place}`;
 
-/** Choices that the coordinator makes, at most: more can't be weighed. */
+/** Upper bound on the choices that the coordinator derives: nobody can weigh more. */
 const MAX_CHOICES = 20;
 
 interface Choice {
@@ -33,7 +33,7 @@ interface Choice {
   description: string;
 }
 
-export const consensus: Course = {
+export const consensus: Strategy = {
   next(spec, steps) {
     const coordinator = spec.coordinator.instance_id;
     if (spec.options.choices === null) {
@@ -41,13 +41,13 @@ export const consensus: Course = {
         steps,
         spec.participants.map(({ instance_id }, place) => ({ key: proposalKey(place), kind: "propose", instance_id })),
       );
-      if ("move" in proposals) return proposals.move;
+      if ("decision" in proposals) return proposals.decision;
       if (!proposals.done.some((step) => step.state === "completed")) {
         return { kind: "end", error: nobodyDelivered(proposals.done) };
       }
       const wanted = { key: CLUSTER, kind: "cluster" as const, instance_id: coordinator, what: "list of choices" };
-      const clustered = sensible(steps, wanted, readChoices);
-      if ("move" in clustered) return clustered.move;
+      const clustered = parseOrRetry(steps, wanted, readChoices);
+      if ("decision" in clustered) return clustered.decision;
     }
     for (let round = 1; ; round++) {
       const ballots = together(
@@ -58,14 +58,14 @@ export const consensus: Course = {
           instance_id: spec.participants[place]?.instance_id ?? "",
         })),
       );
-      if ("move" in ballots) return ballots.move;
+      if ("decision" in ballots) return ballots.decision;
       const counted = countOf(spec, steps, round);
       if (counted.leaders.length === 0) return { kind: "end", error: nobodyDelivered(ballots.done) };
       if (!counted.quorumMet || decided(counted) !== null) return { kind: "end" };
       if (round < spec.options.rounds) continue;
       if (!counted.thresholdMet) return { kind: "end" };
       const tiebreak = needed(steps, { key: TIEBREAK, kind: "tiebreak", instance_id: coordinator });
-      return "move" in tiebreak ? tiebreak.move : { kind: "end" };
+      return "decision" in tiebreak ? tiebreak.decision : { kind: "end" };
     }
   },
 
@@ -83,11 +83,11 @@ export const consensus: Course = {
   },
 
   result(spec, steps) {
-    return decisionOf(spec, steps);
+    return resultOf(spec, steps);
   },
 };
 
-/** The places of those who vote in a round: whoever has not fallen out before. */
+/** The indexes of the participants who vote in a round: those that have not dropped out before. */
 function votersOf(spec: JobSpec, steps: Steps, round: number): number[] {
   const earlier = (place: number) => [
     ...(spec.options.choices === null ? [proposalKey(place)] : []),
@@ -100,7 +100,7 @@ function votersOf(spec: JobSpec, steps: Steps, round: number): number[] {
 
 function choicesOf(spec: JobSpec, steps: Steps): Choice[] {
   if (spec.options.choices) return spec.options.choices.map((choice) => ({ choice, description: "" }));
-  return sensed(steps, CLUSTER, readChoices) ?? [];
+  return parsed(steps, CLUSTER, readChoices) ?? [];
 }
 
 function ballotSchema(choices: readonly string[]) {
@@ -142,7 +142,7 @@ function clusterSchema() {
   });
 }
 
-function readChoices(structured: unknown): Reading<Choice[]> {
+function readChoices(structured: unknown): Parsed<Choice[]> {
   const list = clusterSchema().safeParse(structured);
   if (!list.success) return { ok: false, problem: z.prettifyError(list.error) };
   const { choices } = list.data;
@@ -242,7 +242,7 @@ function lastRound(spec: JobSpec, steps: Steps): number {
   return round;
 }
 
-function decisionOf(spec: JobSpec, steps: Steps): Decision {
+function resultOf(spec: JobSpec, steps: Steps): ConsensusResult {
   const round = lastRound(spec, steps);
   const votes = votesOf(spec, steps, round);
   const counted = countOf(spec, steps, round);

@@ -9,15 +9,15 @@ import { merged, mergeQuestion } from "./merge.ts";
 import { type Plan, type PlannedTask, planSchema, problemOf } from "./plan.ts";
 import { type Contribution, DATA_NOTE, fenced, plain, rosterOf, taskOf } from "./prompts.ts";
 import {
-  type Course,
+  finalStep,
   isOpen,
-  lastWord,
   type NewStep,
-  type Reading,
+  type Parsed,
+  parsed,
+  parseOrRetry,
   type Steps,
   type StepView,
-  sensed,
-  sensible,
+  type Strategy,
 } from "./strategy.ts";
 
 const PLAN = "plan";
@@ -27,19 +27,19 @@ export const keyOf = ({ id }: Pick<PlannedTask, "id">) => `task:${id}`;
 
 /** The sub-tasks of the plan that is carried out; none before there is one. */
 export function plannedTasks(spec: JobSpec, steps: Steps): readonly PlannedTask[] {
-  return sensed(steps, PLAN, (structured) => readPlan(spec, structured))?.tasks ?? [];
+  return parsed(steps, PLAN, (structured) => readPlan(spec, structured))?.tasks ?? [];
 }
 
-export const delegated: Course = {
+export const delegated: Strategy = {
   next(spec, steps) {
     const wanted = { key: PLAN, kind: "plan" as const, instance_id: spec.coordinator.instance_id, what: "plan" };
-    const plan = sensible(steps, wanted, (structured) => readPlan(spec, structured));
-    if ("move" in plan) return plan.move;
+    const plan = parseOrRetry(steps, wanted, (structured) => readPlan(spec, structured));
+    if ("decision" in plan) return plan.decision;
     const { tasks } = plan.value;
     const begun = tasks.flatMap((task) => steps.get(keyOf(task)) ?? []);
     const starting = ready(tasks, steps, begun);
     if (starting.length > 0) return { kind: "start", steps: starting };
-    return begun.some(isOpen) ? { kind: "wait" } : lastWord(spec, steps, begun);
+    return begun.some(isOpen) ? { kind: "wait" } : finalStep(spec, steps, begun);
   },
 
   ask(spec, steps, step, textOf) {
@@ -100,7 +100,7 @@ function lacking(id: string): Failure {
   };
 }
 
-function readPlan(spec: JobSpec, structured: unknown): Reading<Plan> {
+function readPlan(spec: JobSpec, structured: unknown): Parsed<Plan> {
   const plan = planSchema(spec.participants.map((member) => member.instance_id)).safeParse(structured);
   if (!plan.success) return { ok: false, problem: z.prettifyError(plan.error) };
   const problem = problemOf(plan.data);

@@ -1,11 +1,11 @@
 /**
- * Which steps of a job a step builds on: in whose light it was asked for. Pure.
+ * Which earlier steps each step builds on. Pure.
  */
 import type { JobSpec, StepKind } from "../../contracts/job.ts";
 import { keyOf, plannedTasks } from "./delegated.ts";
 import type { Steps, StepView } from "./strategy.ts";
 
-/** The order of the kinds. Of each there may be several rounds, which stand in the steps' keys: `vote:2:0`, `plan:2`. */
+/** The order of the kinds. Each may have several rounds, named in the steps' keys: `vote:2:0`, `plan:2`. */
 const ORDER: Record<StepKind, number> = {
   split: 0,
   plan: 0,

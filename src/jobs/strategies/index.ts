@@ -3,7 +3,7 @@ import { consensus } from "./consensus.ts";
 import { delegated } from "./delegated.ts";
 import { parallel } from "./parallel.ts";
 import { sequential } from "./sequential.ts";
-import type { Course } from "./strategy.ts";
+import type { Strategy } from "./strategy.ts";
 
-/** The course of each type. */
-export const COURSES: Readonly<Record<CoordinationType, Course>> = { sequential, parallel, consensus, delegated };
+/** The strategy of each coordination type. */
+export const STRATEGIES: Readonly<Record<CoordinationType, Strategy>> = { sequential, parallel, consensus, delegated };

@@ -1,17 +1,17 @@
 /**
- * The coordinator's last word over what the participants delivered, and the result that it gives.
+ * The coordinator's final step over what the participants delivered, and the result made from it.
  */
-import type { JobSpec, Merged, Output } from "../../contracts/job.ts";
+import type { JobSpec, MergedResult, Output } from "../../contracts/job.ts";
 import { type Contribution, DATA_NOTE, fenced, rosterOf, taskOf } from "./prompts.ts";
 import { type Question, RESULT, type Steps, type TextOf } from "./strategy.ts";
 
-/** `how`: in which way they worked, to end the sentence "The participants worked on it". */
+/** `how` completes the sentence "The participants worked on it ...". */
 export function mergeQuestion(
   spec: JobSpec,
   steps: Steps,
   textOf: TextOf,
   how: string,
-  /** What a step was about, beside its author. */
+  /** What a step was about, such as its sub-task. */
   about: (key: string) => string | undefined = () => undefined,
 ): Question {
   const members = new Map(spec.participants.map((member) => [member.instance_id, member]));
@@ -42,6 +42,6 @@ export function mergeQuestion(
   return { message: parts.join("\n\n"), schema: null };
 }
 
-export function merged(_spec: JobSpec, steps: Steps, outputs: Output[], textOf: TextOf): Merged {
+export function merged(_spec: JobSpec, steps: Steps, outputs: Output[], textOf: TextOf): MergedResult {
   return { summary: steps.get(RESULT)?.state === "completed" ? textOf(RESULT) : null, outputs };
 }

@@ -7,19 +7,19 @@ import type { StepKind } from "../../contracts/job.ts";
 import type { Failure } from "../../platform/errors.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 
-/** How often a step is asked for, at most. */
+/** Tries per step, the first included. */
 export const MAX_TRIES = 2;
 
 /**
- * Whether another try may not meet the same failure: the model's server broke, or this one. Whatever an instance decided, a cap
- * stopped or the API refuses (its 4xx) stays as it is.
+ * Whether another try may succeed: the model's server failed, or this one. What an instance decided, a cap stopped or the API
+ * refused (4xx) will not change.
  */
 function isPassing({ code, details }: Failure): boolean {
   if (code === "internal") return true;
   return code === "upstream_error" && !(typeof details?.status === "number" && details.status < 500);
 }
 
-/** Steps that are answered by a schema. */
+/** Kinds of steps whose answer has to follow a schema. */
 const STRUCTURED: ReadonlySet<StepKind> = new Set<StepKind>(["split", "cluster", "vote", "tiebreak", "plan"]);
 
 export type Outcome =
@@ -32,7 +32,7 @@ export type Outcome =
 
 export function outcomeOf(view: MessageView, step: { kind: StepKind; tries: number }): Outcome {
   const costNano = Math.round((view.response?.cost ?? view.cost ?? 0) * NANO_PER_USD);
-  // A cap holds it up: others wait for this step, and nobody knows whether the cap will be raised.
+  // A cap paused it. Other steps wait for this one, and whether the cap will be raised is unknown.
   if (view.paused) return { kind: "failed", error: view.paused, costNano, recall: true };
   switch (view.state) {
     case "queued":

@@ -1,26 +1,27 @@
 /**
- * `parallel`: all participants at once, after the coordinator split the task if that was asked for; then it merges the answers.
+ * `parallel`: all participants work at once, optionally on parts that the coordinator has split the task into; then the
+ * coordinator merges the answers.
  */
 import * as z from "zod";
 import type { JobSpec } from "../../contracts/job.ts";
 import { merged, mergeQuestion } from "./merge.ts";
 import { plain, rosterOf, taskOf } from "./prompts.ts";
-import { type Course, lastWord, needed, type Steps, together } from "./strategy.ts";
+import { finalStep, needed, type Steps, type Strategy, together } from "./strategy.ts";
 
 const SPLIT = "split";
 const keyOf = (place: number) => `work:${place}`;
 
-export const parallel: Course = {
+export const parallel: Strategy = {
   next(spec, steps) {
     if (spec.options.split) {
       const split = needed(steps, { key: SPLIT, kind: "split", instance_id: spec.coordinator.instance_id });
-      if ("move" in split) return split.move;
+      if ("decision" in split) return split.decision;
     }
     const work = together(
       steps,
       spec.participants.map(({ instance_id }, place) => ({ key: keyOf(place), kind: "work", instance_id })),
     );
-    return "move" in work ? work.move : lastWord(spec, steps, work.done);
+    return "decision" in work ? work.decision : finalStep(spec, steps, work.done);
   },
 
   ask(spec, steps, step, textOf) {
@@ -46,7 +47,7 @@ function placeOf(key: string): number {
   return Number(key.slice(keyOf(0).length - 1));
 }
 
-/** One text a participant, under its id: so nobody can be left out or named twice. */
+/** One text per participant, under its id, so that none can be left out or named twice. */
 function splitSchema(spec: JobSpec) {
   return z.object(Object.fromEntries(spec.participants.map(({ instance_id }) => [instance_id, z.string()])));
 }

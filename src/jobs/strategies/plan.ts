@@ -3,10 +3,10 @@
  */
 import * as z from "zod";
 
-/** Sub-tasks of one plan, at most. */
+/** Upper bound on the sub-tasks of a plan. */
 const MAX_TASKS = 256;
 
-/** The plan as the coordinator answers it: participants can only be the ones there are. */
+/** The schema of the coordinator's answer: only the job's own participants can be named. */
 export function planSchema(participantIds: readonly string[]) {
   return z.object({
     tasks: z
@@ -25,7 +25,7 @@ export function planSchema(participantIds: readonly string[]) {
 export type Plan = z.output<ReturnType<typeof planSchema>>;
 export type PlannedTask = Plan["tasks"][number];
 
-/** What is wrong with a plan, in words for whoever made it; null for one that can be carried out. */
+/** What is wrong with a plan, worded for the coordinator that made it; null for one that can be carried out. */
 export function problemOf(plan: Plan): string | null {
   const { tasks } = plan;
   if (tasks.length > MAX_TASKS) return `it has ${tasks.length} sub-tasks, and at most ${MAX_TASKS} are taken`;
@@ -45,10 +45,10 @@ export function problemOf(plan: Plan): string | null {
   return cycle ? `the sub-tasks depend on each other in a circle: ${cycle.join(" -> ")}` : null;
 }
 
-/** The ids of sub-tasks that wait for each other for ever, the first one again at the end; null when there are none. */
+/** The ids along a cycle of dependencies, with the first one repeated at the end; null when there is no cycle. */
 function cycleIn(tasks: readonly PlannedTask[]): string[] | null {
   const needs = new Map(tasks.map((task) => [task.id, new Set(task.depends_on)]));
-  // Takes away what can be done, round by round; what stays is on a cycle or behind one.
+  // Remove what can run, round by round. What remains is on a cycle or depends on one.
   for (let done = [...needs].filter(([, left]) => left.size === 0); done.length > 0; ) {
     for (const [id] of done) needs.delete(id);
     for (const left of needs.values()) for (const [id] of done) left.delete(id);

@@ -4,18 +4,18 @@
 import type { JobSpec } from "../../contracts/job.ts";
 import { merged, mergeQuestion } from "./merge.ts";
 import { type Contribution, DATA_NOTE, fenced, plain, taskOf } from "./prompts.ts";
-import { type Course, isOpen, lastWord, type Steps } from "./strategy.ts";
+import { finalStep, isOpen, type Steps, type Strategy } from "./strategy.ts";
 
 const keyOf = (place: number) => `work:${place}`;
 
-export const sequential: Course = {
+export const sequential: Strategy = {
   next(spec, steps) {
     for (const [place, { instance_id }] of spec.participants.entries()) {
       const step = steps.get(keyOf(place));
       if (!step) return { kind: "start", steps: [{ key: keyOf(place), kind: "work", instance_id }] };
       if (isOpen(step)) return { kind: "wait" };
     }
-    return lastWord(spec, steps, worked(spec, steps));
+    return finalStep(spec, steps, worked(spec, steps));
   },
 
   ask(spec, steps, step, textOf) {

@@ -1,14 +1,14 @@
 /**
- * The course of a job: which steps come next, and what each asks. One course a type, and all of it pure: the same rows give the
- * same next step, after a crash as well as before.
+ * A coordination strategy: which steps come next, and what each of them asks. There is one per coordination type, and all of it
+ * is pure: the same rows give the same decision, after a crash as well as before.
  */
 
 import type { JobResult, JobSpec, Output, StepKind, StepState } from "../../contracts/job.ts";
 import type { Failure } from "../../platform/errors.ts";
 
-/** A step as its course sees it: its row without the text of its answer. */
+/** A step as a strategy sees it: its row without the text of its answer. */
 export interface StepView {
-  /** Its name in the job, such as `work:0`. */
+  /** Its name within the job, such as `work:0`. */
   key: string;
   kind: StepKind;
   instance_id: string;
@@ -20,7 +20,7 @@ export interface StepView {
 
 export type Steps = ReadonlyMap<string, StepView>;
 
-/** A step that is to begin. `skip`: it is not asked for, and why. */
+/** A step to begin. `skip`: it is recorded but not asked for, and why. */
 export interface NewStep {
   key: string;
   kind: StepKind;
@@ -28,22 +28,22 @@ export interface NewStep {
   skip?: Failure;
 }
 
-export type Move =
+export type Decision =
   | { kind: "start"; steps: NewStep[] }
-  /** Steps are under way. */
+  /** Wait for the steps that are under way. */
   | { kind: "wait" }
-  /** It is over; with `error` it came to nothing. */
+  /** The job is over; with `error` it has failed. */
   | { kind: "end"; error?: Failure };
 
-/** What a step asks its instance. `schema`: a JSON Schema of the answer, or null for free text. */
+/** What a step asks its instance. `schema`: the JSON Schema of the answer, or null for free text. */
 export interface Question {
   message: string;
   schema: Record<string, unknown> | null;
 }
 
-export interface Course {
-  next(spec: JobSpec, steps: Steps): Move;
-  /** `textOf`: the answer to a completed step. All that it reads is final, so asking twice gives the same question. */
+export interface Strategy {
+  next(spec: JobSpec, steps: Steps): Decision;
+  /** `textOf`: the answer to a completed step. It reads final rows only, so asking again gives the same question. */
   ask(spec: JobSpec, steps: Steps, step: Pick<StepView, "key" | "kind" | "instance_id">, textOf: TextOf): Question;
   result(spec: JobSpec, steps: Steps, outputs: Output[], textOf: TextOf): JobResult;
 }
@@ -55,37 +55,37 @@ export function isOpen(step: StepView): boolean {
 }
 
 /**
- * One step after which everything else comes. Returns it once it is completed, else what to do: start it, wait for it, or
- * end the job with its failure. For steps of the coordinator, without which a job can't go on.
+ * A step that everything after it depends on. Returns it once it is completed, else the decision: start it, wait for it, or end
+ * the job with its failure. For steps of the coordinator, without which a job can't go on.
  */
-export function needed(steps: Steps, step: NewStep): { done: StepView } | { move: Move } {
+export function needed(steps: Steps, step: NewStep): { done: StepView } | { decision: Decision } {
   const known = steps.get(step.key);
-  if (!known) return { move: { kind: "start", steps: [step] } };
-  if (isOpen(known)) return { move: { kind: "wait" } };
-  return known.state === "completed" ? { done: known } : { move: { kind: "end", error: coordinatorFailed(known) } };
+  if (!known) return { decision: { kind: "start", steps: [step] } };
+  if (isOpen(known)) return { decision: { kind: "wait" } };
+  return known.state === "completed" ? { done: known } : { decision: { kind: "end", error: coordinatorFailed(known) } };
 }
 
 /**
- * Steps that begin together. Returns them once none is open, else what to do: start those that have not begun, or wait.
+ * Steps that begin together. Returns them once none is open, else the decision: start those that have not begun, or wait.
  */
-export function together(steps: Steps, wanted: readonly NewStep[]): { done: StepView[] } | { move: Move } {
+export function together(steps: Steps, wanted: readonly NewStep[]): { done: StepView[] } | { decision: Decision } {
   const missing = wanted.filter((step) => !steps.has(step.key));
-  if (missing.length > 0) return { move: { kind: "start", steps: missing } };
+  if (missing.length > 0) return { decision: { kind: "start", steps: missing } };
   const known = wanted.flatMap((step) => steps.get(step.key) ?? []);
-  return known.some(isOpen) ? { move: { kind: "wait" } } : { done: known };
+  return known.some(isOpen) ? { decision: { kind: "wait" } } : { done: known };
 }
 
 /**
- * The coordinator's last word, once the participants are done: asked for if any of them delivered something, and the end of
- * the job either way.
+ * The coordinator's final step, once the participants are done: taken if any of them delivered something, and the end of the
+ * job either way.
  */
-export function lastWord(spec: JobSpec, steps: Steps, delivered: readonly StepView[]): Move {
+export function finalStep(spec: JobSpec, steps: Steps, delivered: readonly StepView[]): Decision {
   if (!delivered.some((step) => step.state === "completed")) return { kind: "end", error: nobodyDelivered(delivered) };
   const word = needed(steps, { key: RESULT, kind: "result", instance_id: spec.coordinator.instance_id });
-  return "move" in word ? word.move : { kind: "end" };
+  return "decision" in word ? word.decision : { kind: "end" };
 }
 
-/** The key of the coordinator's last word. */
+/** The key of the coordinator's final step. */
 export const RESULT = "result";
 
 export function nobodyDelivered(steps: readonly StepView[]): Failure {
@@ -105,7 +105,7 @@ function coordinatorFailed(step: StepView): Failure {
   };
 }
 
-/** An answer of the coordinator that can't be used, also not after it was told why. */
+/** The failure for an answer of the coordinator that is still invalid after it was told why. */
 export function unusable(step: StepView, what: string, problem: string): Failure {
   return {
     code: "schema_mismatch",
@@ -115,30 +115,30 @@ export function unusable(step: StepView, what: string, problem: string): Failure
 }
 
 /**
- * A structured answer of the coordinator that has to make sense beyond its schema: asked for as `<key>:1`, and once more as
- * `<key>:2`, with what was wrong. Returns the value once it makes sense, else what to do.
+ * A structured answer of the coordinator that needs more checks than its schema: asked for as `<key>:1`, and once more, with what
+ * was wrong, as `<key>:2`. Returns the value once it parses, else the decision.
  */
-export function sensible<T>(
+export function parseOrRetry<T>(
   steps: Steps,
   wanted: { key: string; kind: StepKind; instance_id: string; what: string },
-  read: (structured: unknown) => Reading<T>,
-): { value: T } | { move: Move } {
+  read: (structured: unknown) => Parsed<T>,
+): { value: T } | { decision: Decision } {
   const { key, kind, instance_id } = wanted;
   const first = needed(steps, { key: `${key}:1`, kind, instance_id });
-  if ("move" in first) return first;
+  if ("decision" in first) return first;
   const reading = read(first.done.structured);
   if (reading.ok) return { value: reading.value };
   const second = needed(steps, { key: `${key}:2`, kind, instance_id });
-  if ("move" in second) return second;
+  if ("decision" in second) return second;
   const again = read(second.done.structured);
   if (again.ok) return { value: again.value };
-  return { move: { kind: "end", error: unusable(second.done, wanted.what, again.problem) } };
+  return { decision: { kind: "end", error: unusable(second.done, wanted.what, again.problem) } };
 }
 
-export type Reading<T> = { ok: true; value: T } | { ok: false; problem: string };
+export type Parsed<T> = { ok: true; value: T } | { ok: false; problem: string };
 
-/** The value of a `sensible` answer that is known to be there. */
-export function sensed<T>(steps: Steps, key: string, read: (structured: unknown) => Reading<T>): T | null {
+/** The value that `parseOrRetry` found, once it has; null before. */
+export function parsed<T>(steps: Steps, key: string, read: (structured: unknown) => Parsed<T>): T | null {
   for (const one of [`${key}:2`, `${key}:1`]) {
     const step = steps.get(one);
     const reading = step?.state === "completed" ? read(step.structured) : null;

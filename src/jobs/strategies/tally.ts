@@ -14,8 +14,8 @@ export interface Count {
 }
 
 /**
- * `participants`: how many were to vote, those that fell out included. `quorum`: up to 1 a share of them, above 1 a number.
- * A vote for what is no choice counts for nothing.
+ * `participants`: how many were to vote, including those that dropped out. `quorum`: up to 1 a share of them, above 1 a number
+ * of ballots. A vote for anything but one of the choices is ignored.
  */
 export function count(
   votes: readonly Pick<Vote, "choice">[],
@@ -39,12 +39,12 @@ export function count(
   };
 }
 
-/** Whether a count reaches a share of a whole; 0.7 × 10 is a little more than 7 in binary. */
+/** Whether a count reaches a share, despite floating point: 0.7 × 10 is a little more than 7. */
 function atLeast(count: number, needed: number): boolean {
   return count >= needed - 1e-9;
 }
 
-/** The one choice that is decided without anybody's help, or null. */
+/** The choice that wins without a tie-break, or null. */
 export function decided({ quorumMet, thresholdMet, leaders }: Count): string | null {
   return quorumMet && thresholdMet && leaders.length === 1 ? (leaders[0] ?? null) : null;
 }

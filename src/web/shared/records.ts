@@ -42,7 +42,7 @@ export interface SpendAnswer extends Omit<records.SpendAnswer, "limits" | "remai
 }
 
 /** Of any type of job. */
-export type JobResult = Partial<coordination.Decision> & Partial<coordination.Merged>;
+export type JobResult = Partial<coordination.ConsensusResult> & Partial<coordination.MergedResult>;
 
 /** The answer of `GET /jobs/{id}`. */
 export interface JobStatus extends Omit<coordination.JobStatus, "result" | "error"> {

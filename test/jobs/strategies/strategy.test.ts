@@ -5,11 +5,11 @@ import { describe, expect, it } from "vitest";
 import type { MessageView } from "../../../src/contracts/instance.ts";
 import type { CoordinationType, JobSpec, StepKind, StepState } from "../../../src/contracts/job.ts";
 import { dependenciesOf } from "../../../src/jobs/strategies/dependencies.ts";
-import { COURSES } from "../../../src/jobs/strategies/index.ts";
+import { STRATEGIES } from "../../../src/jobs/strategies/index.ts";
 import { outcomeOf } from "../../../src/jobs/strategies/outcome.ts";
 import { type PlannedTask, problemOf } from "../../../src/jobs/strategies/plan.ts";
 import { fenced, shares } from "../../../src/jobs/strategies/prompts.ts";
-import type { Move, StepView } from "../../../src/jobs/strategies/strategy.ts";
+import type { Decision, StepView } from "../../../src/jobs/strategies/strategy.ts";
 import { count, decided } from "../../../src/jobs/strategies/tally.ts";
 
 const CHOICES = ["a", "b", "c"];
@@ -277,15 +277,15 @@ describe("the next step", () => {
       }),
     );
 
-  /** A move in short: the keys that begin (`!` for those that are skipped), "wait", or how it ends. */
-  const short = (move: Move) => {
-    switch (move.kind) {
+  /** A decision in short: the keys that begin (`!` for those that are skipped), "wait", or how it ends. */
+  const short = (decision: Decision) => {
+    switch (decision.kind) {
       case "start":
-        return move.steps.map((step) => (step.skip ? `!${step.key}` : step.key)).join(" ");
+        return decision.steps.map((step) => (step.skip ? `!${step.key}` : step.key)).join(" ");
       case "wait":
         return "wait";
       case "end":
-        return move.error ? `end: ${move.error.code}` : "end";
+        return decision.error ? `end: ${decision.error.code}` : "end";
     }
   };
 
@@ -404,7 +404,7 @@ describe("the next step", () => {
   ])("of a %s job: it %s", (type, _name, options, rows, structured, expected) => {
     // The same rows give the same step, however often they are asked.
     for (let i = 0; i < 2; i++) {
-      expect(short(COURSES[type].next(specOf(type, options), rowsOf(rows, structured)))).toBe(expected);
+      expect(short(STRATEGIES[type].next(specOf(type, options), rowsOf(rows, structured)))).toBe(expected);
     }
   });
 });
