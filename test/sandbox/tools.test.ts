@@ -6,43 +6,19 @@ import type { WorkspaceApi } from "../../src/contracts/workspace.ts";
 import { MadroxError } from "../../src/platform/errors.ts";
 import { PosixFiles } from "../../src/sandbox/posix-files.ts";
 import { output, request, send, spawn, status, tool, until } from "../support/door.ts";
-import { installModel, type ScriptCall, scriptModel } from "../support/model.ts";
+import { installModel, scriptModel } from "../support/model.ts";
+import { type Call, type Result, use } from "../support/tool-calls.ts";
 
 const model = installModel();
 afterEach(() => scriptModel(() => undefined));
 
-interface Step {
-  name: string;
-  input: Record<string, unknown>;
-}
-
-interface Result {
-  text: string;
-  isError: boolean;
-}
-
-/** Sends a message on which the model makes these calls, one after the other, and then is done. Returns their results. */
-async function use(instanceId: string, ...steps: Step[]): Promise<Result[]> {
-  const word = `go ${crypto.randomUUID()}`;
-  const results: Result[] = [];
-  scriptModel((call: ScriptCall) => {
-    if (!call.lastUserText.includes(word)) return undefined;
-    for (const { text, isError } of call.toolResults) results.push({ text, isError });
-    const next = steps[results.length];
-    return { blocks: next ? [{ type: "tool_use", ...next }] : [{ type: "text", text: "done" }] };
-  });
-  const answer = await send(instanceId, word, { timeout_seconds: 50 });
-  expect(answer).toMatchObject({ success: true, status: "completed" });
-  return results;
-}
-
-async function one(instanceId: string, step: Step): Promise<Result> {
+async function one(instanceId: string, step: Call): Promise<Result> {
   return (await use(instanceId, step))[0] ?? expect.fail("no result");
 }
 
-const bash = (command: string, more = {}): Step => ({ name: "bash", input: { command, ...more } });
-const code = (text: string, more = {}): Step => ({ name: "run_code", input: { code: text, ...more } });
-const write = (path: string, content: string): Step => ({ name: "write_file", input: { path, content } });
+const bash = (command: string, more = {}): Call => ({ name: "bash", input: { command, ...more } });
+const code = (text: string, more = {}): Call => ({ name: "run_code", input: { code: text, ...more } });
+const write = (path: string, content: string): Call => ({ name: "write_file", input: { path, content } });
 
 const PROGRAM = `export function median(values: number[]): number {
   const sorted = values.sort();
@@ -135,7 +111,7 @@ describe("real work", () => {
 });
 
 describe("what is hostile or goes wrong", () => {
-  const cases: [name: string, step: Step, said: RegExp][] = [
+  const cases: [name: string, step: Call, said: RegExp][] = [
     ["an endless loop in shell", bash("while true; do :; done"), /Stopped at a limit: .*too many commands/],
     ["a fork bomb", bash(":(){ :|:& };:"), /Stopped at a limit: .*recursion depth/],
     [

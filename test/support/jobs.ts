@@ -1,7 +1,7 @@
 /**
  * Coordinated tasks as tests start them, and a model that knows who asks it.
  */
-import { type Json, spawn, tool } from "./door.ts";
+import { type Json, request, spawn, tool } from "./door.ts";
 import { type Script, type ScriptCall, scriptModel } from "./model.ts";
 
 export interface Step {
@@ -90,6 +90,11 @@ export async function finished(jobId: string): Promise<JobView> {
     const { done } = (await tool("wait", { ids: [jobId], timeout_seconds: 50 })) as Json & { done: Json[] };
     if (done.length > 0) return view(jobId);
   }
+}
+
+/** A page of the tenant's jobs, the newest first. */
+export async function jobsPage(query = "limit=500"): Promise<Json & { jobs: Json[]; next_cursor: string | null }> {
+  return (await request(`/jobs?${query}`)).json();
 }
 
 export const who = () => asked.map((call) => call.who);
