@@ -97,7 +97,7 @@ export interface SpawnInstanceInput {
    */
   tools?: ("none" | "read_only" | "standard" | "full") | string[];
   /**
-   * Of its tools, those whose every call waits for leave (answer_question). Its children inherit it
+   * Powers (read, write, execute, spawn, network, message, spend) or tools of its own whose every call waits for leave (answer_question). A tool's guard holds for all that can do the same. Its children inherit it
    *
    * @maxItems 100
    */
@@ -195,11 +195,15 @@ export interface SpawnInstanceAnswer {
   model: string;
   tools: string[];
   /**
-   * Tools of remote servers that can't be used, and why
+   * Tools of a preset that can't be handed on, or of remote servers that can't be used, and why
    */
   left_out?: {
     [k: string]: unknown;
   }[];
+  /**
+   * Its tools whose every call waits for leave
+   */
+  require_approval?: string[];
   message_id?: string;
   /**
    * Made up by the simulator: no model was called

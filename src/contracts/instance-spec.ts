@@ -37,6 +37,8 @@ export interface RemoteTool {
   remote_name: string;
   /** The server says that calling it twice does no harm. */
   repeatable: boolean;
+  /** The server says that it changes nothing. Absent in older specs: then nothing is known. */
+  read_only?: boolean;
 }
 
 /**
@@ -62,7 +64,7 @@ export interface InstanceSpec {
   parent_instance_id: string | null;
   /** Absent: none. */
   mcp_servers?: RemoteServer[];
-  /** Tools whose every call needs leave first; absent in specs from before there was this. */
+  /** Powers, or tools by name, that need leave for every call (`isGuarded`); absent in specs from before there was this. */
   require_approval?: string[];
   /** The `traceparent` of whoever gave the initial prompt; absent without one. */
   trace?: string;

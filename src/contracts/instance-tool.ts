@@ -4,6 +4,7 @@
 import type { Secrets } from "../platform/secrets.ts";
 import type { Config } from "./config.ts";
 import type { OwnToolDefinition } from "./instance-spec.ts";
+import type { Power } from "./powers.ts";
 import { TOOL_PRESETS, type ToolPreset } from "./tool-presets.ts";
 import type { WorkspaceApi } from "./workspace.ts";
 
@@ -83,6 +84,10 @@ export interface InstanceTool extends OwnToolDefinition {
   repeatable: boolean;
   /** The smallest preset that has it. */
   preset: ToolPreset;
+  /** All that it can do. */
+  powers: readonly Power[];
+  /** Where it depends on the input, which may be anything: what this call can do, never more than `powers`. */
+  powersFor?(input: Record<string, unknown>): readonly Power[];
   /** ms after which it is stopped and reported as failed; 120,000 unless given. */
   timeoutMs?: number;
   /** Throwing is the same as an error result with the exception's message. */

@@ -6,7 +6,7 @@ import type { Idempotency } from "../platform/idempotency-key.ts";
 import type { Secrets } from "../platform/secrets.ts";
 import type { AuditedCall } from "./audited-call.ts";
 import type { Erased } from "./instance.ts";
-import type { InstanceSpec, RemoteServer, Report, ToolDefinition } from "./instance-spec.ts";
+import type { InstanceSpec, RemoteServer, RemoteTool, Report, ToolDefinition } from "./instance-spec.ts";
 import type { CoordinationType, ErasedJob, JobOptions, JobReport, JobSpec } from "./job.ts";
 import type { Admission, CallOutcome, Effort, ReservationRequest } from "./model-call.ts";
 import type {
@@ -54,7 +54,7 @@ export interface SpawnRequest extends Origin {
   suggested_limits?: LimitChange;
   /** The instance that spawns it, whose own limits are the most that it can give; null: a caller from outside. */
   spawner?: string | null;
-  /** Tools whose every call needs leave; those of its parent come on top. */
+  /** Powers, or tools by name, that need leave for every call (`isGuarded`); those of its parent come on top. */
   require_approval?: string[];
   /** The spawner's `traceparent`, for the initial prompt. */
   trace?: string | null;
@@ -212,6 +212,13 @@ export interface StoredTask {
   cancelled: boolean;
 }
 
+/** What an instance was given at its spawn: its tools by name, what is known of its remote ones, and what it needs leave for. */
+export interface Grants {
+  tools: string[];
+  remote_tools: RemoteTool[];
+  require_approval: string[];
+}
+
 export interface Birth {
   spec: InstanceSpec;
   initial_prompt: string | null;
@@ -272,6 +279,8 @@ export interface OrchestratorApi {
   /** Whenever a job has something to tell. */
   reportJob(report: JobReport): Promise<void>;
   metrics(): Promise<Metrics>;
+  /** What these instances were given, in their order; null for one that there is not. It never changes. */
+  grants(instanceIds: readonly string[]): Promise<(Grants | null)[]>;
   /** What other instances are to an instance. `not_found`. */
   kin(instanceId: string, others: readonly string[]): Promise<Result<Kin>>;
   tree(query: TreeQuery): Promise<Result<TreeAnswer>>;

@@ -12,6 +12,7 @@ import type {
   ChainLink,
   CoordinateRequest,
   EventQuery,
+  Grants,
   JobQuery,
   Kin,
   LedgerLines,
@@ -87,7 +88,7 @@ import { endIdle, terminate } from "./registry/termination.ts";
 import { childrenOf, kinOf, treeOf } from "./registry/tree.ts";
 import { waitFor } from "./registry/wait-graph.ts";
 import { recordCall } from "./store/audit-record.ts";
-import { takeBirth } from "./store/births.ts";
+import { grantsOf, takeBirth } from "./store/births.ts";
 import { chainOlder, eventsAfter, eventsBefore, headOf, linesAfter } from "./store/event-log.ts";
 import { rowOf } from "./store/instance-rows.ts";
 import { ORCHESTRATOR_SCHEMA } from "./store/schema.ts";
@@ -336,6 +337,10 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async metrics(): Promise<Metrics> {
     return metricsOf(this.ctx.storage.sql, this.#gate.view);
+  }
+
+  async grants(instanceIds: readonly string[]): Promise<(Grants | null)[]> {
+    return instanceIds.map((id) => grantsOf(this.ctx.storage.sql, id));
   }
 
   async kin(instanceId: string, others: readonly string[]): Promise<Result<Kin>> {

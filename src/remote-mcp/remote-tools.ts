@@ -5,6 +5,7 @@
 import type { Config } from "../contracts/config.ts";
 import type { InstanceSpec, OwnToolDefinition, RemoteServer, RemoteTool } from "../contracts/instance-spec.ts";
 import type { InstanceTool, InstanceToolContext, ToolResult } from "../contracts/instance-tool.ts";
+import { POWERS, type Power } from "../contracts/powers.ts";
 import { createLog } from "../platform/log.ts";
 import { redacted, secretValues } from "../platform/redaction.ts";
 import { connected, failureOf, isBroken } from "./connection.ts";
@@ -13,6 +14,14 @@ import { addressProblem } from "./public-address.ts";
 /** How long a server may take to answer a call. */
 const CALL_TIMEOUT_MS = 60_000;
 const MAX_RESULT_CHARACTERS = 60_000;
+
+/**
+ * What a remote tool can do: whatever its server does with a call, so everything, unless the server says that it changes nothing. That
+ * word can be taken: a server that lies about what it does with a call can do it with any other.
+ */
+export function remotePowers(tool: RemoteTool): readonly Power[] {
+  return tool.read_only ? ["network"] : POWERS;
+}
 
 /** The remote tools of an instance, as they were at its spawn. */
 export function remoteTools(spec: InstanceSpec, config: Config): InstanceTool[] {
@@ -24,6 +33,7 @@ export function remoteTools(spec: InstanceSpec, config: Config): InstanceTool[] 
         {
           ...definition,
           preset: "full",
+          powers: remotePowers(tool),
           repeatable: tool.repeatable,
           timeoutMs: CALL_TIMEOUT_MS + 10_000,
           run: (input, context) => callTool(server, tool, definition, input, context, config),

@@ -125,7 +125,12 @@ function chosen(request: ServerRequest, listing: readonly (Offered | null)[]): L
     }
     const hints = tool.annotations;
     const repeatable = hints?.readOnlyHint === true || hints?.idempotentHint === true;
-    listed.server.tools.push({ name, remote_name: tool.name, repeatable });
+    listed.server.tools.push({
+      name,
+      remote_name: tool.name,
+      repeatable,
+      ...(hints?.readOnlyHint === true ? { read_only: true } : {}),
+    });
     listed.definitions.push({
       name,
       description: toolDescription(request.name, tool.description),

@@ -4,10 +4,14 @@
  *
  * What they bring is input of the same call, and nothing bounds it before: an instance that has them has a soft cap.
  */
+
 import type { ServerToolDefinition, ToolDefinition } from "../contracts/instance-spec.ts";
+import type { Power } from "../contracts/powers.ts";
 
 export const WEB_TOOLS = ["web_search", "web_fetch"] as const;
 export type WebToolName = (typeof WEB_TOOLS)[number];
+
+export const WEB_TOOL_POWERS: readonly Power[] = ["network", "spend"];
 
 /** Uses in one model call, unless a spawn says otherwise. */
 export const DEFAULT_USES = 5;

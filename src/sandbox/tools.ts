@@ -43,6 +43,7 @@ const bash: InstanceTool = {
   description: `Run a bash script on the files of your workspace, which is ${ROOT}, the working directory. An interpreter, not a machine: the usual commands on text and files (ls, cat, grep, sed, awk, find, sort, jq, diff, xargs, ...) and \`node file.js\`, which runs programs as run_code does. There is no network, no git, no package manager and nothing goes on in the background. Every call is a new shell: files stay, variables and cd do not. Runaway scripts are stopped.`,
   input_schema: schemaOf(BashInput),
   preset: "full",
+  powers: ["execute", "write", "read"],
   repeatable: false,
   timeoutMs: MAX_SECONDS * 1000 + PATIENCE_MS,
   async run(input, context) {
@@ -65,6 +66,7 @@ const runCode: InstanceTool = {
     "Run a JavaScript or TypeScript program (ES modules; types are taken out, not checked) in a sandbox, on the files of your workspace. It can import other files by their path (./name.js, ./name.ts) and node:assert, node:test, node:path, node:fs/promises, node:util; there are console, timers and process. No network, no packages, no require, no synchronous file calls. It may compute for about two seconds and use 32 MB. Tests written with node:test run here as under Node.",
   input_schema: schemaOf(CodeInput),
   preset: "full",
+  powers: ["execute", "write", "read"],
   repeatable: false,
   timeoutMs: MAX_SECONDS * 1000 + PATIENCE_MS,
   async run(input, context) {

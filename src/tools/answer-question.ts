@@ -13,6 +13,7 @@ export const answerQuestion = defineTool({
     "Answer what an instance asks and waits for; get_instance_status shows open questions. Leave to run a tool is given with exactly approve; deny refuses it, and a reason may follow.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   changes: true,
+  powers: ["message"],
   scope: "operate",
   input: z.strictObject({
     question_id: z.string().max(100).describe("The question's id: q_..."),

@@ -18,6 +18,7 @@ export const broadcastToChildren = defineTool({
     "Send the same message to every active child of an instance at once, and with wait_for_responses wait for their answers. One that can't take it is named in results; the others get it.",
   annotations: ADDS,
   changes: true,
+  powers: ["message", "spend"],
   scope: "operate",
   unhashed: ["wait_for_responses", "timeout_seconds"],
   input: z.strictObject({

@@ -11,6 +11,7 @@ export const cancelJob = defineTool({
     "Stop a coordinated task and the messages that its instances work on for it. The instances stay. What was delivered before stays in get_job_status. A job that has ended stays as it is.",
   annotations: ENDS,
   changes: true,
+  powers: ["message"],
   scope: "operate",
   input: z.strictObject({
     job_id: jobId,

@@ -92,6 +92,7 @@ export const coordinateInstances = defineTool({
     "Start a job: the server runs a task with several instances, durably. Answers at once with task_id (the job_id): wait for it, get_job_status shows every step and the result, cancel_job stops it. A participant that fails makes the result partial.",
   annotations: ADDS,
   changes: true,
+  powers: ["message", "spend"],
   scope: "operate",
   input: coordinateInput,
   output: answer({ task_id: z.string(), job_id: z.string(), status: z.string() }),

@@ -11,6 +11,7 @@ export const getInstanceOutput = defineTool({
     "Read what an instance received, said and did, oldest first and whole: user (messages to it), response (final answers), progress, tool_call, tool_result, notice. Page on with next_cursor. Works for terminated instances too.",
   annotations: READS,
   changes: false,
+  powers: ["read"],
   scope: "read",
   input: z.strictObject({
     instance_id: instanceId,

@@ -15,6 +15,7 @@ export const getInstanceStatus = defineTool({
     "Without instance_id: all instances with totals, filtered and paged. With one: its state, tokens, cost, errors, health and what it waits for.",
   annotations: READS,
   changes: false,
+  powers: ["read"],
   scope: "read",
   input: z.strictObject({
     instance_id: instanceId.optional(),

@@ -16,6 +16,7 @@ export const getInstanceTree = defineTool({
     "Who belongs to whom: each instance with its state, role, cost (its own, and with everything below it) and what it waits for; also as text.",
   annotations: READS,
   changes: false,
+  powers: ["read"],
   scope: "read",
   input: z.strictObject({
     root_id: instanceId.optional().describe("The top of the tree. Default: all that have no parent"),

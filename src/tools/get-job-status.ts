@@ -13,6 +13,7 @@ export const getJobStatus = defineTool({
     "How a coordinated task stands: its status (queued, running, completed, partial, failed, cancelled), each step with its instance, state, times, cost and message_ids, and, once it is over, the result. wait with the job_id waits for its end.",
   annotations: READS,
   changes: false,
+  powers: ["read"],
   scope: "read",
   input: z.strictObject({ job_id: jobId }),
   output: answer({

@@ -12,6 +12,7 @@ export const interruptInstance = defineTool({
     "Stop the running turn of an instance, at once. Its message ends as cancelled; what it cost stays on record, the conversation stays usable, and queued messages go on.",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   changes: true,
+  powers: ["message"],
   scope: "operate",
   input: z.strictObject({
     instance_id: instanceId,

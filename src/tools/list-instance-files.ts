@@ -11,6 +11,7 @@ export const listInstanceFiles = defineTool({
     "List the files in an instance's workspace with size, version and media type, in pages. Works for terminated instances too.",
   annotations: READS,
   changes: false,
+  powers: ["read"],
   scope: "read",
   input: z.strictObject({
     instance_id: instanceId,

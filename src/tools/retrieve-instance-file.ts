@@ -16,6 +16,7 @@ export const retrieveInstanceFile = defineTool({
     "Read a file of an instance's workspace, or a part of it: text as it is, anything else as base64. Works for terminated instances too.",
   annotations: READS,
   changes: false,
+  powers: ["read"],
   scope: "read",
   input: z.strictObject({
     instance_id: instanceId,

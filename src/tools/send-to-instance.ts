@@ -47,6 +47,7 @@ export const sendToInstance = defineTool({
   description: `Send a message to an instance and, unless told otherwise, wait for its answer. The message is safe once this answers: if the answer is not there in time (at most ${MAX_WAIT_SECONDS} s), status is queued or working, the work goes on, and wait with the message_id brings it.`,
   annotations: ADDS,
   changes: true,
+  powers: ["message", "spend"],
   scope: "operate",
   input: sendInput,
   unhashed: ["wait_for_response", "timeout_seconds"],

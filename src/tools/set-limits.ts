@@ -11,6 +11,7 @@ export const setLimits = defineTool({
     "Set limits of an instance and everything below it, or, without instance_id, of all instances together. What a cap had paused goes on where it stopped if the new one allows it.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   changes: true,
+  powers: ["spend"],
   scope: "operate",
   scopeFor: ({ instance_id }) => (instance_id === undefined ? "admin" : "operate"),
   input: z.strictObject({

@@ -1,12 +1,11 @@
 import * as z from "zod";
 import { ALIASES, resolveModel } from "../anthropic/models.ts";
-import { definitionOf, type InstanceTool, presetTools } from "../contracts/instance-tool.ts";
 import type { LimitChange, SpawnRequest } from "../contracts/orchestrator.ts";
+import { POWERS } from "../contracts/powers.ts";
 import { originOf } from "../contracts/request-origin.ts";
-import { TOOL_PRESETS, type ToolPreset } from "../contracts/tool-presets.ts";
+import { TOOL_PRESETS } from "../contracts/tool-presets.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
 import type { ListedServer } from "../remote-mcp/server-tools.ts";
-import { isWebTool, WEB_TOOLS } from "../remote-mcp/web-tools.ts";
 import { ROLE_IDS, roleById, systemPromptOf } from "../roles/index.ts";
 import {
   assertSize,
@@ -20,17 +19,11 @@ import {
   timeoutMinutes,
   turnMinutes,
 } from "./runtime/fields.ts";
-import {
-  assertMayGrant,
-  environmentVars,
-  mcpServers,
-  remoteServers,
-  secretsIn,
-  web,
-  webTools,
-} from "./runtime/grants.ts";
+import { assertMayGrant, environmentVars, mcpServers, remoteServers, secretsIn, web } from "./runtime/grants.ts";
+import { type Inheritance, inheritanceOf } from "./runtime/inheritance.ts";
 import { touching } from "./runtime/reachability.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
+import { type Toolset, toolsetOf } from "./runtime/toolset.ts";
 
 /** The three places in which a caller may set a limit, in the order in which they count. */
 export function limitsIn(input: {
@@ -48,22 +41,6 @@ export function limitsIn(input: {
     timeout_minutes: input.timeout_minutes ?? input.resource_limits?.timeout_minutes,
     max_turn_minutes: input.max_turn_minutes,
   };
-}
-
-/** The tools that a spawn asks for. Throws `invalid_input`, naming those there are, for one that there is not. */
-function toolsFor(asked: ToolPreset | string[], all: readonly InstanceTool[]): InstanceTool[] {
-  if (!Array.isArray(asked)) return presetTools(all, asked);
-  const names = [...all.map((tool) => tool.name), ...WEB_TOOLS];
-  const unknown = asked.filter((name) => !names.includes(name));
-  if (unknown.length > 0) {
-    const shown = unknown.slice(0, 5).map((name) => JSON.stringify(name.slice(0, 60).toWellFormed()));
-    throw new MadroxError(
-      "invalid_input",
-      `tools: instances have no ${shown.join(", ")}. There are the presets ${TOOL_PRESETS.join(", ")}, or a list of: ${names.join(", ")}.`,
-      { issues: [{ field: "tools", problem: "names tools that there are not" }], presets: TOOL_PRESETS, tools: names },
-    );
-  }
-  return all.filter((tool) => asked.includes(tool.name));
 }
 
 /** A system prompt's size in bytes, at most: it is part of every model call. */
@@ -95,7 +72,9 @@ const SpawnInput = z.strictObject({
     .array(z.string().max(100))
     .max(100)
     .default([])
-    .describe("Of its tools, those whose every call waits for leave (answer_question). Its children inherit it"),
+    .describe(
+      `Powers (${POWERS.join(", ")}) or tools of its own whose every call waits for leave (answer_question). A tool's guard holds for all that can do the same. Its children inherit it`,
+    ),
   workspace: z
     .enum(["own", "parent"])
     .optional()
@@ -113,26 +92,21 @@ const SpawnInput = z.strictObject({
 });
 export type SpawnInput = z.output<typeof SpawnInput>;
 
-/** A call of a web tool is made within the model call, where nobody can be asked first. */
-function assertWaitable(names: readonly string[]): void {
-  const web = names.filter(isWebTool);
-  if (web.length === 0) return;
-  throw new MadroxError(
-    "invalid_input",
-    `require_approval can't hold ${web.join(", ")}: the Messages API runs them itself. Leave the tool out, or bound it with web.`,
-    { field: "require_approval" },
-  );
+/** A spawn as it is committed, and what its answer says of the tools beside that. */
+export interface Spawning extends Pick<Toolset, "withheld" | "guarded"> {
+  request: SpawnRequest;
 }
 
 /**
- * Everything that a spawn commits, decided; `servers` are its remote servers, as they answered. Throws `invalid_input` or
- * `too_large`, naming the field.
+ * Everything that a spawn commits, decided; `servers` are its remote servers, as they answered. Throws `invalid_input`, `too_large` or
+ * `forbidden`, naming the field.
  */
-export function spawnRequestOf(
+export function spawningOf(
   context: ToolContext,
   input: SpawnInput,
+  inheritance: Inheritance,
   servers: readonly ListedServer[] = [],
-): SpawnRequest {
+): Spawning {
   assertMayGrant(context, input);
   const resolved = resolveModel(input.model ?? context.defaultModel);
   if (!resolved.ok) {
@@ -178,18 +152,13 @@ export function spawnRequestOf(
     );
   }
   const shared = input.parent_instance_id !== undefined && !context.config.enableIsolation;
-  const own = toolsFor(input.tools ?? roleById(input.role).tools, context.instanceTools).map(definitionOf);
-  const tools = [...own, ...servers.flatMap((listed) => listed.definitions), ...webTools(input)];
-  assertWaitable(input.require_approval);
-  const unguarded = input.require_approval.filter((name) => !tools.some((tool) => tool.name === name));
-  if (unguarded.length > 0) {
-    throw new MadroxError(
-      "invalid_input",
-      `require_approval names ${unguarded.slice(0, 5).join(", ").slice(0, 200).toWellFormed()}, which the instance would not have. Its tools: ${tools.map(({ name }) => name).join(", ") || "none"}.`,
-      { field: "require_approval", tools: tools.map(({ name }) => name) },
-    );
-  }
-  return {
+  const { tools, ...said } = toolsetOf(
+    { ...input, tools: input.tools ?? roleById(input.role).tools },
+    context.instanceTools,
+    servers,
+    inheritance,
+  );
+  const request: SpawnRequest = {
     tenant: context.principal.tenant,
     name: input.name,
     role: input.role,
@@ -209,6 +178,7 @@ export function spawnRequestOf(
     require_approval: input.require_approval,
     ...(context.trace ? { trace: context.trace } : {}),
   };
+  return { request, ...said };
 }
 
 export const spawnClaude = defineTool({
@@ -218,6 +188,7 @@ export const spawnClaude = defineTool({
     "Start a new Claude instance with a name and a role, ready to take messages. It keeps its conversation until it is terminated. Returns its instance_id; with initial_prompt it starts to work at once.",
   annotations: ADDS,
   changes: true,
+  powers: ["spawn", "message", "spend"],
   scope: "operate",
   input: SpawnInput,
   output: answer({
@@ -228,7 +199,11 @@ export const spawnClaude = defineTool({
     role: z.string(),
     model: z.string(),
     tools: z.array(z.string()),
-    left_out: z.array(z.looseObject({})).optional().describe("Tools of remote servers that can't be used, and why"),
+    left_out: z
+      .array(z.looseObject({}))
+      .optional()
+      .describe("Tools of a preset that can't be handed on, or of remote servers that can't be used, and why"),
+    require_approval: z.array(z.string()).optional().describe("Its tools whose every call waits for leave"),
     message_id: z.string().optional(),
     simulated,
   }),
@@ -243,8 +218,9 @@ export const spawnClaude = defineTool({
     const parent = given.parent_instance_id ?? context.principal.instance ?? undefined;
     const input = { ...given, parent_instance_id: parent };
     const servers = await remoteServers(context, input);
-    const left = servers.flatMap(({ server, left }) => left.map((tool) => ({ server: server.name, ...tool })));
-    const request = spawnRequestOf(context, input, servers);
+    const { request, withheld, guarded } = spawningOf(context, input, await inheritanceOf(context, parent), servers);
+    const unusable = servers.flatMap(({ server, left }) => left.map((tool) => ({ server: server.name, ...tool })));
+    const left = [...withheld, ...unusable];
     const receipt = unwrap(
       await context.orchestrator.spawn({
         ...request,
@@ -262,6 +238,7 @@ export const spawnClaude = defineTool({
       model: request.model,
       tools: request.tools.map((tool) => tool.name),
       ...(left.length > 0 ? { left_out: left } : {}),
+      ...(guarded.length > 0 ? { require_approval: guarded } : {}),
       limits: receipt.limits,
       remaining: receipt.remaining,
       ...(receipt.message_id ? { message_id: receipt.message_id } : {}),

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { ALIASES } from "../anthropic/models.ts";
 import type { LimitChange, SpawnRequest, TeamRequest } from "../contracts/orchestrator.ts";
+import type { Power } from "../contracts/powers.ts";
 import { originOf } from "../contracts/request-origin.ts";
 import { hasUniqueNames, summaryOf, TeamMember, type TeamTemplate } from "../contracts/team-template.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
@@ -17,9 +18,10 @@ import {
   timeoutMinutes,
   turnMinutes,
 } from "./runtime/fields.ts";
+import { type Inheritance, inheritanceOf, powersHeld } from "./runtime/inheritance.ts";
 import { touching } from "./runtime/reachability.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
-import { DEFAULT_MAX_TOKENS, limitsIn, spawnRequestOf } from "./spawn-claude.ts";
+import { DEFAULT_MAX_TOKENS, limitsIn, spawningOf } from "./spawn-claude.ts";
 
 const Overrides = z
   .strictObject({
@@ -47,6 +49,7 @@ export const spawnTeam = defineTool({
   description: `Start a whole team from a template: a supervisor, and members as its children, all or none. Built in: ${TEAMS.map(({ name }) => name).join(", ")}; more may be stored. With task_description the supervisor gets the task and its team's ids, and leads the work; without, talk to it yourself, or name them all in coordinate_instances.`,
   annotations: ADDS,
   changes: true,
+  powers: ["spawn", "message", "spend"],
   scope: "operate",
   forInstances: { touches: (input) => touching("spawn", input.parent_instance_id) },
   input: z.strictObject({
@@ -71,7 +74,8 @@ export const spawnTeam = defineTool({
     const template = await templateNamed(context, input.template);
     // An instance's teams are below it, or below somebody who is.
     const parent = input.parent_instance_id ?? context.principal.instance ?? undefined;
-    const request = teamRequestOf(context, template, input.overrides ?? {}, parent);
+    const inheritance = await inheritanceOf(context, parent);
+    const request = teamRequestOf(context, template, input.overrides ?? {}, { parent, ...inheritance });
     const receipt = unwrap(
       await context.orchestrator.spawnTeam({
         ...request,
@@ -126,31 +130,47 @@ export function teamRequestOf(
   context: ToolContext,
   template: TeamTemplate,
   overrides: Overrides,
-  parentId: string | undefined,
+  { parent, ...inheritance }: Inheritance & { parent: string | undefined },
 ): Omit<TeamRequest, "task" | "idempotency"> {
   const { supervisor, members } = castOf(template, overrides);
   const { max_cost, max_total_tokens, ...times } = limitsIn(overrides);
   const { timeout_minutes } = template.limits;
-  const seat = (one: TeamTemplate["supervisor"], asked: LimitChange, suggested: LimitChange): SpawnRequest => ({
-    ...spawnRequestOf(context, {
-      name: one.name,
-      role: one.role,
-      system_prompt: one.prompt,
-      model: overrides.model ?? one.model,
-      effort: overrides.effort ?? one.effort,
-      max_tokens: DEFAULT_MAX_TOKENS,
-      tools: one.tools,
-      require_approval: [],
-      ...asked,
-    }),
+  const seat = (
+    one: TeamTemplate["supervisor"],
+    below: Inheritance,
+    asked: LimitChange,
+    suggested: LimitChange,
+  ): SpawnRequest => ({
+    ...spawningOf(
+      context,
+      {
+        name: one.name,
+        role: one.role,
+        system_prompt: one.prompt,
+        model: overrides.model ?? one.model,
+        effort: overrides.effort ?? one.effort,
+        max_tokens: DEFAULT_MAX_TOKENS,
+        tools: one.tools,
+        require_approval: [],
+        ...asked,
+      },
+      below,
+    ).request,
     suggested_limits: suggested,
   });
-  const leading = seat({ tools: "full", ...supervisor }, { ...times, max_cost, max_total_tokens }, template.limits);
+  const money = { max_cost, max_total_tokens };
+  const leading = seat({ tools: "full", ...supervisor }, inheritance, { ...times, ...money }, template.limits);
+  const below = context.principal.instance === null ? inheritance : { ...inheritance, most: heldBy(context, leading) };
   return {
-    supervisor: { ...leading, parent_instance_id: parentId ?? null },
-    members: members.map((one) => ({ ...seat(one, times, { timeout_minutes }), workspace: one.workspace })),
+    supervisor: { ...leading, parent_instance_id: parent ?? null },
+    members: members.map((one) => ({ ...seat(one, below, times, { timeout_minutes }), workspace: one.workspace })),
     coordination_type: template.coordination_type,
   };
+}
+
+/** What a supervisor that is spawned like this can do. */
+function heldBy({ instanceTools }: ToolContext, { tools, require_approval = [] }: SpawnRequest): Power[] {
+  return powersHeld({ tools: tools.map(({ name }) => name), remote_tools: [], require_approval }, instanceTools);
 }
 
 /** Who is in the team: the template's people, without those left out, with those added, under their new names. */

@@ -12,6 +12,7 @@ export const terminateInstance = defineTool({
     "End an instance and all its children. It takes no more messages; queued ones are cancelled, its record and output stay readable. The running turn is finished first, with force it is stopped.",
   annotations: ENDS,
   changes: true,
+  powers: ["spawn"],
   scope: "operate",
   input: z.strictObject({
     instance_id: instanceId,

@@ -17,6 +17,7 @@ export const wait = defineTool({
   description: `Wait until messages have their answers, instances are at rest, or jobs are over: all of the ids, any, or a number of them; at most ${MAX_WAIT_SECONDS} s a call. It consumes nothing: call it again for what is pending, as often as needed.`,
   annotations: READS,
   changes: false,
+  powers: ["read"],
   scope: "read",
   input: z.strictObject({
     ids: z.array(z.string().max(100)).min(1).max(MAX_IDS).describe("message_ids, instance_ids and job_ids"),

@@ -12,6 +12,7 @@ export const writeInstanceFile = defineTool({
     "Create a file in an instance's workspace, or replace it whole. With expected_version it replaces only the version that you have read; a stale one is a conflict, and nothing is lost.",
   annotations: ENDS,
   changes: true,
+  powers: ["write"],
   scope: "operate",
   input: z.strictObject({
     instance_id: instanceId,

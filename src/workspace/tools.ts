@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import type { InstanceTool, InstanceToolContext } from "../contracts/instance-tool.ts";
+import type { Power } from "../contracts/powers.ts";
 import { inputOf, schemaOf } from "../contracts/tool-input.ts";
 import type { ToolPreset } from "../contracts/tool-presets.ts";
 import { bytesOfContent, contentOfBytes } from "./content.ts";
@@ -29,6 +30,7 @@ function fileTool<Input extends z.ZodType<Record<string, unknown>>>(tool: {
   name: string;
   description: string;
   preset: ToolPreset;
+  powers: readonly Power[];
   input: Input;
   run(input: z.output<Input>, context: InstanceToolContext): Promise<string>;
 }): InstanceTool {
@@ -37,6 +39,7 @@ function fileTool<Input extends z.ZodType<Record<string, unknown>>>(tool: {
     description: tool.description,
     input_schema: schemaOf(tool.input),
     preset: tool.preset,
+    powers: tool.powers,
     repeatable: true,
     async run(input, context) {
       return { content: await tool.run(inputOf(tool.name, tool.input, input), context) };
@@ -55,6 +58,7 @@ export const FILE_TOOLS: readonly InstanceTool[] = [
     description:
       "Read a text file of your workspace, by lines, as far as fits into one answer. Says the file's version, and where to go on. With encoding base64 it reads bytes, of any file.",
     preset: "read_only",
+    powers: ["read"],
     input: z.strictObject({
       path,
       start_line: z.int().min(1).default(1),
@@ -86,6 +90,7 @@ export const FILE_TOOLS: readonly InstanceTool[] = [
     description:
       "Create a file in your workspace, or replace it whole; folders come by themselves. To change a part, use edit_file.",
     preset: "standard",
+    powers: ["write"],
     input: z.strictObject({
       path,
       content: z.string(),
@@ -104,6 +109,7 @@ export const FILE_TOOLS: readonly InstanceTool[] = [
     description:
       "Replace a text in a file of your workspace. old_text has to be there exactly as given, white space included, and only once, unless replace_all is set.",
     preset: "standard",
+    powers: ["write"],
     input: z.strictObject({
       path,
       old_text: z.string(),
@@ -123,6 +129,7 @@ export const FILE_TOOLS: readonly InstanceTool[] = [
     name: "list_files",
     description: "List what is in a folder of your workspace, with sizes; recursive for everything below it.",
     preset: "read_only",
+    powers: ["read"],
     input: z.strictObject({
       folder,
       recursive: z.boolean().default(false),
@@ -138,6 +145,7 @@ export const FILE_TOOLS: readonly InstanceTool[] = [
     description:
       "Find files of your workspace by name: * and ? within a name, ** for any folders (src/**/*.ts). A pattern without a slash is for names anywhere.",
     preset: "read_only",
+    powers: ["read"],
     input: z.strictObject({
       pattern: z.string().min(1).max(1_000),
       folder,
@@ -153,6 +161,7 @@ export const FILE_TOOLS: readonly InstanceTool[] = [
     description:
       "Search the text files of your workspace, line by line. The pattern is literal, with regex an expression in RE2's syntax (no look-around, no backreferences).",
     preset: "read_only",
+    powers: ["read"],
     input: z.strictObject({
       pattern: z.string().min(1),
       regex: z.boolean().default(false),
@@ -181,6 +190,7 @@ export const FILE_TOOLS: readonly InstanceTool[] = [
     name: "move_file",
     description: "Move or rename a file or a folder of your workspace.",
     preset: "standard",
+    powers: ["write"],
     input: z.strictObject({
       from: path,
       to: path,
@@ -198,6 +208,7 @@ export const FILE_TOOLS: readonly InstanceTool[] = [
     description:
       "Delete a file of your workspace, or with recursive a folder and everything in it. It can't be undone.",
     preset: "standard",
+    powers: ["write"],
     input: z.strictObject({ path, recursive: z.boolean().default(false), expected_version: expected }),
     async run(input, context) {
       const options = { ...once(context), ...expecting(input.expected_version), recursive: input.recursive };

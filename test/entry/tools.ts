@@ -22,6 +22,7 @@ export const TEST_TOOLS: readonly InstanceTool[] = [
     description: "Repeatable: reading it twice changes nothing.",
     input_schema: anything,
     repeatable: true,
+    powers: ["read"],
     preset: "read_only",
     async run(input, context) {
       await ran("lookup", input, context);
@@ -33,6 +34,7 @@ export const TEST_TOOLS: readonly InstanceTool[] = [
     description: "Not repeatable: each run counts.",
     input_schema: anything,
     repeatable: false,
+    powers: ["spend"],
     preset: "read_only",
     async run(input, context) {
       await ran("charge", input, context);
@@ -44,6 +46,7 @@ export const TEST_TOOLS: readonly InstanceTool[] = [
     description: "Takes as many milliseconds as its value says.",
     input_schema: anything,
     repeatable: true,
+    powers: [],
     preset: "read_only",
     async run(input, context) {
       await ran("slow", input, context);
@@ -56,6 +59,7 @@ export const TEST_TOOLS: readonly InstanceTool[] = [
     description: "Answers with as many words as its value says.",
     input_schema: anything,
     repeatable: true,
+    powers: [],
     preset: "read_only",
     async run(input, context) {
       await ran("large", input, context);
@@ -67,6 +71,7 @@ export const TEST_TOOLS: readonly InstanceTool[] = [
     description: "Fails.",
     input_schema: anything,
     repeatable: true,
+    powers: [],
     preset: "read_only",
     async run(input, context) {
       await ran("failing", input, context);

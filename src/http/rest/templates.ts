@@ -3,6 +3,7 @@ import { summaryOf, TeamTemplate } from "../../contracts/team-template.ts";
 import { MadroxError, unwrap } from "../../platform/errors.ts";
 import { TEAMS, teamByName } from "../../roles/teams/index.ts";
 import { recorded } from "../../tools/runtime/audit.ts";
+import { UNBOUND } from "../../tools/runtime/inheritance.ts";
 import { teamRequestOf } from "../../tools/spawn-team.ts";
 import { json } from "../json.ts";
 import { jsonBody } from "../request-body.ts";
@@ -54,7 +55,7 @@ const storeTemplate = defineRoute({
       throw new MadroxError("conflict", `${template.name} is built in. Choose another name.`, { name: template.name });
     }
     // What could not be spawned is not stored.
-    teamRequestOf(context, template, {}, undefined);
+    teamRequestOf(context, template, {}, { parent: undefined, ...UNBOUND });
     const { created } = await recorded(context, "store_template", template.name, async (audit) =>
       unwrap(await context.orchestrator.storeTemplate(template, audit)),
     );

@@ -2,6 +2,7 @@
  * A turn's tool calls: some at once, each with its intent written before it and its result after.
  */
 import type { Asked, InstanceTool, InstanceToolContext, QuestionState } from "../../contracts/instance-tool.ts";
+import { isGuarded, POWERS } from "../../contracts/powers.ts";
 import { inSpan } from "../../platform/trace.ts";
 import { traceparentOfCall } from "../reporting/spans.ts";
 import { newestEvent } from "../store/events.ts";
@@ -80,7 +81,7 @@ export class ToolCaller {
     };
     const startedAt = call.started_at ?? now();
     beginTool(store, turn, call.id, now());
-    if (spec.require_approval?.includes(call.name)) {
+    if (this.#needsApproval(call)) {
       const approval = questions.approvalOf(sql, call.id);
       if (!approval) {
         const asked = approvalFor(call);
@@ -107,6 +108,17 @@ export class ToolCaller {
     if ("stopped" in result) return;
     if ("waitpoint" in result) suspendCall(store, call, result.waitpoint, notified);
     else endTool(store, turn, call, result, now());
+  }
+
+  #needsApproval(call: ToolCallRow): boolean {
+    const { store, tools, environment } = this.#parts;
+    const tool = tools.get(call.name);
+    if (!tool) return false;
+    const powers = tool.powersFor?.(JSON.parse(call.input) as Record<string, unknown>) ?? tool.powers;
+    // A guard may come from a parent that has other tools; of a remote one of those nothing is known.
+    const powersOf = (name: string) =>
+      (tools.get(name) ?? environment.instanceTools.find((known) => known.name === name))?.powers ?? POWERS;
+    return isGuarded(store.spec.require_approval ?? [], { name: call.name, powers }, powersOf);
   }
 
   #contextOf(

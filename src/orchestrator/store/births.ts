@@ -2,7 +2,7 @@
  * The table `birth`: what an instance copies on its first use. Nothing else writes it.
  */
 import type { InstanceSpec } from "../../contracts/instance-spec.ts";
-import type { Birth } from "../../contracts/orchestrator.ts";
+import type { Birth, Grants } from "../../contracts/orchestrator.ts";
 import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { markUsed } from "./instance-rows.ts";
@@ -22,6 +22,18 @@ export function insertBirth(tx: Tx, spec: InstanceSpec, initialPrompt: string | 
 export function specOf(sql: SqlStorage, instanceId: string): InstanceSpec {
   const { spec } = sql.exec<{ spec: string }>("SELECT spec FROM birth WHERE instance_id = ?", instanceId).one();
   return JSON.parse(spec) as InstanceSpec;
+}
+
+/** What an instance was given at its spawn, or null when there is none of this id. */
+export function grantsOf(sql: SqlStorage, instanceId: string): Grants | null {
+  const row = first<{ spec: string }>(sql, "SELECT spec FROM birth WHERE instance_id = ?", instanceId);
+  if (!row) return null;
+  const { tools, mcp_servers = [], require_approval = [] } = JSON.parse(row.spec) as InstanceSpec;
+  return {
+    tools: tools.map(({ name }) => name),
+    remote_tools: mcp_servers.flatMap((server) => server.tools),
+    require_approval,
+  };
 }
 
 /** What an instance copies on its first use, or null when there is none of this id. */

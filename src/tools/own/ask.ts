@@ -11,6 +11,9 @@ export const ask: InstanceTool = ownTool({
   description:
     "Ask your parent instance or the person a question that your work depends on, and wait for the answer; waiting costs nothing. Ask everything at once, and say what you would do by default.",
   preset: "read_only",
+  powers: ["message", "spend"],
+  // A person who is asked decides for themselves: there is nothing to guard.
+  powersFor: ({ to }) => (to === "parent" ? ["message", "spend"] : []),
   input: z.strictObject({
     question: prose().max(20_000).describe("The question, with all that is needed to answer it"),
     to: z.enum(["parent", "human"]).default("human").describe("Who is to answer"),

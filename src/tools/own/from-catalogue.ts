@@ -20,6 +20,7 @@ export function fromCatalogue(tool: Tool): InstanceTool {
     description: tool.forInstances?.description ?? tool.description,
     input_schema: schemaFor(tool),
     preset: "full",
+    powers: tool.powers,
     // What changes something does it once for the call's key.
     repeatable: true,
     async run(input, own) {

@@ -3,6 +3,7 @@
  */
 import type * as z from "zod";
 import type { InstanceTool, InstanceToolContext, ToolOutcome } from "../../contracts/instance-tool.ts";
+import type { Power } from "../../contracts/powers.ts";
 import { inputOf, schemaOf } from "../../contracts/tool-input.ts";
 import type { ToolPreset } from "../../contracts/tool-presets.ts";
 
@@ -11,6 +12,8 @@ export function ownTool<Input extends z.ZodType<Record<string, unknown>>>(tool: 
   name: string;
   description: string;
   preset: ToolPreset;
+  powers: readonly Power[];
+  powersFor?(input: Record<string, unknown>): readonly Power[];
   input: Input;
   run(input: z.output<Input>, context: InstanceToolContext): Promise<ToolOutcome>;
 }): InstanceTool {
@@ -19,6 +22,8 @@ export function ownTool<Input extends z.ZodType<Record<string, unknown>>>(tool: 
     description: tool.description,
     input_schema: schemaOf(tool.input),
     preset: tool.preset,
+    powers: tool.powers,
+    ...(tool.powersFor ? { powersFor: tool.powersFor } : {}),
     repeatable: true,
     // Not thrown at the caller: what does not fit is a rejection like any other of the tool.
     run: async (input, context) => tool.run(inputOf(tool.name, tool.input, input), context),

@@ -11,6 +11,7 @@ export const reportToParent: InstanceTool = ownTool({
   description:
     "Tell your parent instance how your work stands. progress: it reads it with its next step, without being woken. result: it is given to it at once. Your final answer reaches whoever gave you the work anyway: don't repeat it here.",
   preset: "read_only",
+  powers: ["message", "spend"],
   input: z.strictObject({
     kind: z.enum(["progress", "result"]).default("progress"),
     content: prose().describe("What to tell it"),

@@ -63,7 +63,7 @@ export const environmentVars = z
   .optional()
   .describe("Environment of its shell and programs, by name. Treated as secrets: kept encrypted, never shown");
 
-interface Asked {
+export interface Asked {
   tools?: string | string[] | undefined;
   web?: z.output<typeof web>;
   mcp_servers?: z.output<typeof mcpServers>;

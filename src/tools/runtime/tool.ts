@@ -7,6 +7,7 @@ import type { InstanceApi } from "../../contracts/instance.ts";
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import type { JobApi } from "../../contracts/job.ts";
 import type { Kin, OrchestratorApi } from "../../contracts/orchestrator.ts";
+import type { Power } from "../../contracts/powers.ts";
 import type { Principal } from "../../contracts/principal.ts";
 import type { Origin } from "../../contracts/request-origin.ts";
 import type { Scope } from "../../contracts/scopes.ts";
@@ -57,6 +58,8 @@ export interface Tool {
   annotations: Annotations;
   /** Whether it changes something, and therefore honours an idempotency key. */
   changes: boolean;
+  /** All that it can do, for an instance that has it. */
+  powers: readonly Power[];
   /** What a caller has to have to run it at all. */
   scope: Scope;
   /** Where it depends on the input: what this call needs, never less than `scope`. */

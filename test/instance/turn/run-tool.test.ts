@@ -16,6 +16,7 @@ describe("runTool", () => {
     input_schema: { type: "object" },
     repeatable: true,
     preset: "read_only",
+    powers: [],
     run: async () => ({ content: "fine" }),
     ...fields,
   });
