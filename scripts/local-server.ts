@@ -3,7 +3,7 @@
  * and start it again on the same state.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,6 +48,22 @@ export class MadroxServer {
   get pid(): number {
     if (!this.#child?.pid) throw new Error("The server is not running.");
     return this.#child.pid;
+  }
+
+  /** Memory of all its processes, in MiB. Linux only: NaN elsewhere. */
+  residentMiB(): number {
+    if (process.platform !== "linux") return Number.NaN;
+    let kib = 0;
+    for (const entry of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+      try {
+        const after = readFileSync(`/proc/${entry}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
+        if (Number(after[2]) !== this.pid) continue;
+        kib += Number(readFileSync(`/proc/${entry}/status`, "utf8").match(/^VmRSS:\s+(\d+) kB$/m)?.[1] ?? 0);
+      } catch {
+        // It ended while we looked.
+      }
+    }
+    return kib / 1024;
   }
 
   /** Starts the server on its state and waits until it says that it is ready, without sending it a request of its own. */

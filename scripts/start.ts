@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { dirname, join, relative, resolve } from "node:path";
 import type { Readable } from "node:stream";
-import { buffer } from "node:stream/consumers";
+import { json, text } from "node:stream/consumers";
 import { type Address, addressOf, problemWith, reachableIp, urlOf } from "./server/address.ts";
 import { Lock } from "./server/lock.ts";
 import type { Asked, Prepared } from "./server/prepare.ts";
@@ -35,8 +35,8 @@ const lock = Lock.take(join(state, "server.lock"));
 if (!lock) stop(`${taken()} Stop that one, or point MADROX_STATE to another folder.`);
 writeFileSync(join(state, "server.json"), JSON.stringify({ pid: process.pid, url }));
 
-const { prepared, configuration } = await prepare();
-let server = await Runtime.start(configuration);
+const { prepared, runtime } = await started();
+let server = runtime;
 if (server.isEnded) stop(`The runtime ended ${await server.ended}. What it said stands above.`);
 let stopping = false;
 process.once("exit", () => server.kill());
@@ -58,25 +58,21 @@ Madrox is ready.
   Model  ${prepared.model ? "Claude, with your ANTHROPIC_API_KEY" : "the built-in simulator (no ANTHROPIC_API_KEY is set; nothing is spent)"}
 `);
 
-/** See server/prepare.ts. */
-async function prepare(): Promise<{ prepared: Prepared; configuration: Buffer }> {
+/** A runtime with the settings as they are now: see server/prepare.ts. Its configuration goes from pipe to pipe, and is not kept. */
+async function started(): Promise<{ prepared: Prepared; runtime: Runtime }> {
   const asked: Asked = { config, state };
   const script = join(import.meta.dirname, "server", "prepare.ts");
   const child = spawn(
     process.execPath,
     ["--disable-warning=ExperimentalWarning", script, JSON.stringify(asked)],
     // Wrangler is large: compiled code saves a fifth of a second.
-    { env: { NODE_COMPILE_CACHE: COMPILED, ...process.env }, stdio: ["ignore", "inherit", "inherit", "pipe"] },
+    { env: { NODE_COMPILE_CACHE: COMPILED, ...process.env }, stdio: ["ignore", "inherit", "inherit", "pipe", "pipe"] },
   );
   const exit = new Promise<number>((ended) => child.once("exit", (code) => ended(code ?? 1)));
-  const all = await buffer(child.stdio[3] as Readable);
-  const code = await exit;
-  if (code !== 0) process.exit(code);
-  const line = all.indexOf("\n");
-  return {
-    prepared: JSON.parse(all.subarray(0, line).toString()) as Prepared,
-    configuration: all.subarray(line + 1),
-  };
+  const prepared = await text(child.stdio[3] as Readable);
+  if (prepared === "") process.exit(await exit);
+  const runtime = await Runtime.start(child.stdio[4] as Readable);
+  return { prepared: JSON.parse(prepared) as Prepared, runtime };
 }
 
 /** Starts the runtime again when it ends by itself: what it keeps survives that. */
@@ -86,7 +82,7 @@ function watch(watched: Runtime, ends: readonly number[] = []): void {
     const recent = [...ends, Date.now()].filter((at) => at > Date.now() - RESTARTS_MS);
     if (recent.length > RESTARTS) stop(`The runtime ended ${how}, again and again. What it said stands above.`);
     console.error(`The runtime ended ${how}. It is started again, and goes on where it was.`);
-    server = await Runtime.start(configuration);
+    server = (await started()).runtime;
     if (stopping) server.kill();
     watch(server, recent);
   });
@@ -112,7 +108,7 @@ function ask(path: string): Promise<{ message?: string }> {
         headers: { host: `localhost:${address.port}` },
         agent: false,
       },
-      async (answer) => done(JSON.parse((await buffer(answer)).toString()) as { message?: string }),
+      async (answer) => done((await json(answer)) as { message?: string }),
     );
     asking.once("error", failed);
     asking.end();

@@ -1,10 +1,10 @@
 /**
  * What comes before the runtime, in a process of its own: wrangler and its tools hold some hundred megabytes, and are done when
- * the server starts. Reads the settings, builds if need be, and writes what the runtime is started with to the pipe at file
- * descriptor 3: a line of JSON (`Prepared`), then the runtime's configuration. Ends with 2 when something is wrong with the
- * settings, having said what.
+ * the server starts. Reads the settings, builds if need be, and writes to two pipes: to file descriptor 3 what the server will be,
+ * as JSON (`Prepared`), then to 4 what the runtime is started with. Ends with 2 when something is wrong with the settings, having
+ * said what, and having written nothing.
  */
-import { createWriteStream } from "node:fs";
+import { closeSync, createWriteStream, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import { unstable_getMiniflareWorkerOptions as optionsOf, unstable_readConfig as readConfig } from "wrangler";
 import { ACCESS_VARIABLES, CONFIG_VARIABLES } from "../../src/platform/variables.ts";
@@ -28,8 +28,9 @@ export interface Prepared {
   model: boolean;
 }
 
-/** The descriptor of the pipe. */
-const OUT = 3;
+/** The descriptors of the pipes. */
+const PREPARED = 3;
+const CONFIGURATION = 4;
 
 const asked = JSON.parse(process.argv[2] ?? "") as Asked;
 const address = addressOf(process.env);
@@ -68,9 +69,9 @@ const message = await assembled({
   address: listenAddress(address),
 });
 const prepared: Prepared = { keys: Boolean(bindings.ACCESS_KEYS), model: Boolean(bindings.ANTHROPIC_API_KEY) };
-const out = createWriteStream("", { fd: OUT });
-out.write(`${JSON.stringify(prepared)}\n`);
-out.end(message);
+writeSync(PREPARED, JSON.stringify(prepared));
+closeSync(PREPARED);
+createWriteStream("", { fd: CONFIGURATION }).end(message);
 
 /** What wrangler reads of a configuration, and what it makes of it: the vars of .dev.vars are in that. */
 function read(path: string) {

@@ -37,7 +37,7 @@ export class Runtime {
   }
 
   /** Starts the runtime with this configuration. Resolves when it listens, or with its end. */
-  static async start(configuration: Buffer): Promise<Runtime> {
+  static async start(configuration: Readable): Promise<Runtime> {
     const { program } = runtime();
     const args = ["serve", "--binary", "--experimental", "--control-fd=3", "-"];
     const command = POSIX ? ["/bin/sh", "-c", RUNTIME_SHELL, program] : [program];
@@ -48,8 +48,8 @@ export class Runtime {
     });
     const started = new Runtime(child);
     // It may end before it has read all.
-    child.stdin?.on("error", () => undefined);
-    child.stdin?.end(configuration);
+    child.stdin?.on("error", () => configuration.destroy());
+    if (child.stdin) configuration.pipe(child.stdin);
     await Promise.race([listening(child.stdio[3] as Readable), started.ended]);
     return started;
   }

@@ -4,6 +4,7 @@
 import { randomUUID } from "node:crypto";
 import { GROWTH_ROWS } from "./growth.ts";
 import { IDLE_ROWS } from "./idle.ts";
+import { LOCAL_ROWS } from "./local.ts";
 import { MANY_ROWS } from "./many.ts";
 import { sideBySide } from "./measure.ts";
 import type { Row } from "./row.ts";
@@ -255,6 +256,7 @@ export const ROWS: readonly Row[] = [
   events,
   ...WATCHED_ROWS,
   ...WEIGHT_ROWS,
+  ...LOCAL_ROWS,
   nothing,
 ];
 

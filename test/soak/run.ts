@@ -3,7 +3,6 @@
  * and with kills. What always has to hold is looked at all along. Exits 1 at the first time that something does not.
  * SOAK_SEED repeats the choices of a run; the timing is the machine's.
  */
-import { readdirSync, readFileSync } from "node:fs";
 import { MadroxServer } from "../../scripts/local-server.ts";
 import { problemsInBooks } from "./books.ts";
 import { startModel } from "./model.ts";
@@ -131,22 +130,6 @@ async function look(): Promise<void> {
   }
 }
 
-/** Memory of the server's processes, in MiB. NaN where /proc is not. */
-function memoryMiB(group: number): number {
-  if (process.platform !== "linux") return Number.NaN;
-  let kib = 0;
-  for (const entry of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      const after = readFileSync(`/proc/${entry}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
-      if (Number(after[2]) !== group) continue;
-      kib += Number(readFileSync(`/proc/${entry}/status`, "utf8").match(/^VmRSS:\s+(\d+) kB$/m)?.[1] ?? 0);
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  return kib / 1024;
-}
-
 async function work(): Promise<void> {
   while (working) await oneThing();
 }
@@ -179,7 +162,7 @@ try {
       await Promise.race([pause(Math.min(5_000, Math.max(0, until - Date.now()))), callers]);
       await look();
     }
-    memory.push(memoryMiB(madrox.pid));
+    memory.push(madrox.residentMiB());
     up = false;
     await madrox.kill();
     const problems = problemsInBooks(madrox.state);
