@@ -2,7 +2,7 @@
  * What the simulator says when no script tells it: a short, honest answer that can't be taken for a model's. It depends
  * on nothing but the request, and reacts to no word in it.
  */
-import { minimalInstance } from "./schemas.ts";
+import { minimalInstance } from "./minimal-instance.ts";
 import { lastToolResults, lastUserText, type ScriptBlock } from "./script.ts";
 import { blocksOf, isObject, type Json, messagesOf } from "./wire.ts";
 

@@ -3,7 +3,7 @@
  * there: same status, same `error.type`, and wording close to the real one.
  */
 import { MODELS, type Model } from "../models.ts";
-import { checkOutputSchema } from "./schemas.ts";
+import { checkOutputSchemas, type OutputSchema } from "./schemas.ts";
 import { checkMessages, checkText } from "./turns.ts";
 import { invalid, isObject, type Json, Rejection } from "./wire.ts";
 
@@ -18,6 +18,9 @@ const MAX_MESSAGES = 100_000;
 
 /** Most cache breakpoints in one request (Anthropic's prompt caching guide). */
 const MAX_BREAKPOINTS = 4;
+
+/** Most tools with `strict` in one request (Anthropic's "Structured outputs"). */
+const MAX_STRICT_TOOLS = 20;
 
 /** The endpoints that take a conversation. */
 export type Endpoint = "messages" | "count_tokens";
@@ -165,6 +168,7 @@ export function checkBody(body: Json, endpoint: Endpoint, betas: readonly string
   checkThinking(body, model, betas);
   checkToolChoice(body, model, names);
   checkOutputConfig(body, model, betas);
+  checkOutputSchemas(outputSchemasOf(body));
   checkStopSequences(body.stop_sequences);
   checkMessages(body.messages, betas, isObject(body.compaction));
   checkBreakpoints(body);
@@ -277,7 +281,6 @@ function checkCustomTool(tool: Json, at: string): void {
   if (!isObject(tool.input_schema)) throw invalid(`${at}.input_schema: Input should be a valid dictionary`);
   if (tool.input_schema.type === undefined) throw invalid(`${at}.input_schema.type: Field required`);
   if (tool.input_schema.type !== "object") throw invalid(`${at}.input_schema.type: Input should be 'object'`);
-  if (tool.strict === true) checkOutputSchema(tool.input_schema, `${at}.input_schema`);
 }
 
 function checkThinking(body: Json, model: Model, betas: readonly string[]): void {
@@ -361,7 +364,20 @@ function checkOutputConfig(body: Json, model: Model, betas: readonly string[]): 
   if (!isObject(format) || format.type !== "json_schema")
     throw invalid("output_config.format.type: Input should be 'json_schema'");
   if (!isObject(format.schema)) throw invalid("output_config.format.schema: Field required");
-  checkOutputSchema(format.schema, "output_config.format.schema");
+}
+
+/** What structured outputs have to compile: the schemas of strict tools, and that of the answer. */
+function outputSchemasOf({ tools, output_config: config }: Json): OutputSchema[] {
+  const strict = (Array.isArray(tools) ? tools.filter(isObject) : []).filter((tool) => tool.strict === true);
+  if (strict.length > MAX_STRICT_TOOLS) {
+    throw invalid(`tools: at most ${MAX_STRICT_TOOLS} tools with strict: true are allowed. Found ${strict.length}.`);
+  }
+  const schemas = strict.flatMap(({ input_schema: schema, name }) =>
+    isObject(schema) ? [{ schema, at: `tools.${String(name)}.input_schema` }] : [],
+  );
+  const format = isObject(config) ? config.format : undefined;
+  if (!isObject(format) || !isObject(format.schema)) return schemas;
+  return [...schemas, { schema: format.schema, at: "output_config.format.schema" }];
 }
 
 function checkStopSequences(sequences: unknown): void {

@@ -1,134 +1,154 @@
-/** JSON schemas as structured outputs take them: the check on what is allowed, and the smallest instance that fits. */
+/**
+ * JSON schemas as structured outputs take them. Facts: Anthropic's "Structured outputs" (JSON Schema limitations, schema
+ * complexity limits), the SDK's `transformJSONSchema` (1.12.0), and errors that callers of the API have reported.
+ */
 import { invalid, isObject, type Json } from "./wire.ts";
 
-/**
- * Keywords that structured outputs refuse: what the SDK's `transformJSONSchema` (1.12.0) moves into the description.
- */
-const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
-  number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
-  integer: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
-  string: ["minLength", "maxLength"],
-  array: ["maxItems", "uniqueItems"],
-  object: ["minProperties", "maxProperties", "patternProperties"],
+/** A schema of a request, and where it stands. */
+export interface OutputSchema {
+  schema: Json;
+  at: string;
+}
+
+/** In one request, all schemas together. */
+const MAX_OPTIONAL = 24;
+const MAX_UNIONS = 16;
+
+const ANYWHERE = [
+  "$defs",
+  "$ref",
+  "allOf",
+  "anyOf",
+  "const",
+  "default",
+  "definitions",
+  "description",
+  "enum",
+  "title",
+  "type",
+];
+const BY_TYPE: Readonly<Record<string, readonly string[]>> = {
+  object: ["additionalProperties", "properties", "required"],
+  array: ["items", "minItems"],
+  string: ["format", "pattern"],
 };
+const FORMATS = ["date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uri", "uuid"];
+/** Look-around, references back and word boundaries. */
+const UNSUPPORTED_PATTERN = /\(\?<?[=!]|\\[1-9bBk]/;
 
-/** How deep `$ref`s and nesting are followed before an instance gives up with null. */
-const MAX_DEPTH = 16;
+interface Counts {
+  optional: number;
+  unions: number;
+}
 
-/** Checks a schema for `output_config.format` or a strict tool; throws a `Rejection`. */
-export function checkOutputSchema(schema: Json, at: string): void {
+/** Checks the schemas of `output_config.format` and of strict tools; throws a `Rejection`. */
+export function checkOutputSchemas(schemas: readonly OutputSchema[]): void {
+  const counts: Counts = { optional: 0, unions: 0 };
+  for (const { schema, at } of schemas) {
+    checkSchema(schema, at, counts);
+    checkReferences(schema, at);
+  }
+  if (counts.optional > MAX_OPTIONAL) {
+    throw invalid(
+      `Schemas contains too many optional parameters (${counts.optional}), which would make grammar compilation inefficient. Reduce the number of optional parameters in your tool schemas (limit: ${MAX_OPTIONAL}).`,
+    );
+  }
+  if (counts.unions > MAX_UNIONS) {
+    throw invalid(
+      `Schemas contains too many parameters with union types (${counts.unions} parameters with type arrays or anyOf). This causes exponential compilation cost. Reduce the number of nullable or union-typed parameters (limit: ${MAX_UNIONS} parameters with unions).`,
+    );
+  }
+}
+
+function checkSchema(schema: Json, at: string, counts: Counts): void {
+  if (schema.oneOf !== undefined) throw invalid(`${at}: Schema type 'oneOf' is not supported`);
   const type = Array.isArray(schema.type) ? schema.type.find((name) => name !== "null") : schema.type;
-  if (type === "object" || isObject(schema.properties)) {
-    if (schema.additionalProperties !== false) {
-      throw invalid(`${at}: For 'object' type, 'additionalProperties' must be explicitly set to false`);
+  const isOpen = ["type", "anyOf", "allOf", "enum", "const", "$ref"].every((key) => schema[key] === undefined);
+  if (isOpen) throw invalid(`${at}: Schema must have a 'type', 'anyOf', 'allOf', 'enum', 'const' or '$ref' field`);
+  if ((type === "object" || isObject(schema.properties)) && schema.additionalProperties !== false) {
+    throw invalid(`${at}: For 'object' type, 'additionalProperties' must be explicitly set to false`);
+  }
+  checkKeywords(schema, String(type), at);
+  if (Array.isArray(schema.type) || Array.isArray(schema.anyOf)) counts.unions += 1;
+  for (const key of ["properties", "$defs", "definitions"]) {
+    const group = isObject(schema[key]) ? schema[key] : {};
+    for (const [name, part] of Object.entries(group)) checkPart(part, `${at}.${key}.${name}`, counts);
+  }
+  const required = Array.isArray(schema.required) ? schema.required : [];
+  const names = Object.keys(isObject(schema.properties) ? schema.properties : {});
+  counts.optional += names.filter((name) => !required.includes(name)).length;
+  for (const key of ["anyOf", "allOf"]) {
+    const parts = Array.isArray(schema[key]) ? schema[key] : [];
+    for (const [index, part] of parts.entries()) {
+      if (key === "allOf" && isObject(part) && part.$ref !== undefined) {
+        throw invalid(`${at}.allOf.${index}: '$ref' within 'allOf' is not supported`);
+      }
+      checkPart(part, `${at}.${key}.${index}`, counts);
     }
   }
-  const refused = (UNSUPPORTED[String(type)] ?? []).filter((key) => schema[key] !== undefined);
-  if (typeof schema.minItems === "number" && schema.minItems > 1) refused.push("minItems");
+  if (schema.items !== undefined) checkPart(schema.items, `${at}.items`, counts);
+}
+
+function checkPart(part: unknown, at: string, counts: Counts): void {
+  if (!isObject(part)) throw invalid(`${at}: Input should be a valid dictionary`);
+  checkSchema(part, at, counts);
+}
+
+function checkKeywords(schema: Json, type: string, at: string): void {
+  const known = [...ANYWHERE, ...(BY_TYPE[type] ?? [])];
+  const refused = Object.keys(schema).filter((key) => !known.includes(key));
+  const { minItems, format, pattern } = schema;
+  if (minItems !== undefined && minItems !== 0 && minItems !== 1) refused.push("minItems");
   if (refused.length > 0) {
-    throw invalid(`${at}: For '${String(type)}' type, properties ${refused.join(", ")} are not supported`);
+    const what = refused.length === 1 ? `property '${refused[0]}' is` : `properties ${refused.sort().join(", ")} are`;
+    throw invalid(`${at}: For '${type}' type, ${what} not supported`);
   }
-  for (const key of ["properties", "$defs", "definitions"]) {
-    const group = schema[key];
-    if (!isObject(group)) continue;
-    for (const [name, part] of Object.entries(group))
-      if (isObject(part)) checkOutputSchema(part, `${at}.${key}.${name}`);
+  if (format !== undefined && !FORMATS.includes(String(format))) {
+    throw invalid(`${at}: String format '${String(format)}' is not supported`);
   }
-  for (const key of ["anyOf", "allOf", "oneOf"]) {
-    const group = schema[key];
-    if (!Array.isArray(group)) continue;
-    for (const [index, part] of group.entries()) if (isObject(part)) checkOutputSchema(part, `${at}.${key}.${index}`);
+  if (typeof pattern === "string" && UNSUPPORTED_PATTERN.test(pattern)) {
+    throw invalid(`${at}: pattern uses a feature of regular expressions that is not supported`);
   }
-  if (isObject(schema.items)) checkOutputSchema(schema.items, `${at}.items`);
+  const literals = [...(Array.isArray(schema.enum) ? schema.enum : []), schema.const ?? null];
+  if (literals.some((value) => typeof value === "object" && value !== null)) {
+    throw invalid(`${at}: enum and const take strings, numbers, booleans and null only`);
+  }
 }
 
-/**
- * The smallest value that fits a schema: its constant, first enum value or first alternative, required properties only.
- * Text is `filler` where any text will do. A `pattern` is not solved.
- */
-export function minimalInstance(schema: Json, filler = "simulated", root = schema, depth = 0): unknown {
-  if (depth > MAX_DEPTH) return null;
-  const go = (part: unknown) => (isObject(part) ? minimalInstance(part, filler, root, depth + 1) : null);
-  if (schema.const !== undefined) return schema.const;
-  if (Array.isArray(schema.enum) && schema.enum.length > 0) return schema.enum[0];
-  if (typeof schema.$ref === "string") return go(resolve(schema.$ref, root));
-  for (const key of ["anyOf", "oneOf"]) {
-    const options = schema[key];
-    if (Array.isArray(options) && options.length > 0) return go(options[0]);
+/** References lead to definitions of the same schema, and never back. */
+function checkReferences(root: Json, at: string): void {
+  const leadsTo = new Map<string, ReadonlySet<string>>();
+  for (const key of ["$defs", "definitions"]) {
+    for (const [name, part] of Object.entries(isObject(root[key]) ? root[key] : {})) {
+      leadsTo.set(`#/${key}/${name}`, referencesIn(part, new Set()));
+    }
   }
-  if (Array.isArray(schema.allOf)) return go(merge([schema, ...schema.allOf]));
-  const type = Array.isArray(schema.type)
-    ? schema.type[0]
-    : (schema.type ?? (isObject(schema.properties) ? "object" : "string"));
-  if (type === "object") return minimalObject(schema, go);
-  if (type === "array") {
-    const size = typeof schema.minItems === "number" ? schema.minItems : 0;
-    return Array.from({ length: size }, () => go(isObject(schema.items) ? schema.items : {}));
+  const { $defs: _defs, definitions: _definitions, ...own } = root;
+  const done = new Set<string>();
+  const follow = (reference: string, way: readonly string[]): void => {
+    if (way.includes(reference)) {
+      const cycle = [...way.slice(way.indexOf(reference)), reference]
+        .map((step) => step.split("/").at(-1))
+        .join(" -> ");
+      throw invalid(
+        `${at}: Circular reference detected in schema definitions: ${cycle}. Self-referencing or mutually-referencing definitions are not supported.`,
+      );
+    }
+    const next = leadsTo.get(reference);
+    if (!next) throw invalid(`${at}: '$ref': '${reference}' can't be resolved; only references to $defs are supported`);
+    if (done.has(reference)) return;
+    for (const step of next) follow(step, [...way, reference]);
+    done.add(reference);
+  };
+  for (const reference of [...referencesIn(own, new Set()), ...leadsTo.keys()]) follow(reference, []);
+}
+
+function referencesIn(value: unknown, found: Set<string>): Set<string> {
+  if (Array.isArray(value)) for (const part of value) referencesIn(part, found);
+  if (!isObject(value)) return found;
+  for (const [key, part] of Object.entries(value)) {
+    if (key === "$ref" && typeof part === "string") found.add(part);
+    else if (key !== "enum" && key !== "const" && key !== "default") referencesIn(part, found);
   }
-  if (type === "string") return minimalString(schema, filler);
-  if (type === "number" || type === "integer") return minimalNumber(schema, type === "integer");
-  return type === "boolean" ? false : null;
-}
-
-function minimalObject(schema: Json, go: (part: unknown) => unknown): Json {
-  const properties = isObject(schema.properties) ? schema.properties : {};
-  const required = Array.isArray(schema.required) ? schema.required.map(String) : [];
-  return Object.fromEntries(required.map((name) => [name, go(properties[name] ?? {})]));
-}
-
-const FORMATS: Readonly<Record<string, string>> = {
-  "date-time": "2026-01-01T00:00:00Z",
-  date: "2026-01-01",
-  time: "00:00:00Z",
-  duration: "PT0S",
-  email: "simulated@example.com",
-  hostname: "example.com",
-  uri: "https://example.com/",
-  ipv4: "192.0.2.1",
-  ipv6: "2001:db8::1",
-  uuid: "00000000-0000-4000-8000-000000000000",
-};
-
-function minimalString(schema: Json, filler: string): string {
-  const format = FORMATS[String(schema.format)];
-  if (format !== undefined) return format;
-  const min = typeof schema.minLength === "number" ? schema.minLength : 0;
-  const max = typeof schema.maxLength === "number" ? schema.maxLength : Number.POSITIVE_INFINITY;
-  return filler.padEnd(min, ".").slice(0, Math.max(min, Math.min(max, Math.max(min, filler.length))));
-}
-
-function minimalNumber(schema: Json, integer: boolean): number {
-  const { minimum, exclusiveMinimum, maximum, exclusiveMaximum } = schema;
-  const step = integer ? 1 : 0.5;
-  let value = 0;
-  if (typeof minimum === "number") value = Math.max(value, integer ? Math.ceil(minimum) : minimum);
-  if (typeof exclusiveMinimum === "number" && value <= exclusiveMinimum) value = exclusiveMinimum + step;
-  if (typeof maximum === "number" && value > maximum) value = integer ? Math.floor(maximum) : maximum;
-  if (typeof exclusiveMaximum === "number" && value >= exclusiveMaximum) value = exclusiveMaximum - step;
-  return value;
-}
-
-function merge(parts: readonly unknown[]): Json {
-  const merged: Json = {};
-  for (const part of parts) {
-    if (!isObject(part)) continue;
-    const { allOf: _, properties, required, ...rest } = part;
-    Object.assign(merged, rest);
-    if (isObject(properties))
-      merged.properties = { ...(isObject(merged.properties) ? merged.properties : {}), ...properties };
-    if (Array.isArray(required))
-      merged.required = [...(Array.isArray(merged.required) ? merged.required : []), ...required];
-  }
-  return merged;
-}
-
-/** Follows a local reference such as `#/$defs/name`. */
-function resolve(ref: string, root: Json): unknown {
-  if (ref === "#") return root;
-  let at: unknown = root;
-  for (const step of ref.replace(/^#\//, "").split("/")) {
-    if (!isObject(at)) return null;
-    at = at[step.replaceAll("~1", "/").replaceAll("~0", "~")];
-  }
-  return at;
+  return found;
 }

@@ -4,6 +4,12 @@
 import { describe, expect, it } from "vitest";
 import { HEADERS, hello, post, setUp, tool } from "../../support/simulator.ts";
 
+const objectOf = (size: number, part: unknown) => ({
+  type: "object",
+  properties: Object.fromEntries(Array.from({ length: size }, (_, i) => [`p${i}`, part])),
+  additionalProperties: false,
+});
+
 describe("what the real API refuses", () => {
   const call = { type: "tool_use", id: "toolu_1", name: "read", input: {} };
   const second = { ...call, id: "toolu_2" };
@@ -110,7 +116,59 @@ describe("what the real API refuses", () => {
       schemaOf({ type: "array", items: { type: "object" } }),
       /items.*additionalProperties/,
     ],
-    ["a numeric bound in the output", schemaOf({ type: "integer", minimum: 1 }), /minimum are not supported/],
+    ["a numeric bound in the output", schemaOf({ type: "integer", minimum: 1 }), /property 'minimum' is not supported/],
+    [
+      "two bounds in the output",
+      schemaOf({ type: "integer", minimum: 1, maximum: 2 }),
+      /properties maximum, minimum are/,
+    ],
+    [
+      "a map in the output",
+      schemaOf({ type: "object", additionalProperties: { type: "string" } }),
+      /additionalProperties/,
+    ],
+    ["oneOf in the output", schemaOf({ oneOf: [{ type: "null" }] }), /'oneOf' is not supported/],
+    ["anything in the output", schemaOf({ type: "array", items: {} }), /items: Schema must have a 'type'/],
+    ["objects in an enum", schemaOf({ enum: [{ a: 1 }] }), /strings, numbers, booleans and null/],
+    ["an unknown format", schemaOf({ type: "string", format: "regex" }), /format 'regex'/],
+    ["a pattern that looks ahead", schemaOf({ type: "string", pattern: "^(?!a)" }), /pattern/],
+    ["two items at least", schemaOf({ type: "array", items: { type: "null" }, minItems: 2 }), /'minItems'/],
+    ["a reference to nothing", schemaOf({ $ref: "#/$defs/a" }), /can't be resolved/],
+    [
+      "a reference in allOf",
+      schemaOf({ allOf: [{ $ref: "#/$defs/a" }], $defs: { a: { type: "null" } } }),
+      /'allOf' is not supported/,
+    ],
+    [
+      "recursion in the output",
+      schemaOf({ $ref: "#/$defs/a", $defs: { a: { type: "array", items: { $ref: "#/$defs/a" } } } }),
+      /Circular reference detected in schema definitions: a -> a/,
+    ],
+    [
+      "25 optional properties in a tool and the output",
+      {
+        ...schemaOf(objectOf(12, { type: "null" })),
+        tools: [{ ...tool, strict: true, input_schema: objectOf(13, { type: "null" }) }],
+      },
+      /too many optional parameters \(25\)/,
+    ],
+    [
+      "17 values with alternatives",
+      schemaOf({ ...objectOf(17, { type: ["string", "null"] }), required: Object.keys(objectOf(17, {}).properties) }),
+      /too many parameters with union types \(17/,
+    ],
+    [
+      "21 strict tools",
+      {
+        tools: Array.from({ length: 21 }, (_, i) => ({
+          ...tool,
+          name: `t${i}`,
+          strict: true,
+          input_schema: objectOf(0, {}),
+        })),
+      },
+      /at most 20 tools/,
+    ],
     ["an empty stop sequence", { stop_sequences: [" "] }, /non-whitespace/],
     [
       "five cache breakpoints",
