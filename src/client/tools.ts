@@ -393,6 +393,14 @@ export interface SendToInstanceAnswer {
     message_id: string;
     response: string;
     structured?: unknown;
+    /**
+     * What of response_schema was not checked; #: nothing was, and structured is missing
+     */
+    unchecked?: {
+      path: string;
+      reason: string;
+      [k: string]: unknown;
+    }[];
     timestamp: string;
     tokens_used: number;
     cost: number;

@@ -46,11 +46,20 @@ export interface SendRequest extends Origin {
   trace?: string | null;
 }
 
+/** Something of a `response_schema` that was not checked: where it stands, as a JSON pointer in a fragment, and why. */
+export interface Unchecked {
+  path: string;
+  reason: string;
+}
+
 /** The final answer to a message. Times ISO 8601, cost USD, tokens fresh ones of the whole turn. */
 export interface MessageResponse {
   message_id: string;
   response: string;
+  /** The answer as JSON, where a schema was asked for. It follows the schema, but for what `unchecked` names. */
   structured?: unknown;
+  /** `#`: nothing was checked, and `structured` is missing. */
+  unchecked?: readonly Unchecked[];
   timestamp: string;
   tokens_used: number;
   cost: number;

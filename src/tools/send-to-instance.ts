@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { isFinal, type MessageView, WHEN_BUSY } from "../contracts/instance.ts";
-import { assertUsable } from "../instance/turn/structured-output.ts";
+import { schemaProblem } from "../instance/turn/structured-output.ts";
 import { type Failure, MadroxError } from "../platform/errors.ts";
 import { assertSize, idempotencyKey, instanceId, prose, simulated } from "./runtime/fields.ts";
 import { deliver } from "./runtime/message.ts";
@@ -12,6 +12,10 @@ const messageResponse = z.looseObject({
   message_id: z.string(),
   response: z.string(),
   structured: z.unknown().optional(),
+  unchecked: z
+    .array(z.looseObject({ path: z.string(), reason: z.string() }))
+    .optional()
+    .describe("What of response_schema was not checked; #: nothing was, and structured is missing"),
   timestamp: z.string(),
   tokens_used: z.number(),
   cost: z.number(),
@@ -94,7 +98,7 @@ function isPreempting({ when_busy, priority }: z.output<typeof sendInput>): bool
 /** Hands the message to its instance. From here on it is safe. */
 async function accept(context: ToolContext, input: z.output<typeof sendInput>): Promise<MessageView> {
   assertSize("message", input.message);
-  if (input.response_schema) assertSchema(input.response_schema);
+  if (input.response_schema) await assertSchema(input.response_schema);
   return deliver(context, input.instance_id, {
     message: input.message,
     priority: input.priority,
@@ -154,20 +158,16 @@ export function sendAnswer(instanceId: string, view: MessageView) {
   }
 }
 
-/** Throws `invalid_input` for a schema that can't be used. */
 const MAX_SCHEMA_BYTES = 102_400;
 
-function assertSchema(schema: Record<string, unknown>): void {
+/** Throws `invalid_input` for a schema that can't be used. */
+async function assertSchema(schema: Record<string, unknown>): Promise<void> {
   assertSize("response_schema", JSON.stringify(schema), MAX_SCHEMA_BYTES, "Ask for less in one answer.");
-  try {
-    assertUsable(schema);
-  } catch (error) {
-    throw new MadroxError(
-      "invalid_input",
-      `response_schema is no JSON Schema that can be used: ${error instanceof Error ? error.message : String(error)}`,
-      {
-        field: "response_schema",
-      },
-    );
-  }
+  const problem = await schemaProblem(schema);
+  if (problem === null) return;
+  const { path, message } = problem;
+  throw new MadroxError("invalid_input", `response_schema can't be used: ${path} ${message}.`, {
+    field: "response_schema",
+    path,
+  });
 }

@@ -285,16 +285,16 @@ function left(type: string, known: SchemaObject): string[] {
   return [...(NARROWING[type] ?? []), ...ANY_TYPE].filter((keyword) => !Object.hasOwn(known, keyword));
 }
 
-/** Title and description, with what the API does not enforce as a part of it. */
+/** Title and description, with what the API does not enforce as a part of it, in JSON. */
 function described(schema: SchemaObject, keywords: readonly string[]): SchemaObject {
   const { title, description } = schema;
-  const rules = keywords.flatMap((keyword) =>
-    schema[keyword] === undefined ? [] : [`${keyword}: ${JSON.stringify(schema[keyword])}`],
-  );
-  const text = [typeof description === "string" ? description : "", rules.length > 0 ? `{${rules.join(", ")}}` : ""];
-  const said = text.filter((part) => part !== "").join("\n\n");
+  const rules = keywords.flatMap((keyword) => (schema[keyword] === undefined ? [] : [[keyword, schema[keyword]]]));
+  const said = [
+    ...(typeof description === "string" && description !== "" ? [description] : []),
+    ...(rules.length > 0 ? [JSON.stringify(Object.fromEntries(rules))] : []),
+  ];
   return {
     ...(typeof title === "string" ? { title } : {}),
-    ...(said === "" ? {} : { description: said }),
+    ...(said.length > 0 ? { description: said.join("\n\n") } : {}),
   };
 }

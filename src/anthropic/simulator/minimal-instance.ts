@@ -8,8 +8,9 @@ const MAX_DEPTH = 16;
  * The smallest value that fits a schema: its constant, first enum value or first alternative, required properties only.
  * Text is `filler` where any text will do. A `pattern` is not solved.
  */
-export function minimalInstance(schema: Json, filler = "simulated", root = schema, depth = 0): unknown {
+export function minimalInstance(given: Json, filler = "simulated", root = given, depth = 0): unknown {
   if (depth > MAX_DEPTH) return null;
+  const schema = { ...given, ...rulesIn(given.description) };
   const go = (part: unknown) => (isObject(part) ? minimalInstance(part, filler, root, depth + 1) : null);
   if (schema.const !== undefined) return schema.const;
   if (Array.isArray(schema.enum) && schema.enum.length > 0) return schema.enum[0];
@@ -25,11 +26,25 @@ export function minimalInstance(schema: Json, filler = "simulated", root = schem
   if (type === "object") return minimalObject(schema, go);
   if (type === "array") {
     const size = typeof schema.minItems === "number" ? schema.minItems : 0;
-    return Array.from({ length: size }, () => go(isObject(schema.items) ? schema.items : {}));
+    const first = Array.isArray(schema.prefixItems) ? schema.prefixItems : [];
+    return Array.from({ length: size }, (_, i) => go(first[i] ?? (isObject(schema.items) ? schema.items : {})));
   }
   if (type === "string") return minimalString(schema, filler);
   if (type === "number" || type === "integer") return minimalNumber(schema, type === "integer");
   return type === "boolean" ? false : null;
+}
+
+/** What a description ends in that the API can't enforce: whoever made the schema wrote it there as JSON. */
+function rulesIn(description: unknown): Json {
+  const last = typeof description === "string" ? (description.split("\n\n").at(-1) ?? "") : "";
+  if (!last.startsWith("{")) return {};
+  try {
+    const rules: unknown = JSON.parse(last);
+    return isObject(rules) ? rules : {};
+  } catch {
+    // Braces of another meaning.
+    return {};
+  }
 }
 
 function minimalObject(schema: Json, go: (part: unknown) => unknown): Json {

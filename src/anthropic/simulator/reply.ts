@@ -2,6 +2,7 @@
  * What the simulator says when no script tells it: a short, honest answer that can't be taken for a model's. It depends
  * on nothing but the request, and reacts to no word in it.
  */
+import { schemaInText } from "../answer-format/description.ts";
 import { minimalInstance } from "./minimal-instance.ts";
 import { lastToolResults, lastUserText, type ScriptBlock } from "./script.ts";
 import { blocksOf, isObject, type Json, messagesOf } from "./wire.ts";
@@ -29,7 +30,7 @@ const ANY_WORK = "work on this and report back";
 
 /** The blocks of the default answer. */
 export function defaultBlocks(body: Json): readonly ScriptBlock[] {
-  const schema = outputSchema(body);
+  const schema = outputSchema(body) ?? schemaInText(lastUserText(body));
   if (schema) return [{ type: "text", text: JSON.stringify(minimalInstance(schema)) }];
   return [{ type: "text", text: defaultText(body) }];
 }

@@ -7,6 +7,7 @@ import {
   type MessageState,
   type MessageView,
   type News,
+  type Unchecked,
 } from "../../contracts/instance.ts";
 import { err, type Failure, ok, type Result, unwrap } from "../../platform/errors.ts";
 import { messageIdOf } from "../../platform/ids.ts";
@@ -70,6 +71,7 @@ interface MessageRow extends Row {
   simulated: number | null;
   truncated: number | null;
   structured: string | null;
+  unchecked: string | null;
   response_index: number | null;
   turn_n: number | null;
 }
@@ -81,7 +83,7 @@ function viewOf(sql: SqlStorage, transcript: Transcript, instanceId: string, n: 
   const row = first<MessageRow>(
     sql,
     `SELECT m.n, m.state, m.created_at, m.finished_at, m.error, t.not_before, t.waiting_reason, t.paused, t.tokens_fresh, t.cost_nano, t.simulated,
-       t.truncated, t.structured, t.response_index, t.n AS turn_n
+       t.truncated, t.structured, t.unchecked, t.response_index, t.n AS turn_n
      FROM message m LEFT JOIN turn t ON t.n = COALESCE(m.joined_n, m.n) WHERE m.n = ?`,
     n,
   );
@@ -114,6 +116,7 @@ function responseOf(sql: SqlStorage, transcript: Transcript, row: MessageRow, me
     message_id: messageId,
     response: entry ? textOf(entry.blocks) : "",
     ...(row.structured ? { structured: JSON.parse(row.structured) as unknown } : {}),
+    ...(row.unchecked ? { unchecked: JSON.parse(row.unchecked) as Unchecked[] } : {}),
     timestamp: new Date(row.finished_at ?? 0).toISOString(),
     tokens_used: row.tokens_fresh ?? 0,
     cost: (row.cost_nano ?? 0) / NANO_PER_USD,

@@ -158,6 +158,16 @@ export function newestCompleted(sql: SqlStorage): { answer_seq: number | null; t
   );
 }
 
+/** How the turn's newest answer ended, and its row in the transcript; null: it was empty. */
+export function newestAnswerOf(sql: SqlStorage, n: number): { seq: number | null; stopReason: string | null } {
+  const row = first<{ seq: number | null; stop_reason: string | null }>(
+    sql,
+    "SELECT answer_seq AS seq, stop_reason FROM model_call WHERE n = ? AND outcome = 'completed' ORDER BY id DESC LIMIT 1",
+    n,
+  );
+  return { seq: row?.seq ?? null, stopReason: row?.stop_reason ?? null };
+}
+
 /** The transcript row of the newest answer that the API gave, or null. */
 export function newestAnswerRow(sql: SqlStorage): number | null {
   const newest = "SELECT answer_seq AS seq FROM model_call WHERE answer_seq IS NOT NULL ORDER BY id DESC LIMIT 1";

@@ -15,7 +15,8 @@ import type { Schema } from "../../platform/sqlite.ts";
  *              A steering message that joined a running turn names it in `joined_n` and shares its end. `passive`: it starts no
  *              turn of its own. `returned_from`: the turn that a passive message went back from, because the API refused it for
  *              one of them.
- * turn         The work on one message, from its start on. `phase`: ready (a model call is next), calling, tools, full.
+ * turn         The work on one message, from its start on. `phase`: as in next-action.ts. `schema_described`: 1 once the message's
+ *              `response_schema` stands in the conversation. `unchecked`: what of it was not checked (Unchecked[] as JSON).
  *              `paused` holds the refusal while only a higher cap can make it go on.
  *              A write by a runner names its `generation`; a runner that was superseded writes nothing.
  * transcript   The conversation as the model gets it, append-only. Its text is JSON of content blocks, verbatim as the
@@ -113,7 +114,9 @@ export const INSTANCE_SCHEMA: Schema = {
     simulated INTEGER NOT NULL DEFAULT 0,
     truncated INTEGER NOT NULL DEFAULT 0,
     structured TEXT,
-    response_index INTEGER
+    response_index INTEGER,
+    schema_described INTEGER NOT NULL DEFAULT 0,
+    unchecked TEXT
   );
   CREATE TABLE transcript (
     seq INTEGER PRIMARY KEY,
@@ -514,6 +517,10 @@ export const INSTANCE_SCHEMA: Schema = {
   ALTER TABLE watch RENAME TO subscription;
   ALTER TABLE subscription RENAME COLUMN watcher TO subscriber;
   CREATE INDEX subscription_due ON subscription (due_at) WHERE due_at IS NOT NULL;
+  `,
+    `
+  ALTER TABLE turn ADD COLUMN schema_described INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE turn ADD COLUMN unchecked TEXT;
   `,
   ],
 };

@@ -1,6 +1,7 @@
 /**
  * The table `turn`: the work on one message, from its start on. At most one is open; the instance row names it.
  */
+import type { Unchecked } from "../../contracts/instance.ts";
 import type { Failure } from "../../platform/errors.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
@@ -22,11 +23,12 @@ export interface TurnRow extends Row {
   cancel_reason: string | null;
   paused: string | null;
   held_ms: number;
+  schema_described: number;
   last_step_at: number;
 }
 
 const COLUMNS =
-  "n, phase, generation, step, resumes, failures, crashes, compactions, summary_tries, repairs, not_before, waiting_reason, cancel_reason, paused, held_ms, last_step_at";
+  "n, phase, generation, step, resumes, failures, crashes, compactions, summary_tries, repairs, not_before, waiting_reason, cancel_reason, paused, held_ms, schema_described, last_step_at";
 
 export function openTurn(sql: SqlStorage): TurnRow | undefined {
   return first<TurnRow>(sql, `SELECT ${COLUMNS} FROM turn WHERE n = (SELECT open_n FROM instance)`);
@@ -45,7 +47,10 @@ export function setPhase(tx: Tx, n: number, phase: TurnPhase): void {
   tx.exec("UPDATE turn SET phase = ? WHERE n = ?", phase, n);
 }
 
-/** Another runner takes the turn over. `crashed`: the last one died at work; `lostCall`: at a model call, which has failed. */
+/**
+ * Another runner takes the turn over. `crashed`: the last one died at work; `lostCall`: at a model call, which has failed. An
+ * answer's check that it may have died of is not made again.
+ */
 export function takeOver(
   tx: Tx,
   n: number,
@@ -53,7 +58,7 @@ export function takeOver(
   { crashed, lostCall }: { crashed: boolean; lostCall: boolean },
 ): void {
   tx.exec(
-    "UPDATE turn SET generation = ?, phase = CASE phase WHEN 'calling' THEN 'ready' ELSE phase END, crashes = crashes + ?, failures = failures + ? WHERE n = ?",
+    "UPDATE turn SET generation = ?, phase = CASE phase WHEN 'calling' THEN 'ready' WHEN 'checking' THEN 'unchecked' ELSE phase END, crashes = crashes + ?, failures = failures + ? WHERE n = ?",
     generation,
     crashed ? 1 : 0,
     lostCall ? 1 : 0,
@@ -162,22 +167,28 @@ export function countResume(tx: Tx, n: number): void {
   tx.exec("UPDATE turn SET resumes = resumes + 1 WHERE n = ?", n);
 }
 
-/** The model was asked for an answer that follows the schema. */
+/** The model is asked once more for an answer that follows the schema. */
 export function countRepair(tx: Tx, n: number): void {
-  tx.exec("UPDATE turn SET repairs = repairs + 1 WHERE n = ?", n);
+  tx.exec("UPDATE turn SET repairs = repairs + 1, phase = 'ready' WHERE n = ?", n);
 }
 
-/** `outputIndex`: the response's output row. `structured`: the answer as its schema wants it, if there is one. */
-export function setResponse(
-  tx: Tx,
-  n: number,
-  response: { outputIndex: number; truncated: boolean; structured: unknown },
-): void {
+/** The schema of the answer stands in the conversation, and a model call is next. */
+export function setSchemaDescribed(tx: Tx, n: number): void {
+  tx.exec("UPDATE turn SET schema_described = 1, phase = 'ready' WHERE n = ?", n);
+}
+
+/** `outputIndex`: the response's output row. */
+export function setResponse(tx: Tx, n: number, response: { outputIndex: number; truncated: boolean }): void {
+  const { outputIndex, truncated } = response;
+  tx.exec("UPDATE turn SET response_index = ?, truncated = ? WHERE n = ?", outputIndex, truncated ? 1 : 0, n);
+}
+
+/** `value`: the answer as its schema wants it; undefined: it was not checked. `unchecked`: what of the schema was not. */
+export function setStructured(tx: Tx, n: number, value: unknown, unchecked: readonly Unchecked[]): void {
   tx.exec(
-    "UPDATE turn SET response_index = ?, truncated = ?, structured = ? WHERE n = ?",
-    response.outputIndex,
-    response.truncated ? 1 : 0,
-    response.structured === undefined ? null : JSON.stringify(response.structured),
+    "UPDATE turn SET structured = ?, unchecked = ? WHERE n = ?",
+    value === undefined ? null : JSON.stringify(value),
+    unchecked.length > 0 ? JSON.stringify(unchecked) : null,
     n,
   );
 }

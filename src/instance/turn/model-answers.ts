@@ -13,8 +13,9 @@ import { show } from "../store/output.ts";
 import { insertToolCall } from "../store/tool-calls.ts";
 import { textOf } from "../store/transcript.ts";
 import { fenced, type TurnStore } from "../store/turn-store.ts";
-import { countRepair, countResume, countStep, setResponse, type TurnRow, takeUnshown } from "../store/turns.ts";
+import { countResume, countStep, setResponse, type TurnRow, takeUnshown } from "../store/turns.ts";
 import { announce, endCall } from "./model-call-steps.ts";
+import type { TurnPhase } from "./next-action.ts";
 import { finish, tryWithoutPassive } from "./turn-transitions.ts";
 
 /** `pause_turn` answers in one turn that are resumed. */
@@ -23,9 +24,6 @@ export const MAX_RESUMES = 10;
 const CUT_OFF_CALL =
   "This call was cut off by the output limit before it was whole, and was not run. Send it again in smaller pieces.";
 
-/** Whether an answer's text follows the schema that was asked for. */
-export type StructuredCheck = { ok: true; value: unknown } | { ok: false; problem: string };
-
 export type Verdict =
   | { kind: "completed"; cut: boolean }
   | { kind: "tools" }
@@ -33,18 +31,13 @@ export type Verdict =
   | { kind: "resume" }
   /** The context is full, and the answer says nothing: make room, then call again. */
   | { kind: "compact" }
-  /** Ask once more for an answer that follows the schema. */
-  | { kind: "repair"; problem: string }
+  /** The answer's text has to follow a schema: that is checked once the answer is safe. */
+  | { kind: "check" }
   | { kind: "failed"; error: Failure }
   | { kind: "refused"; error: Failure };
 
-/** Pure. `structured` is the check of the answer's text when a schema was asked for. */
-function verdictOf(
-  reply: Reply,
-  turn: Pick<TurnRow, "resumes" | "repairs">,
-  structured: StructuredCheck | null,
-  maxTokens: number,
-): Verdict {
+/** Pure. */
+function verdictOf(reply: Reply, turn: Pick<TurnRow, "resumes">, hasSchema: boolean, maxTokens: number): Verdict {
   const blocks = sendable(reply.blocks);
   const text = textOf(blocks);
   if (reply.stopReason === "refusal") return { kind: "refused", error: refusalOf(reply) };
@@ -52,11 +45,20 @@ function verdictOf(
   // Whatever was said is paid, and may be the answer. Without a word there is room to be made.
   if (reply.stopReason === "model_context_window_exceeded" && text === "") return { kind: "compact" };
   if (reply.stopReason === "pause_turn" && turn.resumes < MAX_RESUMES) return { kind: "resume" };
-  const cut = ["max_tokens", "model_context_window_exceeded", "pause_turn"].includes(reply.stopReason ?? "");
+  const cut = isCut(reply.stopReason);
   if (cut && text === "") return { kind: "failed", error: outOfTokens(maxTokens) };
-  if (!structured || structured.ok) return { kind: "completed", cut };
-  if (turn.repairs === 0) return { kind: "repair", problem: structured.problem };
-  return { kind: "failed", error: schemaMismatch(structured.problem, text) };
+  return hasSchema ? { kind: "check" } : { kind: "completed", cut };
+}
+
+const PHASE_AFTER: Partial<Record<Verdict["kind"], TurnPhase>> = {
+  tools: "tools",
+  compact: "full",
+  check: "checking",
+};
+
+/** Whether an answer that ended for this reason was not at its end. */
+export function isCut(stopReason: string | null): boolean {
+  return ["max_tokens", "model_context_window_exceeded", "pause_turn"].includes(stopReason ?? "");
 }
 
 /** A whole answer is in: the assistant's message, its usage and what follows from it, at once. */
@@ -65,10 +67,10 @@ export function commitAnswer(
   attempt: number,
   turn: TurnRow,
   reply: Reply,
-  answer: { simulated: boolean; structured: StructuredCheck | null },
+  answer: { simulated: boolean; hasSchema: boolean },
   now: number,
 ): void {
-  const verdict = verdictOf(reply, turn, answer.structured, store.spec.max_tokens);
+  const verdict = verdictOf(reply, turn, answer.hasSchema, store.spec.max_tokens);
   // The model's refusal, and what did not fit its context, are no part of the conversation.
   const kept = verdict.kind !== "refused" && verdict.kind !== "compact";
   const blocks = kept ? sendable(reply.blocks) : [];
@@ -77,10 +79,9 @@ export function commitAnswer(
       blocks.length > 0 ? store.transcript.append(tx, turn.n, "assistant", blocks, now, answer.simulated) : null;
     const ended = endCall(tx, store, { id: attempt, n: turn.n, outcome: "completed", reply, answerSeq: seq }, now);
     setSimulated(tx, answer.simulated);
-    const next = verdict.kind === "tools" ? "tools" : verdict.kind === "compact" ? "full" : "ready";
-    countStep(tx, turn.n, next, answer.simulated, now);
-    if (verdict.kind === "completed") showResponse(tx, turn.n, seq, verdict.cut, answer.structured, now);
-    else if (seq !== null) showProgress(tx, turn.n, seq, blocks, now);
+    countStep(tx, turn.n, PHASE_AFTER[verdict.kind] ?? "ready", answer.simulated, now);
+    if (verdict.kind === "completed") showResponse(tx, turn.n, seq, verdict.cut, now);
+    else if (seq !== null && verdict.kind !== "check") showProgress(tx, turn.n, seq, blocks, now);
     announce(tx, ended, now);
     switch (verdict.kind) {
       case "completed":
@@ -93,11 +94,10 @@ export function commitAnswer(
         return finish(tx, store, turn.n, "refused", error, now);
       }
       case "compact":
+      case "check":
         return;
       case "resume":
         return resume(tx, store, turn.n, blocks, now);
-      case "repair":
-        return askForRepair(tx, store, turn.n, verdict.problem, now);
       case "tools":
         return writeIntents(tx, turn, reply, blocks);
     }
@@ -110,13 +110,6 @@ function resume(tx: Tx, store: TurnStore, n: number, blocks: readonly Block[], n
     store.transcript.append(tx, n, "user", [{ type: "text", text: "[Your answer was paused. Go on.]" }], now);
   }
   countResume(tx, n);
-}
-
-function askForRepair(tx: Tx, store: TurnStore, n: number, problem: string, now: number): void {
-  const request = `Your answer does not follow the required schema: ${problem}. Answer again with nothing but valid JSON.`;
-  store.transcript.append(tx, n, "user", [{ type: "text", text: request }], now);
-  show(tx, { n, type: "notice", text: request }, now);
-  countRepair(tx, n);
 }
 
 /** One row per tool call. A call that was cut off, or is in a cut-off answer, is answered at once and never run. */
@@ -138,22 +131,19 @@ function writeIntents(tx: Tx, turn: TurnRow, reply: Reply, blocks: readonly Bloc
   }
 }
 
-/** The response in the output, with what the turn has used; whoever joined the turn gets the same under the id of their own message. */
-function showResponse(
-  tx: Tx,
-  n: number,
-  seq: number | null,
-  truncated: boolean,
-  structured: StructuredCheck | null,
-  now: number,
-): void {
+/**
+ * The response in the output, with what the turn has used; whoever joined the turn gets the same under the id of their own message.
+ * `seq`: its row in the transcript; null: it is empty.
+ */
+export function showResponse(tx: Tx, n: number, seq: number | null, truncated: boolean, now: number): void {
   const where = seq === null ? { text: "" } : { seq };
   const outputIndex = show(tx, { n, type: "response", ...where, ...takeUnshown(tx, n) }, now);
   for (const joined of messagesJoined(tx, n)) show(tx, { n: joined, type: "response", ...where }, now);
-  setResponse(tx, n, { outputIndex, truncated, structured: structured?.ok ? structured.value : undefined });
+  setResponse(tx, n, { outputIndex, truncated });
 }
 
-function showProgress(tx: Tx, n: number, seq: number, blocks: readonly Block[], now: number): void {
+/** What an answer says on the way, in the output. */
+export function showProgress(tx: Tx, n: number, seq: number, blocks: readonly Block[], now: number): void {
   const visible = blocks.flatMap((block, index): { type: OutputType; index: number }[] => {
     if (block.type === "text") return [{ type: "progress", index }];
     return block.type === "tool_use" || block.type === "server_tool_use" ? [{ type: "tool_call", index }] : [];
@@ -180,15 +170,6 @@ function refusalOf(reply: Reply): Failure {
     code: "refused",
     message: `The model refused to answer${category ? ` (${category})` : ""}: ${why}`,
     details: { category },
-  };
-}
-
-/** The raw text stays readable: as much of it as fits beside the error, and whole in the output. */
-function schemaMismatch(problem: string, text: string): Failure {
-  return {
-    code: "schema_mismatch",
-    message: `The answer does not follow response_schema, also after one repair: ${problem}. Its text is in the output.`,
-    details: { raw: text.slice(0, 20_000).toWellFormed() },
   };
 }
 

@@ -38,6 +38,15 @@ export interface ModelRequest {
   /** The transcript's rows that `body` was made of. */
   entries: readonly TranscriptEntry[];
   betas: string[];
+  /** What is done when the API refuses the request for what it says, in place of giving the turn up. */
+  refused?: ((call: RefusedCall) => void) | undefined;
+}
+
+/** A model call that the API refused. */
+export interface RefusedCall {
+  attempt: number;
+  partial: Reply | null;
+  error: Failure;
 }
 
 export interface ModelCallerParts {
@@ -88,7 +97,7 @@ export class ModelCaller {
       const outcome = await this.#call(turn, { ...request.body, max_tokens: maxTokens }, request.betas, attempt);
       if (!outcome.ok) {
         this.#live = null;
-        return await this.#fail(turn, attempt, outcome);
+        return await this.#fail(turn, attempt, request, outcome);
       }
       commit(attempt, outcome.reply);
     } finally {
@@ -178,7 +187,12 @@ export class ModelCaller {
     }
   }
 
-  async #fail(turn: TurnRow, attempt: number, { failure, partial }: Extract<Outcome, { ok: false }>): Promise<void> {
+  async #fail(
+    turn: TurnRow,
+    attempt: number,
+    request: ModelRequest,
+    { failure, partial }: Extract<Outcome, { ok: false }>,
+  ): Promise<void> {
     const { store, log, emit, now } = this.#parts;
     if (failure.kind === "aborted") {
       breakOff(store, attempt, turn, partial, now());
@@ -197,7 +211,10 @@ export class ModelCaller {
     if (failure.kind === "too_long") {
       return fillUp(store, attempt, turn, partial, failure.error, now());
     }
-    giveUp(store, attempt, turn, partial, failure.error, now());
+    const { error } = failure;
+    if (request.refused && error.details?.type === "invalid_request_error")
+      request.refused({ attempt, partial, error });
+    else giveUp(store, attempt, turn, partial, error, now());
     await emit({ kind: "committed", call: { kind: "failed" } });
   }
 

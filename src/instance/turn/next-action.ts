@@ -7,9 +7,10 @@ import type { Lifecycle } from "../store/instance-row.ts";
 
 /**
  * `ready`: a model call is next. `calling`: one is under way. `tools`: tool calls of the last answer are open. `full`: the
- * conversation no longer fits the model's context and has to be compacted first.
+ * conversation no longer fits the model's context and has to be compacted first. `checking`: an answer is committed, and has to be
+ * checked against its schema. `unchecked`: that check ended with its process, and is not made again.
  */
-export type TurnPhase = "ready" | "calling" | "tools" | "full";
+export type TurnPhase = "ready" | "calling" | "tools" | "full" | "checking" | "unchecked";
 
 export interface TurnView {
   n: number;
@@ -68,6 +69,8 @@ export type TurnAction =
   | { kind: "compact" }
   | { kind: "run_tools"; ids: number[] }
   | { kind: "append_results" }
+  | { kind: "check_answer" }
+  | { kind: "accept_unchecked" }
   | { kind: "wait"; until: number; reason: string }
   /** Nothing but suspended calls is left: they go on when they are told, or at a time. */
   | { kind: "suspend"; until: number | null; reason: string }
@@ -95,6 +98,10 @@ export function nextAction(rows: TurnRows): TurnAction {
       return turn.step >= rows.maxSteps ? { kind: "fail", error: tooManySteps(rows.maxSteps) } : { kind: "call_model" };
     case "full":
       return { kind: "compact" };
+    case "checking":
+      return { kind: "check_answer" };
+    case "unchecked":
+      return { kind: "accept_unchecked" };
     case "calling":
       // The runner itself leaves this phase before it asks again; only a dead one left it behind, and that is `recover`.
       return { kind: "recover" };

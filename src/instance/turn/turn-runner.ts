@@ -2,6 +2,8 @@
  * The turn runner of an instance: asks `nextAction` what comes next, does it, and asks again. It is detached from every
  * caller, holds nothing that rows don't, and may die at any point.
  */
+
+import { answerFormat } from "../../anthropic/answer-format/answer-format.ts";
 import type { Claude } from "../../anthropic/client.ts";
 import { requestOf } from "../../anthropic/request.ts";
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
@@ -9,9 +11,9 @@ import type { Failure } from "../../platform/errors.ts";
 import { describe, type Log } from "../../platform/log.ts";
 import type { LiveAnswer } from "../reporting/live-stream.ts";
 import { responseSchema } from "../store/messages.ts";
-import { textOf } from "../store/transcript.ts";
 import { Superseded, type TurnStore } from "../store/turn-store.ts";
 import { openTurn, type TurnRow } from "../store/turns.ts";
+import { answerOf, commitCheck } from "./answer-check.ts";
 import {
   betasOf,
   COMPACTION_BETA,
@@ -24,11 +26,12 @@ import {
   MAX_SUMMARY_TRIES,
   shortenResults,
 } from "./compaction.ts";
+import { describeAfterRefusal, describeSchema } from "./described-schema.ts";
 import { commitAnswer } from "./model-answers.ts";
 import { beginCompaction, noSummary } from "./model-call-steps.ts";
-import { ModelCaller, type ModelCallGate } from "./model-caller.ts";
+import { ModelCaller, type ModelCallGate, type RefusedCall } from "./model-caller.ts";
 import { nextAction, type TurnAction } from "./next-action.ts";
-import { apiSchema, checkStructured } from "./structured-output.ts";
+import { CHECK_LOST, checkStructured } from "./structured-output.ts";
 import { showSuspended } from "./suspension.ts";
 import { appendResults } from "./tool-call-steps.ts";
 import { ToolCaller, type ToolEnvironment } from "./tool-caller.ts";
@@ -175,6 +178,10 @@ export class TurnRunner {
         return this.#toolCalls.run(this.#turn(), action.ids);
       case "append_results":
         return appendResults(store, this.#turn(), now());
+      case "check_answer":
+        return this.#checkAnswer(this.#turn());
+      case "accept_unchecked":
+        return this.#acceptUnchecked(this.#turn());
       case "cancel":
         return this.#abandon("cancelled", {
           code: "cancelled",
@@ -208,15 +215,38 @@ export class TurnRunner {
     const { store, claude, now } = this.#parts;
     const { simulated } = claude;
     const schema = responseSchema(store.storage.sql, turn.n);
+    const format = schema && turn.schema_described === 0 ? answerFormat(schema) : null;
+    if (schema && format?.kind === "described") {
+      const { path, message } = format.remark;
+      return describeSchema(store, turn, schema, `${path} ${message}.`, now());
+    }
     const entries = store.transcript.entries();
     if (isCompactionDue(store.storage.sql, compactionPlan(entries, turn.n), store.compactAt)) {
       return beginCompaction(store, turn);
     }
-    const body = requestOf(store.spec, entries, { responseSchema: schema ? apiSchema(schema) : null, simulated });
-    await this.#model.call(turn, { body, entries, betas: betasOf(entries) }, (attempt, reply) => {
-      const structured = schema ? checkStructured(schema, textOf(reply.blocks)) : null;
-      commitAnswer(store, attempt, turn, reply, { simulated, structured }, now());
+    const enforced = format?.kind === "enforced" ? format.schema : null;
+    const body = requestOf(store.spec, entries, { responseSchema: enforced, simulated });
+    const refused =
+      schema && enforced ? (call: RefusedCall) => describeAfterRefusal(store, turn, schema, call, now()) : undefined;
+    await this.#model.call(turn, { body, entries, betas: betasOf(entries), refused }, (attempt, reply) => {
+      commitAnswer(store, attempt, turn, reply, { simulated, hasSchema: schema !== null }, now());
     });
+  }
+
+  async #checkAnswer(turn: TurnRow): Promise<void> {
+    const { store, now } = this.#parts;
+    // The answer is on disk before it is checked: a check that ends the process is not made again.
+    await store.storage.sync();
+    const answer = answerOf(store, turn.n);
+    const check = await checkStructured(responseSchema(store.storage.sql, turn.n), answer.text);
+    commitCheck(store, turn, answer, check, now());
+    await this.#emit({ kind: "committed" });
+  }
+
+  async #acceptUnchecked(turn: TurnRow): Promise<void> {
+    const { store, now } = this.#parts;
+    commitCheck(store, turn, answerOf(store, turn.n), CHECK_LOST, now());
+    await this.#emit({ kind: "committed" });
   }
 
   /** Makes room in the context, so that the turn can go on. */

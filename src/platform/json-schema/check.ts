@@ -6,8 +6,11 @@ import { pointer } from "./schema.ts";
 
 export type Check =
   | { kind: "fits" }
-  /** `message`: one sentence with the place in the value, as a JSON pointer in a fragment. */
-  | { kind: "refused"; message: string }
+  /**
+   * `message`: one sentence with the place in the value, as a JSON pointer in a fragment. `instead`: what was meant at that
+   * place (`path`), where a text differs from the only one like it in its capitals.
+   */
+  | { kind: "refused"; message: string; path: readonly (string | number)[]; instead?: unknown }
   /** There is no answer within the budget. `reason`: the rest of a sentence that begins with the value. */
   | { kind: "unfinished"; reason: string };
 
@@ -19,16 +22,17 @@ export function check(schema: CompiledSchema, value: unknown, steps: number): Ch
   const run = new BudgetedEvaluation(schema.material, steps);
   try {
     const { problem } = run.apply(schema.root, value);
-    return problem === null ? { kind: "fits" } : { kind: "refused", message: sentence(problem) };
+    return problem === null ? { kind: "fits" } : refusal(problem);
   } catch (error) {
     if (error instanceof Unfinished) return { kind: "unfinished", reason: error.message };
     throw error;
   }
 }
 
-function sentence(problem: Problem): string {
+function refusal(problem: Problem): Check {
   const path: (string | number)[] = [];
   let at = problem;
   for (; at.inner !== undefined; at = at.inner) path.push(at.at);
-  return `${pointer(path)} ${at.message}`;
+  const meant = at.instead === undefined ? {} : { instead: at.instead };
+  return { kind: "refused", message: `${pointer(path)} ${at.message}`, path, ...meant };
 }

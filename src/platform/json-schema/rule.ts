@@ -2,9 +2,12 @@
 import type { Expression } from "../regular-expression/expression.ts";
 import type { SchemaObject } from "./schema.ts";
 
-/** Why a value is refused: a sentence without its subject, or, further inside, the problem of a part. */
+/**
+ * Why a value is refused: a sentence without its subject, or, further inside, the problem of a part. `instead`: the value that
+ * was meant, where only its capitals differ.
+ */
 export type Problem =
-  | { message: string; at?: undefined; inner?: undefined }
+  | { message: string; at?: undefined; inner?: undefined; instead?: unknown }
   | { message?: undefined; at: string | number; inner: Problem };
 
 /** What of a value its schema has judged: `unevaluatedProperties` and `unevaluatedItems` go by it. */

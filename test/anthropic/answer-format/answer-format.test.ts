@@ -29,19 +29,19 @@ const ENFORCED: [what: string, schema: SchemaObject, format: SchemaObject][] = [
   [
     "bounds, as a description",
     object({ a: { type: "integer", minimum: 1, description: "How many" } }),
-    closed({ a: { type: "integer", description: "How many\n\n{minimum: 1}" } }),
+    closed({ a: { type: "integer", description: 'How many\n\n{"minimum":1}' } }),
   ],
   [
     "a format that the API knows, and one that it does not",
     object({ a: { type: "string", format: "date" }, b: { type: "string", format: "regex" } }),
-    closed({ a: { type: "string", format: "date" }, b: { type: "string", description: '{format: "regex"}' } }),
+    closed({ a: { type: "string", format: "date" }, b: { type: "string", description: '{"format":"regex"}' } }),
   ],
   [
     "sizes of lists",
     object({ a: { type: "array", items: text, minItems: 1 }, b: { type: "array", items: text, minItems: 2 } }),
     closed({
       a: { type: "array", items: text, minItems: 1 },
-      b: { type: "array", items: text, description: "{minItems: 2}" },
+      b: { type: "array", items: text, description: '{"minItems":2}' },
     }),
   ],
   [
@@ -127,7 +127,7 @@ const ENFORCED: [what: string, schema: SchemaObject, format: SchemaObject][] = [
       required: ["a", "b"],
     },
     closed({ a: text, b: text }, ["a", "b"], {
-      description: '{propertyNames: {"type":"string","enum":["a","b"]}}',
+      description: '{"propertyNames":{"type":"string","enum":["a","b"]}}',
     }),
   ],
   ["what has no type, but properties", { properties: { a: text } }, closed({ a: text })],

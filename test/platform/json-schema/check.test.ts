@@ -190,7 +190,7 @@ describe("a value that is checked against a schema", () => {
     [{ additionalProperties: false }, { "\ud800": 1 }, /^# has the property /],
   ])("that it refuses says where and why (%#)", async (schema, value, message) => {
     const result = await checked(schema, value);
-    expect(result).toEqual({
+    expect(result).toMatchObject({
       kind: "refused",
       message: typeof message === "string" ? message : expect.stringMatching(message),
     });

@@ -14,11 +14,23 @@ const type: Rule = (given, value) => {
 const enumeration: Rule = (given, value, _place, run) => {
   const allowed = given as unknown[];
   if (allowed.some((one) => isEqual(one, value, run))) return null;
-  return { message: `must be one of ${listed(allowed)}, and is ${listed([value])}` };
+  return { message: `must be one of ${listed(allowed)}, and is ${listed([value])}`, ...meant(allowed, value) };
 };
 
 const constant: Rule = (given, value, _place, run) =>
-  isEqual(given, value, run) ? null : { message: `must be ${listed([given])}, and is ${listed([value])}` };
+  isEqual(given, value, run)
+    ? null
+    : { message: `must be ${listed([given])}, and is ${listed([value])}`, ...meant([given], value) };
+
+/** The one text that differs in its capitals only. */
+function meant(allowed: readonly unknown[], value: unknown): { instead?: string } {
+  if (typeof value !== "string") return {};
+  const small = value.toLowerCase();
+  const [one, ...others] = allowed.filter(
+    (text): text is string => typeof text === "string" && text.length === value.length && text.toLowerCase() === small,
+  );
+  return one === undefined || others.length > 0 ? {} : { instead: one };
+}
 
 const minimum: Rule = (given, value, { schema }) => {
   if (typeof value !== "number") return null;
