@@ -12,13 +12,13 @@ export interface ToolUse {
 }
 
 /** A turn under way. */
-export interface Act {
+interface Act {
   messageId: string;
   /** What the calls were answered, in their order, as soon as all of them were. */
   results(): Promise<Json[]>;
 }
 
-export interface Actors {
+interface Actors {
   model: ModelServer;
   /** Has an instance make these calls in one step, and does not wait for it. */
   begin(instanceId: string, ...calls: ToolUse[]): Promise<Act>;

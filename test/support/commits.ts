@@ -8,7 +8,7 @@ import type { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
 
 const WRITES = /^\s*(INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER)/i;
 
-export interface Trap {
+interface Trap {
   /** Commits so far. */
   commits: number;
   sprung: boolean;

@@ -4,7 +4,7 @@
 import { type Json, request, spawn, tool } from "./door.ts";
 import { type Script, type ScriptCall, scriptModel } from "./model.ts";
 
-export interface Step {
+interface Step {
   step: string;
   kind: string;
   instance_id: string;
@@ -15,7 +15,7 @@ export interface Step {
   error?: { code: string; message: string };
 }
 
-export interface Output {
+interface Output {
   step: string;
   instance_id: string;
   text: string;
@@ -117,7 +117,7 @@ export const PLAN = [
   { id: "c", participant: 0, depends_on: ["a", "b"] },
 ];
 
-export function planFor(schema: Record<string, unknown>, plan: typeof PLAN): Record<string, unknown> {
+function planFor(schema: Record<string, unknown>, plan: typeof PLAN): Record<string, unknown> {
   const ids = /"participant":\{[^}]*"enum":(\[[^\]]*\])/.exec(JSON.stringify(schema))?.[1] ?? "[]";
   const participants = JSON.parse(ids) as string[];
   return {

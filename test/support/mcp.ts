@@ -4,7 +4,7 @@
 import { expect } from "vitest";
 import { type Json, request } from "./door.ts";
 
-export const REVISION = "2026-07-28";
+const REVISION = "2026-07-28";
 
 /** Sends a request to a server's path, like `request` of door.ts. */
 type Send = (

@@ -29,7 +29,7 @@ export async function register(server: Keyed, metadata: Record<string, unknown> 
   return ((await response.json()) as { client_id: string }).client_id;
 }
 
-export interface Pkce {
+interface Pkce {
   verifier: string;
   challenge: string;
 }
@@ -61,7 +61,7 @@ export function authorizePath(clientId: string, pkce: Pkce, change: Record<strin
 }
 
 /** The consent page as a browser has it. */
-export interface Page {
+interface Page {
   status: number;
   headers: Headers;
   html: string;
@@ -80,7 +80,7 @@ export async function pageOf(response: Response): Promise<Page> {
   };
 }
 
-export interface Decision {
+interface Decision {
   key?: string;
   scopes?: readonly string[];
   decision?: "allow" | "deny";

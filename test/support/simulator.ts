@@ -11,7 +11,7 @@ import {
 
 export type Message = Anthropic.MessageParam;
 
-export type Body = Anthropic.MessageCreateParamsNonStreaming;
+type Body = Anthropic.MessageCreateParamsNonStreaming;
 
 export const NOW = Date.parse("2026-11-22T12:00:00Z");
 

@@ -23,7 +23,7 @@ export const keysOf = async (id: string) => {
   return objects.map(({ key }) => key.slice(PREFIX.length + id.length + 1)).sort();
 };
 
-export interface File {
+interface File {
   path: string;
   type: string;
   size: number;
