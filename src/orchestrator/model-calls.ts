@@ -5,7 +5,7 @@
 import type { Report } from "../contracts/instance-spec.ts";
 import type { Admission, CallOutcome, ReservationRequest } from "../contracts/model-call.ts";
 import { inTransaction } from "../platform/transaction.ts";
-import { releaseAll, reserve } from "./budget/ledger.ts";
+import { isStillRefused, releaseAll, reserve } from "./budget/ledger.ts";
 import type { Gate } from "./model-call-gate.ts";
 import type { Terms } from "./registry/policy.ts";
 import { takeReport } from "./registry/take-report.ts";
@@ -26,6 +26,8 @@ export interface ModelCallsParts {
 
 export class ModelCalls {
   readonly #parts: ModelCallsParts;
+  /** The call that was last refused to each instance that is paused, or is about to be. */
+  readonly #refused = new Map<string, ReservationRequest>();
 
   constructor(parts: ModelCallsParts) {
     this.#parts = parts;
@@ -46,7 +48,10 @@ export class ModelCalls {
       return { granted: true, maxTokens: leave.maxTokens };
     }
     gate.forget(instanceId);
-    if (leave.kind === "refused") return { granted: false, until: null, error: leave.error };
+    if (leave.kind === "refused") {
+      this.#refused.set(instanceId, ask);
+      return { granted: false, until: null, error: leave.error };
+    }
     this.#show(instanceId, "budget");
     return { granted: false, until: Date.now() + BUDGET_RETRY_MS, reason: "budget" };
   }
@@ -66,6 +71,18 @@ export class ModelCalls {
     if (call) gate.leave(report.instance_id, call, Date.now());
     else if (isAtRest(report.snapshot.state)) gate.forget(report.instance_id);
     if (freed) this.#wakeBudgetWaiters();
+    if (report.snapshot.state !== "paused") this.#refused.delete(report.instance_id);
+    else if (!this.#isStillRefused(report.instance_id)) this.#parts.wake([report.instance_id]);
+  }
+
+  /**
+   * A cap may have been raised between a refusal and the instance's word that it is paused for it: whoever raised it saw nobody to
+   * wake. Without a note of the refusal (this object began since) the instance asks once more.
+   */
+  #isStillRefused(instanceId: string): boolean {
+    const { storage, terms } = this.#parts;
+    const ask = this.#refused.get(instanceId);
+    return ask !== undefined && isStillRefused(storage.sql, instanceId, ask, terms.caps);
   }
 
   #show(instanceId: string, waitingFor: string | null): void {

@@ -140,6 +140,32 @@ export function ownFresh(sql: SqlStorage, instanceId: string): number {
   return row?.fresh ?? 0;
 }
 
+/** Whether a call's upper bound fits into every scope's cap. `verdict` null: the model has no price. */
+function judgeCall(
+  sql: SqlStorage,
+  instanceId: string,
+  scopes: readonly string[],
+  ask: ReservationRequest,
+  caps: Caps,
+) {
+  const price = priceOf(ask.model, ask.at, ask.promptTokens);
+  if (!price) return { price, verdict: null };
+  const bound: Ask = {
+    promptTokens: ask.promptTokens,
+    maxTokens: ask.maxTokens,
+    // Prompts are cached for 5 minutes: they are never written at the 1 h rate.
+    promptRate: Math.max(price.input, price.cacheWrite5m, price.cacheRead),
+    outputRate: price.output,
+  };
+  return { price, verdict: judge(bound, pursesOf(sql, instanceId, scopes, caps)) };
+}
+
+/** Whether a call that was refused would still be. */
+export function isStillRefused(sql: SqlStorage, instanceId: string, ask: ReservationRequest, caps: Caps): boolean {
+  const { verdict } = judgeCall(sql, instanceId, scopesOfCall(sql, instanceId, ask.job ?? null), ask, caps);
+  return verdict === null || verdict.kind === "refuse";
+}
+
 /** Reserves a call's upper bound in every scope, or says why not. */
 export function reserve(tx: Tx, instanceId: string, ask: ReservationRequest, caps: Caps): Leave {
   const job = ask.job ?? null;
@@ -149,16 +175,8 @@ export function reserve(tx: Tx, instanceId: string, ask: ReservationRequest, cap
     if (open.attempt === ask.attempt) return { kind: "granted", maxTokens: open.max_tokens };
     close(tx, instanceId, open.attempt, { kind: "unsettled" }, ask.at);
   }
-  const price = priceOf(ask.model, ask.at, ask.promptTokens);
-  if (!price) return { kind: "refused", error: noPrice(ask.model) };
-  const bound: Ask = {
-    promptTokens: ask.promptTokens,
-    maxTokens: ask.maxTokens,
-    // Prompts are cached for 5 minutes: they are never written at the 1 h rate.
-    promptRate: Math.max(price.input, price.cacheWrite5m, price.cacheRead),
-    outputRate: price.output,
-  };
-  const verdict = judge(bound, pursesOf(tx, instanceId, scopes, caps));
+  const { price, verdict } = judgeCall(tx, instanceId, scopes, ask, caps);
+  if (!price || verdict === null) return { kind: "refused", error: noPrice(ask.model) };
   if (verdict.kind === "wait") return { kind: "wait" };
   if (verdict.kind === "refuse") return { kind: "refused", error: overBudget(verdict) };
   tx.exec(

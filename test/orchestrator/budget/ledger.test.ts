@@ -4,7 +4,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import fc from "fast-check";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import * as ledger from "../../../src/orchestrator/budget/ledger.ts";
 import {
   type Ask,
@@ -13,6 +13,7 @@ import {
   judge,
   type Purse,
 } from "../../../src/orchestrator/budget/reservation-check.ts";
+import { Orchestrator } from "../../../src/orchestrator/orchestrator.ts";
 import { spawn as spawnRow } from "../../../src/orchestrator/registry/spawning.ts";
 import { changeLimits, limitsOf, TENANT } from "../../../src/orchestrator/store/limits.ts";
 import { newJobId } from "../../../src/platform/ids.ts";
@@ -414,6 +415,32 @@ describe("a cap", () => {
     const done = await tool("wait", { ids: [String(paused.message_id)] });
     expect(done).toMatchObject({ done: [{ status: "completed" }] });
     expect(await status(id)).toMatchObject({ state: "idle", limits: { max_cost: 1 } });
+  });
+
+  it("that is raised between a refusal and the turn's pause is seen all the same", async () => {
+    const id = await spawn({ max_cost: 0.000001 });
+    const { admit } = Orchestrator.prototype;
+    let raised = false;
+    const spy = vi.spyOn(Orchestrator.prototype, "admit").mockImplementation(async function (
+      this: Orchestrator,
+      ...args
+    ) {
+      const admission = await admit.apply(this, args);
+      if (args[0] === id && !admission.granted && !raised) {
+        raised = true;
+        expect(await tool("set_limits", { instance_id: id, max_cost: 1 })).toMatchObject({ success: true });
+      }
+      return admission;
+    });
+    const sent = await send(id, "Hello?", { wait_for_response: false });
+    await until(async () => raised);
+    const done = await until(async () => {
+      const answer = await tool("wait", { ids: [String(sent.message_id)], timeout_seconds: 1 });
+      const [message] = answer.done as { status: string }[];
+      return message?.status === "completed" && message;
+    });
+    spy.mockRestore();
+    expect(done).toMatchObject({ status: "completed" });
   });
 
   it.each<[string, Json | Record<string, unknown>]>([
