@@ -294,12 +294,10 @@ describe("a very long answer", () => {
     const text = "😀".repeat(250_000);
     const { id, name } = await scripted(say("Taken."));
     for (let i = 0; i < 3; i++) await send(id, `${text} ${i} <${name}>`.slice(0, 1_000_000));
-    const read = await pages(id, 1_000);
-    expect(read.flat().map((row) => row.type)).toEqual(["user", "response", "user", "response", "user", "response"]);
-    for (const [i, row] of read
-      .flat()
-      .filter((row) => row.type === "user")
-      .entries())
+    // So much text is summarized on the way, which a notice says.
+    const read = (await pages(id, 1_000)).flat().filter((row) => row.type !== "notice");
+    expect(read.map((row) => row.type)).toEqual(["user", "response", "user", "response", "user", "response"]);
+    for (const [i, row] of read.filter((row) => row.type === "user").entries())
       expect(row.content === `${text} ${i} <${name}>`).toBe(true);
   });
 });
