@@ -7,8 +7,9 @@
 import type { Watcher } from "../contracts/instance.ts";
 import type { CallOutcome } from "../contracts/model-call.ts";
 import type { Alarm } from "../platform/alarm.ts";
+import { Deliveries } from "../platform/delivery.ts";
 import { describe, type Log } from "../platform/log.ts";
-import type { Waiters } from "../platform/waiters.ts";
+import { type Waiters, within } from "../platform/waiters.ts";
 import type { InstanceFiles } from "./instance-files.ts";
 import { idleDeadline, isOverdue, isResting } from "./lifecycle/idle-deadline.ts";
 import { hasEnded } from "./lifecycle/termination.ts";
@@ -18,7 +19,7 @@ import type { Reporter } from "./reporting/reporter.ts";
 import type { Readers } from "./reporting/stream-readers.ts";
 import { hasUnreported } from "./store/events.ts";
 import { instanceRow } from "./store/instance-row.ts";
-import { nextNews, tell } from "./store/subscriptions.ts";
+import { SUBSCRIPTION_POLICY, SUBSCRIPTIONS, type SubscriptionRow, setNotified } from "./store/subscriptions.ts";
 import type { TurnRunner } from "./turn/turn-runner.ts";
 
 /**
@@ -30,6 +31,8 @@ const HEARTBEAT_MS = 10_000;
 export const REPORT_RETRY_MS = 5_000;
 /** Files that could not be kept are tried again after this time. */
 const KEEP_RETRY_MS = 30_000;
+/** A notification that was taken is written down with the report that is under way, if that is over so soon. */
+const COMMIT_PATIENCE_MS = 1_000;
 
 export interface HousekeepingParts {
   storage: DurableObjectStorage;
@@ -50,11 +53,27 @@ export interface HousekeepingParts {
 
 export class Housekeeping {
   readonly #parts: HousekeepingParts;
-  /** How many tellings are under way. */
-  #telling = 0;
+  readonly #notifications: Deliveries<SubscriptionRow, boolean>;
 
   constructor(parts: HousekeepingParts) {
+    const { storage, views, watcher, reporter, log } = parts;
     this.#parts = parts;
+    this.#notifications = new Deliveries<SubscriptionRow, boolean>({
+      storage,
+      table: SUBSCRIPTIONS,
+      policy: SUBSCRIPTION_POLICY,
+      send: async ({ n, subscriber }) => {
+        const { news, last } = views.newsOf(n);
+        const reported = reporter.current;
+        await watcher(subscriber).knock(news);
+        // The report writes something of its own at its end: the two are one commit then.
+        await within(reported, COMMIT_PATIENCE_MS);
+        return last;
+      },
+      onDelivered: setNotified,
+      onFailed: ({ subscriber }, error) => log.warning("notification.failed", { subscriber, error: describe(error) }),
+      onIdle: () => this.#armForNotifications(),
+    });
   }
 
   /** Starts the runner if there is work, with the alarm armed before it: from then on the work survives this object. */
@@ -89,27 +108,21 @@ export class Housekeeping {
     const { reporter, waiters, readers, waitUntil } = this.#parts;
     readers.wake();
     const reported = reporter.report(call);
-    waitUntil(this.#tell(reported));
+    waitUntil(this.#notify());
     await reported;
     waiters.wake();
   }
 
-  /** Tells whoever watches. What they did not take, the alarm brings again. `beside`: as in `watch.ts`. */
-  async #tell(beside?: Promise<void>): Promise<void> {
-    const { storage, alarm, runner, views, watcher } = this.#parts;
-    const { sql } = storage;
-    this.#telling += 1;
-    await tell(
-      sql,
-      (n) => views.newsOf(n),
-      watcher,
-      () => Date.now(),
-      beside,
-    ).finally(() => {
-      this.#telling -= 1;
-    });
-    const due = nextNews(sql);
-    if (this.#telling > 0) return;
+  /** Notifies subscribers. What they did not take, the alarm brings again. */
+  async #notify(): Promise<void> {
+    await this.#notifications.deliverDue();
+    this.#armForNotifications();
+  }
+
+  #armForNotifications(): void {
+    const { alarm, runner } = this.#parts;
+    if (this.#notifications.underWay > 0) return;
+    const due = this.#notifications.nextDue;
     if (due !== null) alarm.notAfter(due);
     else if (!runner.running) this.#armForRest();
   }
@@ -124,14 +137,14 @@ export class Housekeeping {
 
   /** Tells the registry and whoever watches. What they did not take stays in the rows. */
   async inform(): Promise<void> {
-    await Promise.all([this.#parts.reporter.report(), this.#tell()]);
+    await Promise.all([this.#parts.reporter.report(), this.#notify()]);
   }
 
   /** The runner has stopped and wants to go on at `time` (ms since the epoch); null: it is woken by what it waits for. */
   async wakeAt(time: number | null): Promise<void> {
-    const { storage, alarm, reporter } = this.#parts;
-    // What a watcher did not take is brought again before that.
-    const due = [time, nextNews(storage.sql)].filter((at) => at !== null);
+    const { alarm, reporter } = this.#parts;
+    // What a subscriber did not take is brought again before that.
+    const due = [time, this.#notifications.nextDue].filter((at) => at !== null);
     if (due.length > 0) alarm.set(Math.min(...due));
     else alarm.clear();
     await reporter.report();
@@ -161,7 +174,7 @@ export class Housekeeping {
   #armForRest(): void {
     const { storage, alarm, files } = this.#parts;
     const { sql } = storage;
-    if (this.#telling > 0 || hasUnreported(sql) || nextNews(sql) !== null || instanceRow(sql)?.open_n !== null) return;
+    if (this.#notifications.nextDue !== null || hasUnreported(sql) || instanceRow(sql)?.open_n !== null) return;
     const deadline = idleDeadline(sql);
     if (deadline !== null) alarm.set(deadline);
     else if (files.needsUpload) alarm.notAfter(Date.now());

@@ -33,7 +33,7 @@ import { hasUnreported } from "./store/events.ts";
 import { instanceRow } from "./store/instance-row.ts";
 import { messagesOfTurn, senderOf } from "./store/messages.ts";
 import { pageOf } from "./store/output.ts";
-import { AT_REST, watch } from "./store/subscriptions.ts";
+import { INSTANCE_REST, subscribe } from "./store/subscriptions.ts";
 import type { Transcript } from "./store/transcript.ts";
 import { clearPaused, requestCancel } from "./store/turns.ts";
 import { accept, cancelQueued } from "./turn/inbox.ts";
@@ -187,7 +187,7 @@ export class InstanceCalls {
       return err("forbidden", `${messageId} was not sent by ${sender}.`, { message_id: messageId });
     }
     const view = this.view(n);
-    if (view.ok && !isFinal(view.value.state)) watch(this.#sql, n, watcher);
+    if (view.ok && !isFinal(view.value.state)) subscribe(this.#sql, n, watcher);
     return view;
   }
 
@@ -203,7 +203,7 @@ export class InstanceCalls {
 
   async watchRest(watcher: string): Promise<Rest> {
     const rest = await this.rest(0);
-    if (!rest.resting) watch(this.#sql, AT_REST, watcher);
+    if (!rest.resting) subscribe(this.#sql, INSTANCE_REST, watcher);
     return rest;
   }
 

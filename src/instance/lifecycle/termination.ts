@@ -7,7 +7,7 @@ import { inTransaction } from "../../platform/transaction.ts";
 import { emit, hasUnreported } from "../store/events.ts";
 import { instanceRow, setLifecycle } from "../store/instance-row.ts";
 import { cancelAllQueued } from "../store/messages.ts";
-import { nextNews, ring, ringAtRest } from "../store/subscriptions.ts";
+import { hasDue, markDue, markRestDue } from "../store/subscriptions.ts";
 import { requestCancel } from "../store/turns.ts";
 
 /** Takes no more messages, and cancels those in the queue. `force`: the running turn is stopped too. Repeating it changes nothing. */
@@ -22,13 +22,13 @@ export function end(storage: DurableObjectStorage, instanceId: string, force: bo
     };
     for (const n of cancelAllQueued(tx, error, now)) {
       emit(tx, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
-      ring(tx, n, now);
+      markDue(tx, n, now);
     }
     const finishing = !force && instance.open_n !== null;
     setLifecycle(tx, finishing ? "finishing" : "terminated", now);
     if (force) requestCancel(tx, "the instance was terminated");
     emit(tx, now, "instance.stopped", { force, finishing });
-    ringAtRest(tx, now);
+    markRestDue(tx, now);
   });
 }
 
@@ -45,7 +45,7 @@ export function deletionRefusal(sql: SqlStorage, instanceId: string): Result<nev
       `${instanceId} has not ended yet. Wait until its running turn is over, or end it with force.`,
     );
   }
-  if (nextNews(sql) === null && !hasUnreported(sql)) return null;
+  if (!hasDue(sql) && !hasUnreported(sql)) return null;
   return err(
     "conflict",
     `The last answers and events of ${instanceId} are still on their way to who waits for them. Try again.`,

@@ -14,7 +14,7 @@ import { messageIdOf } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 import { effectiveLimits, instanceRow } from "../store/instance-row.ts";
-import { AT_REST } from "../store/subscriptions.ts";
+import { INSTANCE_REST } from "../store/subscriptions.ts";
 import { suspendedUntil } from "../store/tool-calls.ts";
 import { type Transcript, textOf } from "../store/transcript.ts";
 
@@ -49,9 +49,9 @@ export class MessageViews {
     return ok(instance ? { ...shown, funds: effectiveLimits(instance).funds } : shown);
   }
 
-  /** What whoever watches message `n` (or `AT_REST`: the instance's rest) is told, and whether nothing follows it. */
+  /** What whoever watches message `n` (or `INSTANCE_REST`: the instance's rest) is told, and whether nothing follows it. */
   newsOf(n: number): { news: News; last: boolean } {
-    if (n === AT_REST) return { news: { id: this.#parts.instanceId }, last: true };
+    if (n === INSTANCE_REST) return { news: { id: this.#parts.instanceId }, last: true };
     const message = unwrap(this.view(n));
     return { news: { id: message.message_id, message }, last: isFinal(message.state) };
   }

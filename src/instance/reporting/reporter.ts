@@ -64,6 +64,11 @@ export class Reporter implements ModelCallGate {
     await this.ask((orchestrator) => orchestrator.withdraw(this.#instanceId));
   }
 
+  /** The report that is under way, if there is one. Never rejects. */
+  get current(): Promise<void> {
+    return this.#reporting ?? Promise.resolve();
+  }
+
   /** Brings the registry up to date, with how a model call went. Never throws. */
   report(outcome?: CallOutcome): Promise<void> {
     this.#outcome = outcome ?? this.#outcome;

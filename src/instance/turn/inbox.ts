@@ -12,7 +12,7 @@ import { recordCall } from "../store/audit-record.ts";
 import { emit } from "../store/events.ts";
 import { countAccepted, countDequeued, instanceRow } from "../store/instance-row.ts";
 import * as messages from "../store/messages.ts";
-import { ring, ringAtRest, watch } from "../store/subscriptions.ts";
+import { markDue, markRestDue, subscribe } from "../store/subscriptions.ts";
 import { requestCancel } from "../store/turns.ts";
 import { wakeEarly } from "./suspension.ts";
 
@@ -79,7 +79,7 @@ export function accept(
       senderTitle: request.sender_title,
       trace: request.trace,
     });
-    if (request.watcher) watch(tx, n, request.watcher);
+    if (request.watcher) subscribe(tx, n, request.watcher);
     countAccepted(tx, n, passive ? 0 : 1, now);
     if (request.when_busy === "interrupt" && !passive) requestCancel(tx, "another message interrupted it");
     if (request.when_busy === "steer" && !passive) wakeEarly(tx, instanceId, now);
@@ -105,8 +105,8 @@ export function cancelQueued(
     countDequeued(tx, taken.passive ? 0 : 1, now);
     emit(tx, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
     recordCall(tx, audit, now, messageIdOf(instanceId, n));
-    ring(tx, n, now);
-    ringAtRest(tx, now);
+    markDue(tx, n, now);
+    markRestDue(tx, now);
     return true;
   });
 }

@@ -8,7 +8,7 @@ import { emit } from "../store/events.ts";
 import { countDequeued, countErrors } from "../store/instance-row.ts";
 import { coalescable, passiveOfTurn, setFailedAlone, setReturned, setRunning } from "../store/messages.ts";
 import { reshow, show, userRowOf } from "../store/output.ts";
-import { ring } from "../store/subscriptions.ts";
+import { markDue } from "../store/subscriptions.ts";
 import type { TurnStore } from "../store/turn-store.ts";
 import { addressed } from "./sender-line.ts";
 
@@ -61,7 +61,7 @@ export function returnPassive(
     }
     setFailedAlone(tx, message.n, end, now);
     countErrors(tx, 1);
-    ring(tx, message.n, now);
+    markDue(tx, message.n, now);
     emit(tx, now, `message.${end.state}`, {
       message_id: messageIdOf(instance_id, message.n),
       duration_ms: 0,

@@ -11,7 +11,7 @@ import { clearOpenTurn, setOpenTurn } from "../store/instance-row.ts";
 import { type FinalState, messagesJoined, queuedText, setFinal, setRunning, startedAt } from "../store/messages.ts";
 import { liveModelCalls, newestAnswerRow } from "../store/model-calls.ts";
 import { show } from "../store/output.ts";
-import { ring, ringAtRest } from "../store/subscriptions.ts";
+import { markDue, markRestDue } from "../store/subscriptions.ts";
 import { callsOf, setInterrupted } from "../store/tool-calls.ts";
 import { fenced, type TurnStore, transaction } from "../store/turn-store.ts";
 import { clearWaiting, insertTurn, openTurn, setPhase, type TurnRow, takeOver, takeUnshown } from "../store/turns.ts";
@@ -133,9 +133,9 @@ export function finish(
     now,
   );
   closeQuestions(tx, store.spec.instance_id, now);
-  ringAtRest(tx, now);
+  markRestDue(tx, now);
   for (const message of [n, ...joined]) {
-    ring(tx, message, now);
+    markDue(tx, message, now);
     emit(tx, now, `message.${state}`, {
       message_id: messageIdOf(store.spec.instance_id, message),
       duration_ms: durationMs,
