@@ -106,7 +106,7 @@ export interface TerminateReceipt {
 }
 
 /** What binds an instance now, as the registry sees it. Times in ms. */
-export interface Standing {
+export interface EffectiveLimits {
   funds: Funds;
   idleTimeoutMs: number;
   maxTurnMs: number | null;
@@ -226,7 +226,7 @@ export interface Birth {
   secrets: string | null;
   /** It was terminated before its first use. */
   ended: boolean;
-  standing: Standing;
+  limits: EffectiveLimits;
 }
 
 /** Money in USD; null: no limit of its own. */
@@ -262,8 +262,8 @@ export interface OrchestratorApi {
   /** How an instance's call went, when no report takes it along. */
   leave(instanceId: string, call: CallOutcome): Promise<void>;
   /** Whenever an instance has something to tell; `call` after a model call, which gives its place back to the gate. */
-  report(report: Report, call?: CallOutcome): Promise<Standing | null>;
-  standing(instanceId: string): Promise<Standing | null>;
+  report(report: Report, call?: CallOutcome): Promise<EffectiveLimits | null>;
+  effectiveLimits(instanceId: string): Promise<EffectiveLimits | null>;
   /** The instance's idle time is over: it is terminated, unless somebody below it is at work; then the time to ask again. */
   expire(instanceId: string): Promise<{ expired: true } | { expired: false; again: number }>;
   /** Changes limits of an instance or (null) the tenant, and lets go on what was paused by them. */

@@ -75,8 +75,8 @@ export class InstanceCalls {
   /** The registry has changed the limits, or has just made the instance: takes them over, and goes on with what there is to do. */
   async wake(): Promise<void> {
     const { storage, instanceId, runner, housekeeping, reporter } = this.#parts;
-    const standing = await reporter.ask((orchestrator) => orchestrator.standing(instanceId));
-    confirm(storage.sql, 0, standing);
+    const limits = await reporter.ask((orchestrator) => orchestrator.effectiveLimits(instanceId));
+    confirm(storage.sql, 0, limits);
     clearPaused(storage.sql, Date.now());
     housekeeping.work();
     if (!runner.running) await housekeeping.rest();

@@ -12,8 +12,8 @@ import { within } from "../platform/waiters.ts";
 import type { Archive } from "./archive/archive.ts";
 import type { Courier } from "./delivery/webhook-delivery.ts";
 import { forgetConversation, nextOutlived, outlived, removeInstance } from "./registry/deletion.ts";
+import type { EffectivePolicy } from "./registry/effective-policy.ts";
 import { nextOutlivedJob, outliveJobs, removeJob } from "./registry/jobs.ts";
-import type { Terms } from "./registry/policy.ts";
 import { endIdle, nextUnused, unusedSince } from "./registry/termination.ts";
 import { putOffIdleDeadline } from "./store/instance-rows.ts";
 import { dequeue, enqueue, type Outbox, outboxOf, type Receivers } from "./store/outbox.ts";
@@ -30,7 +30,7 @@ const DELIVERY_PATIENCE_MS = 2_000;
 export interface UpkeepParts {
   storage: DurableObjectStorage;
   alarm: Alarm;
-  terms: Terms;
+  policy: EffectivePolicy;
   archive: Archive;
   courier: Courier;
   receivers: Receivers;
@@ -120,10 +120,10 @@ export class Upkeep {
   }
 
   #endUnused(now: number): void {
-    const { storage, terms, retentionDays } = this.#parts;
+    const { storage, policy, retentionDays } = this.#parts;
     for (const id of unusedSince(storage.sql, now)) {
       this.#commit((tx) => {
-        const idle = endIdle(tx, id, terms.idleTimeoutMs(id), retentionDays, now);
+        const idle = endIdle(tx, id, policy.idleTimeoutMs(id), retentionDays, now);
         if (!idle.ended) putOffIdleDeadline(tx, id, idle.again);
       });
     }

@@ -5,9 +5,9 @@
 import type { Report } from "../contracts/instance-spec.ts";
 import type { Admission, CallOutcome, ReservationRequest } from "../contracts/model-call.ts";
 import { inTransaction } from "../platform/transaction.ts";
-import { isStillRefused, releaseAll, reserve } from "./budget/ledger.ts";
+import { isStillRefused, releaseReservations, reserve } from "./budget/ledger.ts";
 import type { Gate } from "./model-call-gate.ts";
-import type { Terms } from "./registry/policy.ts";
+import type { EffectivePolicy } from "./registry/effective-policy.ts";
 import { takeReport } from "./registry/take-report.ts";
 import { instanceIds, showWaiting } from "./store/instance-rows.ts";
 
@@ -17,7 +17,7 @@ const BUDGET_RETRY_MS = 5_000;
 export interface ModelCallsParts {
   storage: DurableObjectStorage;
   gate: Gate;
-  terms: Terms;
+  policy: EffectivePolicy;
   /** An instance's row looks different. */
   changed: (instanceId: string) => void;
   /** Wakes instances behind whoever asks for it. */
@@ -35,14 +35,14 @@ export class ModelCalls {
 
   /** Leave to make a call, now or at a time. */
   async admit(instanceId: string, ask: ReservationRequest): Promise<Admission> {
-    const { storage, gate, terms } = this.#parts;
+    const { storage, gate, policy } = this.#parts;
     let held = false;
     const entry = await gate.enter(instanceId, Date.now(), () => {
       held = true;
       this.#show(instanceId, "gate");
     });
     if (!entry.granted) return entry;
-    const leave = inTransaction(storage, (tx) => reserve(tx, instanceId, ask, terms.caps));
+    const leave = inTransaction(storage, (tx) => reserve(tx, instanceId, ask, policy.caps));
     if (leave.kind === "granted") {
       if (held) this.#show(instanceId, null);
       return { granted: true, maxTokens: leave.maxTokens };
@@ -60,7 +60,7 @@ export class ModelCalls {
   withdraw(instanceId: string): void {
     const { storage, gate } = this.#parts;
     gate.forget(instanceId);
-    inTransaction(storage, (tx) => releaseAll(tx, instanceId, Date.now()));
+    inTransaction(storage, (tx) => releaseReservations(tx, instanceId, Date.now()));
     this.#wakeBudgetWaiters();
   }
 
@@ -80,9 +80,9 @@ export class ModelCalls {
    * wake. Without a note of the refusal (this object began since) the instance asks once more.
    */
   #isStillRefused(instanceId: string): boolean {
-    const { storage, terms } = this.#parts;
+    const { storage, policy } = this.#parts;
     const ask = this.#refused.get(instanceId);
-    return ask !== undefined && isStillRefused(storage.sql, instanceId, ask, terms.caps);
+    return ask !== undefined && isStillRefused(storage.sql, instanceId, ask, policy.caps);
   }
 
   #show(instanceId: string, waitingFor: string | null): void {

@@ -11,6 +11,7 @@ import type {
   Birth,
   ChainLink,
   CoordinateRequest,
+  EffectiveLimits,
   EventQuery,
   Grants,
   JobQuery,
@@ -25,7 +26,6 @@ import type {
   Segment,
   SpawnReceipt,
   SpawnRequest,
-  Standing,
   StoredTask,
   TeamReceipt,
   TeamRequest,
@@ -74,10 +74,10 @@ import { Upkeep } from "./housekeeping.ts";
 import { Gate } from "./model-call-gate.ts";
 import { ModelCalls } from "./model-calls.ts";
 import { eraseRefusal } from "./registry/deletion.ts";
+import { EffectivePolicy } from "./registry/effective-policy.ts";
 import { listInstances } from "./registry/instance-list.ts";
 import { applyJob, coordinate, eraseJobRefusal, jobBirth, jobRecord, listJobs } from "./registry/jobs.ts";
 import { metricsOf } from "./registry/metrics.ts";
-import { Terms } from "./registry/policy.ts";
 import { questionsOf } from "./registry/questions.ts";
 import { spawn } from "./registry/spawning.ts";
 import { statusOf } from "./registry/status.ts";
@@ -112,7 +112,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #viewers: Viewers;
   readonly #courier: Courier;
   readonly #lines: EventLines;
-  readonly #terms: Terms;
+  readonly #policy: EffectivePolicy;
   readonly #upkeep: Upkeep;
   readonly #modelCalls: ModelCalls;
 
@@ -134,13 +134,13 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       onIdle: () => this.#upkeep.arm(),
     });
     this.#gate = new Gate(ctx.storage.sql);
-    this.#terms = new Terms(ctx.storage, this.#config);
-    this.#viewers = new Viewers(ctx, () => this.#terms.caps);
+    this.#policy = new EffectivePolicy(ctx.storage, this.#config);
+    this.#viewers = new Viewers(ctx, () => this.#policy.caps);
     this.#upkeep = new Upkeep({
       storage: ctx.storage,
       alarm: this.#alarm,
       log: this.#log,
-      terms: this.#terms,
+      policy: this.#policy,
       archive: new Archive({
         storage: ctx.storage,
         bucket: env.FILES,
@@ -160,7 +160,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#modelCalls = new ModelCalls({
       storage: ctx.storage,
       gate: this.#gate,
-      terms: this.#terms,
+      policy: this.#policy,
       changed: (id) => this.#viewers.changed(id),
       wake: (ids) => this.#upkeep.wake(ids),
     });
@@ -181,14 +181,14 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async spawn(request: SpawnRequest): Promise<Result<SpawnReceipt>> {
     const secrets = await sealed(this.ctx.storage, request.secrets, this.#config, this.#tenant);
-    const { spawning, caps } = this.#terms;
-    const answer = this.#commit((tx) => spawn(tx, { ...request, sealed: secrets }, spawning, caps, Date.now()));
+    const { spawnRules, caps } = this.#policy;
+    const answer = this.#commit((tx) => spawn(tx, { ...request, sealed: secrets }, spawnRules, caps, Date.now()));
     if (answer.ok) this.#spawned([answer.value]);
     return answer;
   }
 
   async spawnTeam(request: TeamRequest): Promise<Result<TeamReceipt>> {
-    const answer = spawnTeam(this.ctx.storage, request, this.#terms.spawning, this.#terms.caps, Date.now());
+    const answer = spawnTeam(this.ctx.storage, request, this.#policy.spawnRules, this.#policy.caps, Date.now());
     if (answer.ok) this.#spawned([answer.value.supervisor, ...answer.value.members]);
     return answer;
   }
@@ -218,7 +218,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async birthOf(instanceId: string): Promise<Birth | null> {
     const birth = this.#commit((tx) => takeBirth(tx, instanceId));
-    return birth ? { ...birth, standing: this.#terms.standing(instanceId) } : null;
+    return birth ? { ...birth, limits: this.#policy.limitsFor(instanceId) } : null;
   }
 
   async tenantKey(): Promise<string> {
@@ -228,7 +228,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async status(instanceId: string): Promise<StatusRecord | null> {
     const row = rowOf(this.ctx.storage.sql, instanceId);
     if (!row) return null;
-    const { limits, remaining } = this.#terms.purse(instanceId);
+    const { limits, remaining } = this.#policy.limitsAndRemaining(instanceId);
     const record = { ...statusOf(row, this.#prefix, Date.now()), limits, remaining };
     if (row.open_questions === 0) return record;
     return { ...record, questions: questionsOf(this.ctx.storage.sql, { instance_id: instanceId, limit: 100 }) };
@@ -267,9 +267,9 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#modelCalls.withdraw(instanceId);
   }
 
-  async report(report: Report, call?: CallOutcome): Promise<Standing | null> {
+  async report(report: Report, call?: CallOutcome): Promise<EffectiveLimits | null> {
     this.#take(report, call);
-    return this.standing(report.instance_id);
+    return this.effectiveLimits(report.instance_id);
   }
 
   #take(report: Report, call?: CallOutcome): void {
@@ -281,12 +281,12 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#gate.leave(instanceId, call, Date.now());
   }
 
-  async standing(instanceId: string): Promise<Standing | null> {
-    return rowOf(this.ctx.storage.sql, instanceId) ? this.#terms.standing(instanceId) : null;
+  async effectiveLimits(instanceId: string): Promise<EffectiveLimits | null> {
+    return rowOf(this.ctx.storage.sql, instanceId) ? this.#policy.limitsFor(instanceId) : null;
   }
 
   async expire(instanceId: string): Promise<{ expired: true } | { expired: false; again: number }> {
-    const timeoutMs = this.#terms.idleTimeoutMs(instanceId);
+    const timeoutMs = this.#policy.idleTimeoutMs(instanceId);
     const idle = this.#commit((tx) => endIdle(tx, instanceId, timeoutMs, this.#config.retentionDays, Date.now()));
     if (!idle.ended) return { expired: false, again: idle.again };
     await this.#terminated(idle.terminated);
@@ -294,7 +294,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async setLimits(instanceId: string | null, change: LimitChange, origin: Origin = {}): Promise<Result<LimitsAnswer>> {
-    const answer = this.#terms.change(instanceId, change, origin, Date.now());
+    const answer = this.#policy.setLimits(instanceId, change, origin, Date.now());
     if (answer.ok) {
       this.#tellWatchers(...(instanceId === null ? [] : [instanceId]));
       await this.#upkeep.deliverSoon();
@@ -348,7 +348,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async tree(query: TreeQuery): Promise<Result<TreeAnswer>> {
-    return treeOf(this.ctx.storage.sql, query, this.#terms.caps);
+    return treeOf(this.ctx.storage.sql, query, this.#policy.caps);
   }
 
   async children(instanceId: string, idempotency?: Idempotency): Promise<Result<string[]>> {
@@ -368,7 +368,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     const { sql } = this.ctx.storage;
     try {
       const spent = tenantSpent(sql) / NANO_PER_USD;
-      return ok({ ...spendOf(sql, query, Date.now()), ...this.#terms.purse(null), spent });
+      return ok({ ...spendOf(sql, query, Date.now()), ...this.#policy.limitsAndRemaining(null), spent });
     } catch (error) {
       return { ok: false, error: failureOf(error) };
     }

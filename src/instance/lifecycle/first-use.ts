@@ -19,11 +19,11 @@ export function isInitialized(sql: SqlStorage): boolean {
 
 /** Makes the tables and fills them, all or nothing. `simulated`: the simulator answers, as there is no key. */
 export function initialize(storage: DurableObjectStorage, birth: Birth, simulated: boolean, now: number): void {
-  const { spec, standing, secrets, initial_prompt: prompt } = birth;
+  const { spec, limits, secrets, initial_prompt: prompt } = birth;
   inTransaction(storage, (tx) => {
     migrate(storage, INSTANCE_SCHEMA);
     insertSpec(tx, spec, secrets);
-    insertInstanceRow(tx, { createdAt: spec.created_at, standing, simulated, queued: prompt === null ? 0 : 1 });
+    insertInstanceRow(tx, { createdAt: spec.created_at, limits, simulated, queued: prompt === null ? 0 : 1 });
     if (prompt === null) return;
     insertMessage(tx, { n: 0, sender: "user", content: prompt, createdAt: spec.created_at, trace: spec.trace });
     emit(tx, now, "message.queued", { message_id: messageIdOf(spec.instance_id, 0), sender: "user" });

@@ -3,7 +3,7 @@
  */
 
 import type { Report, Snapshot } from "../../contracts/instance-spec.ts";
-import type { Standing } from "../../contracts/orchestrator.ts";
+import type { EffectiveLimits } from "../../contracts/orchestrator.ts";
 import { inTransaction } from "../../platform/transaction.ts";
 import { emit, hasUnreported, unreportedEvents } from "../store/events.ts";
 import { confirmReported, healthOf, type InstanceRow, instanceRow } from "../store/instance-row.ts";
@@ -39,8 +39,8 @@ export function reportOf(sql: SqlStorage, instanceId: string): Report | null {
 }
 
 /** The registry has everything up to `seq`, and said how the instance stands. Returns whether there is more to tell it. */
-export function confirm(sql: SqlStorage, seq: number, standing: Standing | null): boolean {
-  confirmReported(sql, seq, standing);
+export function confirm(sql: SqlStorage, seq: number, limits: EffectiveLimits | null): boolean {
+  confirmReported(sql, seq, limits);
   return hasUnreported(sql);
 }
 

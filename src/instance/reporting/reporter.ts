@@ -85,8 +85,8 @@ export class Reporter implements ModelCallGate {
         const report = reportOf(sql, this.#instanceId);
         const outcome = this.#outcome;
         if (report) {
-          const standing = await this.ask((orchestrator) => orchestrator.report(report, outcome));
-          confirm(sql, report.seq, standing);
+          const limits = await this.ask((orchestrator) => orchestrator.report(report, outcome));
+          confirm(sql, report.seq, limits);
         } else if (outcome) {
           // Another report took the events along; the gate still has to hear how the call went.
           await this.ask((orchestrator) => orchestrator.leave(this.#instanceId, outcome));

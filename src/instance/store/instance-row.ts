@@ -4,7 +4,7 @@
  */
 import type { Unhealthy } from "../../contracts/instance-spec.ts";
 import type { TokenUsage } from "../../contracts/model-call.ts";
-import type { Standing } from "../../contracts/orchestrator.ts";
+import type { EffectiveLimits } from "../../contracts/orchestrator.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 
@@ -28,7 +28,7 @@ export interface InstanceRow extends Row {
   last_activity: number;
   error_message: string | null;
   simulated: number;
-  /** JSON of `Standing`. */
+  /** JSON of `EffectiveLimits`. */
   effective_limits: string;
 }
 
@@ -41,8 +41,8 @@ export function instanceRow(sql: SqlStorage): InstanceRow | undefined {
 }
 
 /** What the registry last said of limits and money. */
-export function effectiveLimits(row: InstanceRow): Standing {
-  return JSON.parse(row.effective_limits) as Standing;
+export function effectiveLimits(row: InstanceRow): EffectiveLimits {
+  return JSON.parse(row.effective_limits) as EffectiveLimits;
 }
 
 /** The verdict on the instance's model calls; null: healthy. */
@@ -54,13 +54,13 @@ export function healthOf(sql: SqlStorage): Unhealthy | null {
 /** The row of a fresh instance. `queued`: whether its initial prompt waits. */
 export function insertInstanceRow(
   tx: Tx,
-  fresh: { createdAt: number; standing: Standing; simulated: boolean; queued: 0 | 1 },
+  fresh: { createdAt: number; limits: EffectiveLimits; simulated: boolean; queued: 0 | 1 },
 ): void {
   tx.exec(
     "INSERT INTO instance (id, next_n, queued, last_activity, effective_limits, simulated) VALUES (1, 1, ?, ?, ?, ?)",
     fresh.queued,
     fresh.createdAt,
-    JSON.stringify(fresh.standing),
+    JSON.stringify(fresh.limits),
     fresh.simulated ? 1 : 0,
   );
 }
@@ -136,10 +136,10 @@ export function setHealth(tx: Tx, unhealthy: Unhealthy | null): void {
 }
 
 /** The registry has every event up to `seq`, and said how the instance stands; null: it did not say. */
-export function confirmReported(sql: SqlStorage, seq: number, standing: Standing | null): void {
+export function confirmReported(sql: SqlStorage, seq: number, limits: EffectiveLimits | null): void {
   sql.exec(
     "UPDATE instance SET reported_seq = MAX(reported_seq, ?), effective_limits = COALESCE(?, effective_limits)",
     seq,
-    standing ? JSON.stringify(standing) : null,
+    limits ? JSON.stringify(limits) : null,
   );
 }

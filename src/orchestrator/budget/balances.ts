@@ -1,20 +1,20 @@
 /**
- * Limits and what is left of them, as answers show it.
+ * Limits and what is left of them, in the units of answers: USD, tokens, minutes.
  */
 
 import type { Funds, Hardness } from "../../contracts/records.ts";
 import { first } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 import { type LimitDefaults, limitsOf, TENANT } from "../store/limits.ts";
-import { balances, type Caps, ownFresh, pursesOf, scopesOf } from "./ledger.ts";
-import type { Purse } from "./reservation-check.ts";
+import { balances, type DefaultCaps, ownFresh, scopesOf, spendingCapsOf } from "./ledger.ts";
+import type { SpendingCap } from "./reservation-check.ts";
 
 /** The limits of an instance or (null) the tenant as answers show them, and what is left. USD, tokens, minutes; null: none. */
-export function purseOf(
+export function limitsAndRemaining(
   sql: SqlStorage,
   instanceId: string | null,
   defaults: LimitDefaults,
-  caps: Caps,
+  caps: DefaultCaps,
 ): { limits: Record<string, number | null>; remaining: Record<string, number | string> } {
   const row = limitsOf(sql, instanceId ?? TENANT);
   const usd = (nano: number | null) => (nano === null ? null : nano / NANO_PER_USD);
@@ -39,17 +39,17 @@ export function purseOf(
   };
 }
 
-export function fundsOf(sql: SqlStorage, instanceId: string, caps: Caps): Funds {
+export function fundsOf(sql: SqlStorage, instanceId: string, caps: DefaultCaps): Funds {
   const own = first<{ cost_nano: number; unsettled_nano: number }>(
     sql,
     "SELECT cost_nano, unsettled_nano FROM instance WHERE instance_id = ?",
     instanceId,
   );
-  const purses = pursesOf(sql, instanceId, scopesOf(sql, instanceId), caps);
-  const tightest = (what: Purse["what"]) =>
-    purses
-      .filter((purse) => purse.what === what)
-      .map((purse) => ({ scope: purse.scope, left: Math.max(0, purse.cap - purse.spent - purse.reserved) }))
+  const binding = spendingCapsOf(sql, instanceId, scopesOf(sql, instanceId), caps);
+  const tightest = (what: SpendingCap["what"]) =>
+    binding
+      .filter((cap) => cap.what === what)
+      .map((cap) => ({ scope: cap.scope, left: Math.max(0, cap.limit - cap.spent - cap.reserved) }))
       .reduce((least, next) => (next.left < least.left ? next : least));
   const cost = tightest("cost");
   const tokens = tightest("tokens");
@@ -70,7 +70,7 @@ export function fundsOf(sql: SqlStorage, instanceId: string, caps: Caps): Funds 
 }
 
 /** What the tenant may still spend, in USD. */
-function tenantFunds(sql: SqlStorage, caps: Caps): number {
+function tenantFunds(sql: SqlStorage, caps: DefaultCaps): number {
   const row = balances(sql, [TENANT]).get(TENANT);
   const used = row ? row.settled_nano + row.unsettled_nano + row.reserved_nano : 0;
   return Math.max(0, caps.tenantNano - used) / NANO_PER_USD;

@@ -14,17 +14,17 @@ import { NANO_PER_USD } from "../../platform/units.ts";
 import { addCost } from "../store/instance-rows.ts";
 import { TENANT } from "../store/limits.ts";
 import { countViolation } from "../store/tenant-row.ts";
-import { type Ask, judge, type Purse, type Verdict } from "./reservation-check.ts";
+import { type CallBound, checkReservation, type SpendingCap, type Verdict } from "./reservation-check.ts";
 import { countSpending } from "./spend.ts";
 
-export type Leave =
+export type ReservationResult =
   | { kind: "granted"; maxTokens: number }
   | { kind: "wait" }
   /** Nothing helps but a higher cap: what was asked, and what is left. */
   | { kind: "refused"; error: Failure };
 
 /** The caps that hold without being set: the tenant's cost in nano-USD, and each instance's own fresh tokens. */
-export interface Caps {
+export interface DefaultCaps {
   tenantNano: number;
   ownTokens: number;
 }
@@ -91,27 +91,32 @@ export function balances(sql: SqlStorage, scopes: readonly string[]): Map<string
 }
 
 /** The caps that bind an instance, each with its balance. `ownTokens`: the cap of each instance alone. */
-export function pursesOf(sql: SqlStorage, instanceId: string, scopes: readonly string[], caps: Caps): Purse[] {
+export function spendingCapsOf(
+  sql: SqlStorage,
+  instanceId: string,
+  scopes: readonly string[],
+  caps: DefaultCaps,
+): SpendingCap[] {
   const rows = balances(sql, scopes);
-  const purses: Purse[] = [];
+  const found: SpendingCap[] = [];
   for (const scope of scopes) {
     const row = rows.get(scope);
     if (!row) continue;
     const cost = scope === TENANT ? caps.tenantNano : row.max_cost_nano;
     if (cost !== null) {
-      purses.push({
+      found.push({
         scope,
         what: "cost",
-        cap: cost,
+        limit: cost,
         spent: row.settled_nano + row.unsettled_nano,
         reserved: row.reserved_nano,
       });
     }
     if (row.max_total_tokens !== null) {
-      purses.push({
+      found.push({
         scope,
         what: "tokens",
-        cap: row.max_total_tokens,
+        limit: row.max_total_tokens,
         spent: row.fresh,
         reserved: row.fresh_reserved,
       });
@@ -119,15 +124,15 @@ export function pursesOf(sql: SqlStorage, instanceId: string, scopes: readonly s
   }
   // An explicit limit takes the place of the default, which binds the instance alone. It has one call at a time.
   if (rows.get(instanceId)?.max_total_tokens == null) {
-    purses.push({
+    found.push({
       scope: instanceId,
       what: "tokens",
-      cap: caps.ownTokens,
+      limit: caps.ownTokens,
       spent: ownFresh(sql, instanceId),
       reserved: 0,
     });
   }
-  return purses;
+  return found;
 }
 
 /** The fresh tokens that an instance has taken itself. */
@@ -146,34 +151,34 @@ function judgeCall(
   instanceId: string,
   scopes: readonly string[],
   ask: ReservationRequest,
-  caps: Caps,
+  caps: DefaultCaps,
 ) {
   const price = priceOf(ask.model, ask.at, ask.promptTokens);
   if (!price) return { price, verdict: null };
-  const bound: Ask = {
+  const bound: CallBound = {
     promptTokens: ask.promptTokens,
     maxTokens: ask.maxTokens,
     // Prompts are cached for 5 minutes: they are never written at the 1 h rate.
     promptRate: Math.max(price.input, price.cacheWrite5m, price.cacheRead),
     outputRate: price.output,
   };
-  return { price, verdict: judge(bound, pursesOf(sql, instanceId, scopes, caps)) };
+  return { price, verdict: checkReservation(bound, spendingCapsOf(sql, instanceId, scopes, caps)) };
 }
 
 /** Whether a call that was refused would still be. */
-export function isStillRefused(sql: SqlStorage, instanceId: string, ask: ReservationRequest, caps: Caps): boolean {
+export function isStillRefused(sql: SqlStorage, instanceId: string, ask: ReservationRequest, caps: DefaultCaps): boolean {
   const { verdict } = judgeCall(sql, instanceId, scopesOfCall(sql, instanceId, ask.job ?? null), ask, caps);
   return verdict === null || verdict.kind === "refuse";
 }
 
 /** Reserves a call's upper bound in every scope, or says why not. */
-export function reserve(tx: Tx, instanceId: string, ask: ReservationRequest, caps: Caps): Leave {
+export function reserve(tx: Tx, instanceId: string, ask: ReservationRequest, caps: DefaultCaps): ReservationResult {
   const job = ask.job ?? null;
   const scopes = scopesOfCall(tx, instanceId, job);
   // A call that this instance asked for before and never told the end of: its process died. It stays counted.
   for (const open of openReservations(tx, instanceId)) {
     if (open.attempt === ask.attempt) return { kind: "granted", maxTokens: open.max_tokens };
-    close(tx, instanceId, open.attempt, { kind: "unsettled" }, ask.at);
+    endReservation(tx, instanceId, open.attempt, { kind: "unsettled" }, ask.at);
   }
   const { price, verdict } = judgeCall(tx, instanceId, scopes, ask, caps);
   if (!price || verdict === null) return { kind: "refused", error: noPrice(ask.model) };
@@ -203,7 +208,7 @@ export function reserve(tx: Tx, instanceId: string, ask: ReservationRequest, cap
     verdict.tokens,
     job,
   );
-  change(tx, scopes, { reserved: verdict.costNano, freshReserved: verdict.tokens });
+  addToBalances(tx, scopes, { reserved: verdict.costNano, freshReserved: verdict.tokens });
   return { kind: "granted", maxTokens: verdict.maxTokens };
 }
 
@@ -229,7 +234,7 @@ function openReservations(sql: SqlStorage, instanceId: string): ReservationRow[]
 /**
  * Ends a reservation. Repeating it changes nothing; nor does ending one that was never made. Returns whether anything came free.
  */
-export function close(tx: Tx, instanceId: string, attempt: number, ending: CallEnding, now: number): boolean {
+export function endReservation(tx: Tx, instanceId: string, attempt: number, ending: CallEnding, now: number): boolean {
   const open = openReservations(tx, instanceId).find((row) => row.attempt === attempt);
   if (!open) return false;
   const usage = ending.kind === "release" ? undefined : ending.usage;
@@ -262,7 +267,7 @@ export function close(tx: Tx, instanceId: string, attempt: number, ending: CallE
     ending.kind === "release" ? null : (ending.requestId ?? null),
     open.job,
   );
-  change(tx, scopesOfCall(tx, instanceId, open.job), {
+  addToBalances(tx, scopesOfCall(tx, instanceId, open.job), {
     settled,
     unsettled,
     reserved: -open.nano,
@@ -279,9 +284,9 @@ export function close(tx: Tx, instanceId: string, attempt: number, ending: CallE
 }
 
 /** Gives back whatever an instance has reserved for calls that it will not make. */
-export function releaseAll(tx: Tx, instanceId: string, now: number): void {
+export function releaseReservations(tx: Tx, instanceId: string, now: number): void {
   for (const open of openReservations(tx, instanceId)) {
-    close(tx, instanceId, open.attempt, { kind: "release" }, now);
+    endReservation(tx, instanceId, open.attempt, { kind: "release" }, now);
   }
 }
 
@@ -290,7 +295,7 @@ export function deleteEntries(tx: Tx, upTo: number): void {
   tx.exec("DELETE FROM ledger WHERE id <= ?", upTo);
 }
 
-function change(
+function addToBalances(
   tx: Tx,
   scopes: readonly string[],
   by: { settled?: number; unsettled?: number; reserved?: number; fresh?: number; freshReserved?: number },
@@ -307,23 +312,23 @@ function change(
   );
 }
 
-function overBudget({ purse, asked, remaining }: Extract<Verdict, { kind: "refuse" }>): Failure {
-  const show = (value: number) => (purse.what === "cost" ? `$${(value / NANO_PER_USD).toFixed(6)}` : `${value} tokens`);
-  const isJob = isJobId(purse.scope);
-  const whose = purse.scope === TENANT ? "the tenant" : `${isJob ? "job" : "instance"} ${purse.scope}`;
-  const limit = purse.what === "cost" ? "max_cost" : "max_total_tokens";
+function overBudget({ cap, asked, remaining }: Extract<Verdict, { kind: "refuse" }>): Failure {
+  const show = (value: number) => (cap.what === "cost" ? `$${(value / NANO_PER_USD).toFixed(6)}` : `${value} tokens`);
+  const isJob = isJobId(cap.scope);
+  const whose = cap.scope === TENANT ? "the tenant" : `${isJob ? "job" : "instance"} ${cap.scope}`;
+  const limit = cap.what === "cost" ? "max_cost" : "max_total_tokens";
   const next = isJob
     ? "The step fails; start another job with a higher max_cost."
     : `The instance is paused; raise ${limit} with set_limits and it goes on where it stopped.`;
   return {
     code: "budget_exceeded",
-    message: `The next model call may take ${show(asked)}, and ${show(remaining)} of ${show(purse.cap)} are left for ${whose}. ${next}`,
+    message: `The next model call may take ${show(asked)}, and ${show(remaining)} of ${show(cap.limit)} are left for ${whose}. ${next}`,
     details: {
-      scope: purse.scope,
+      scope: cap.scope,
       limit,
-      cap: purse.what === "cost" ? purse.cap / NANO_PER_USD : purse.cap,
-      asked: purse.what === "cost" ? asked / NANO_PER_USD : asked,
-      remaining: purse.what === "cost" ? remaining / NANO_PER_USD : remaining,
+      cap: cap.what === "cost" ? cap.limit / NANO_PER_USD : cap.limit,
+      asked: cap.what === "cost" ? asked / NANO_PER_USD : asked,
+      remaining: cap.what === "cost" ? remaining / NANO_PER_USD : remaining,
     },
   };
 }

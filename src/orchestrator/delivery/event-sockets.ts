@@ -8,7 +8,7 @@
  */
 import * as z from "zod";
 import type { LiveFrame } from "../../contracts/records.ts";
-import type { Caps } from "../budget/ledger.ts";
+import type { DefaultCaps } from "../budget/ledger.ts";
 import { nodesOf } from "../registry/tree.ts";
 import { eventsAfter, lastSeq } from "../store/event-log.ts";
 
@@ -36,11 +36,11 @@ interface Place {
 
 export class Viewers {
   readonly #ctx: DurableObjectState;
-  readonly #caps: () => Caps;
+  readonly #caps: () => DefaultCaps;
   readonly #touched = new Set<string>();
   #collecting = false;
 
-  constructor(ctx: DurableObjectState, caps: () => Caps) {
+  constructor(ctx: DurableObjectState, caps: () => DefaultCaps) {
     this.#ctx = ctx;
     this.#caps = caps;
     // Answered by the runtime, so that a viewer's sign of life wakes nobody.

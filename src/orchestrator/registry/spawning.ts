@@ -9,7 +9,7 @@ import { recall, remember } from "../../platform/idempotency.ts";
 import { messageIdOf, newInstanceId } from "../../platform/ids.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { isSoft } from "../../remote-mcp/web-tools.ts";
-import { purseOf } from "../budget/balances.ts";
+import { limitsAndRemaining } from "../budget/balances.ts";
 import { openBalance, scopesOf } from "../budget/ledger.ts";
 import { recordCall } from "../store/audit-record.ts";
 import { insertBirth, specOf } from "../store/births.ts";
@@ -132,7 +132,7 @@ export function spawn(
   const receipt: SpawnReceipt = {
     instance_id: instanceId,
     message_id: hasPrompt ? messageIdOf(instanceId, 0) : null,
-    ...purseOf(tx, instanceId, rules.defaults, caps),
+    ...limitsAndRemaining(tx, instanceId, rules.defaults, caps),
   };
   return remember(tx, request.idempotency, ok(receipt), now);
 }

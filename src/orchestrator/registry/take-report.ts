@@ -4,7 +4,7 @@
 import { settlementOf } from "../../contracts/call-settled.ts";
 import type { InstanceEvent, Report, TokenCounts } from "../../contracts/instance-spec.ts";
 import type { Tx } from "../../platform/transaction.ts";
-import { close } from "../budget/ledger.ts";
+import { endReservation } from "../budget/ledger.ts";
 import { forgetSecrets } from "../store/births.ts";
 import { figuresAfter, parseFigures } from "../store/counters.ts";
 import { logEvents } from "../store/event-log.ts";
@@ -38,7 +38,7 @@ function takeEvents(tx: Tx, row: InstanceRow, events: readonly InstanceEvent[]):
   let freed = false;
   for (const event of fresh) {
     const settled = settlementOf(event);
-    if (settled) freed = close(tx, row.instance_id, settled.attempt, settled.ending, event.at) || freed;
+    if (settled) freed = endReservation(tx, row.instance_id, settled.attempt, settled.ending, event.at) || freed;
   }
   const before = parseFigures(row.figures);
   const figures = fresh.reduce(figuresAfter, before);

@@ -10,7 +10,7 @@ import { ok, type Result } from "../../platform/errors.ts";
 import { isJobId } from "../../platform/ids.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
-import type { Caps } from "../budget/ledger.ts";
+import type { DefaultCaps } from "../budget/ledger.ts";
 
 /**
  * An instance and everything below it that has not ended; bind the id. What is asked of it reads `tree CROSS JOIN instance`, here and elsewhere:
@@ -149,7 +149,7 @@ const NODE = `instance.instance_id, name, role, model, state, parent_id, depth, 
 const NODE_TABLES = `instance CROSS JOIN balance ON balance.scope = instance.instance_id
   LEFT JOIN limits ON limits.scope = instance.instance_id`;
 
-function treeRow(row: NodeRow, caps: Caps): TreeRow {
+function treeRow(row: NodeRow, caps: DefaultCaps): TreeRow {
   return {
     instance_id: row.instance_id,
     parent_instance_id: row.parent_id,
@@ -172,7 +172,7 @@ function treeRow(row: NodeRow, caps: Caps): TreeRow {
 }
 
 /** The rows of instances as they are in the tree, and of those above them, whose money theirs is. Unknown ids are left out. */
-export function nodesOf(sql: SqlStorage, ids: readonly string[], caps: Caps): TreeRow[] {
+export function nodesOf(sql: SqlStorage, ids: readonly string[], caps: DefaultCaps): TreeRow[] {
   if (ids.length === 0) return [];
   return sql
     .exec<NodeRow>(
@@ -189,7 +189,7 @@ export function nodesOf(sql: SqlStorage, ids: readonly string[], caps: Caps): Tr
  * The tree below an instance, or (null) all trees, level by level down to `depth` levels below their top, at most `limit`
  * instances: the uppermost ones. `not_found`.
  */
-export function treeOf(sql: SqlStorage, query: TreeQuery, caps: Caps): Result<TreeAnswer> {
+export function treeOf(sql: SqlStorage, query: TreeQuery, caps: DefaultCaps): Result<TreeAnswer> {
   const { root_id, depth, limit, terminated } = query;
   if (root_id !== null && !first(sql, "SELECT 1 AS one FROM instance WHERE instance_id = ?", root_id))
     return unknownInstance(root_id);

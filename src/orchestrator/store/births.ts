@@ -37,7 +37,7 @@ export function grantsOf(sql: SqlStorage, instanceId: string): Grants | null {
 }
 
 /** What an instance copies on its first use, or null when there is none of this id. */
-export function takeBirth(tx: Tx, instanceId: string): Omit<Birth, "standing"> | null {
+export function takeBirth(tx: Tx, instanceId: string): Omit<Birth, "limits"> | null {
   const row = first<{ spec: string; initial_prompt: string | null; secrets: string | null; active: number }>(
     tx,
     "SELECT spec, initial_prompt, secrets, active FROM birth JOIN instance USING (instance_id) WHERE instance_id = ?",

@@ -7,11 +7,11 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import * as ledger from "../../../src/orchestrator/budget/ledger.ts";
 import {
-  type Ask,
   boundOf,
+  type CallBound,
+  checkReservation,
   FLOOR_TOKENS,
-  judge,
-  type Purse,
+  type SpendingCap,
 } from "../../../src/orchestrator/budget/reservation-check.ts";
 import { Orchestrator } from "../../../src/orchestrator/orchestrator.ts";
 import { spawn as spawnRow } from "../../../src/orchestrator/registry/spawning.ts";
@@ -24,15 +24,15 @@ import { installModel, scriptModel } from "../../support/model.ts";
 const model = installModel();
 beforeAll(() => scriptModel(() => undefined));
 
-const purse = (fields: Partial<Purse>): Purse => ({
+const capOf = (fields: Partial<SpendingCap>): SpendingCap => ({
   scope: "a",
   what: "cost",
-  cap: 1_000_000,
+  limit: 1_000_000,
   spent: 0,
   reserved: 0,
   ...fields,
 });
-const ask = (fields: Partial<Ask> = {}): Ask => ({
+const ask = (fields: Partial<CallBound> = {}): CallBound => ({
   promptTokens: 100,
   maxTokens: 500,
   promptRate: 10,
@@ -41,39 +41,39 @@ const ask = (fields: Partial<Ask> = {}): Ask => ({
 });
 
 describe("the verdict on a call", () => {
-  it.each<[string, Ask, Purse[], string, number?]>([
-    ["no purse binds it", ask(), [], "grant", 500],
-    ["it fits", ask(), [purse({})], "grant", 500],
-    ["it fits to the last nano-dollar", ask(), [purse({ cap: 51_000 })], "grant", 500],
-    ["one nano-dollar is missing, and it may not shrink", ask(), [purse({ cap: 50_999 })], "refuse"],
-    ["it shrinks to what is left", ask({ maxTokens: 5_000 }), [purse({ cap: 301_000 })], "grant", 3_000],
+  it.each<[string, CallBound, SpendingCap[], string, number?]>([
+    ["no cap binds it", ask(), [], "grant", 500],
+    ["it fits", ask(), [capOf({})], "grant", 500],
+    ["it fits to the last nano-dollar", ask(), [capOf({ limit: 51_000 })], "grant", 500],
+    ["one nano-dollar is missing, and it may not shrink", ask(), [capOf({ limit: 50_999 })], "refuse"],
+    ["it shrinks to what is left", ask({ maxTokens: 5_000 }), [capOf({ limit: 301_000 })], "grant", 3_000],
     [
       "it shrinks to the floor at most",
       ask({ maxTokens: 5_000 }),
-      [purse({ cap: 1_000 + FLOOR_TOKENS * 100 - 1 })],
+      [capOf({ limit: 1_000 + FLOOR_TOKENS * 100 - 1 })],
       "refuse",
     ],
-    ["only calls under way are in its way", ask(), [purse({ cap: 60_000, reserved: 20_000 })], "wait"],
-    ["the tightest purse counts", ask(), [purse({}), purse({ what: "tokens", cap: 599 })], "refuse"],
-    ["tokens of the prompt count", ask(), [purse({ what: "tokens", cap: 600 })], "grant", 500],
-  ])("%s", (_name, asked, purses, kind, maxTokens) => {
-    const verdict = judge(asked, purses);
+    ["only calls under way are in its way", ask(), [capOf({ limit: 60_000, reserved: 20_000 })], "wait"],
+    ["the tightest cap counts", ask(), [capOf({}), capOf({ what: "tokens", limit: 599 })], "refuse"],
+    ["tokens of the prompt count", ask(), [capOf({ what: "tokens", limit: 600 })], "grant", 500],
+  ])("%s", (_name, asked, caps, kind, maxTokens) => {
+    const verdict = checkReservation(asked, caps);
     expect(verdict.kind).toBe(kind);
     if (verdict.kind === "grant") expect(verdict.maxTokens).toBe(maxTokens);
   });
 
-  it("never grants more than any purse has left, and always grants what fits all of them", () => {
+  it("never grants more than any cap has left, and always grants what fits all of them", () => {
     const amounts = fc.nat(2_000_000);
-    const purses = fc.array(
+    const caps = fc.array(
       fc.record({
         scope: fc.constant("x"),
         what: fc.constantFrom("cost", "tokens"),
-        cap: amounts,
+        limit: amounts,
         spent: amounts,
         reserved: amounts,
       }),
       { maxLength: 5 },
-    ) as fc.Arbitrary<Purse[]>;
+    ) as fc.Arbitrary<SpendingCap[]>;
     const asks = fc.record({
       promptTokens: fc.nat(10_000),
       maxTokens: fc.integer({ min: 1, max: 10_000 }),
@@ -81,16 +81,16 @@ describe("the verdict on a call", () => {
       outputRate: fc.integer({ min: 1, max: 500 }),
     });
     fc.assert(
-      fc.property(asks, purses, (asked, all) => {
-        const verdict = judge(asked, all);
+      fc.property(asks, caps, (asked, all) => {
+        const verdict = checkReservation(asked, all);
         const fits = all.every(
-          (one) => boundOf(asked, one.what, asked.maxTokens) <= one.cap - one.spent - one.reserved,
+          (one) => boundOf(asked, one.what, asked.maxTokens) <= one.limit - one.spent - one.reserved,
         );
         if (fits) expect(verdict).toMatchObject({ kind: "grant", maxTokens: asked.maxTokens });
         if (verdict.kind !== "grant") return;
         for (const one of all) {
           const bound = one.what === "cost" ? verdict.costNano : verdict.tokens;
-          expect(one.spent + one.reserved + bound).toBeLessThanOrEqual(one.cap);
+          expect(one.spent + one.reserved + bound).toBeLessThanOrEqual(one.limit);
         }
       }),
       { numRuns: 5_000, seed: 20_261_122 },
@@ -218,7 +218,7 @@ describe("the ledger", () => {
                   : next.how === "unsettled"
                     ? { kind: next.how, usage }
                     : { kind: next.how };
-              commit((tx) => ledger.close(tx, who, call.attempt, ending, now));
+              commit((tx) => ledger.endReservation(tx, who, call.attempt, ending, now));
               break;
             }
             case "crash": {

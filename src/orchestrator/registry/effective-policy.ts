@@ -1,16 +1,15 @@
 /**
- * The terms on which a tenant's instances work: what the deployment's configuration says, unless a limit was set, and what is
- * left of it.
+ * The effective policy of a tenant: the limits that were set, and the deployment's configuration where none was.
  */
 import type { Config } from "../../contracts/config.ts";
-import type { LimitChange, LimitsAnswer, Standing } from "../../contracts/orchestrator.ts";
+import type { EffectiveLimits, LimitChange, LimitsAnswer } from "../../contracts/orchestrator.ts";
 import { unknownInstance } from "../../contracts/refusals.ts";
 import type { Origin } from "../../contracts/request-origin.ts";
 import { ok, type Result } from "../../platform/errors.ts";
 import { recall, remember } from "../../platform/idempotency.ts";
 import { inTransaction } from "../../platform/transaction.ts";
-import { fundsOf, purseOf } from "../budget/balances.ts";
-import type { Caps } from "../budget/ledger.ts";
+import { fundsOf, limitsAndRemaining } from "../budget/balances.ts";
+import type { DefaultCaps } from "../budget/ledger.ts";
 import { recordCall } from "../store/audit-record.ts";
 import { rowOf } from "../store/instance-rows.ts";
 import { changeLimits, limitsOf, TENANT, tenantLimits } from "../store/limits.ts";
@@ -18,7 +17,7 @@ import { enqueue } from "../store/outbox.ts";
 import type { SpawnRules } from "./spawning.ts";
 import { pausedWithin } from "./tree.ts";
 
-export class Terms {
+export class EffectivePolicy {
   readonly #storage: DurableObjectStorage;
   readonly #config: Config;
 
@@ -27,14 +26,14 @@ export class Terms {
     this.#config = config;
   }
 
-  get caps(): Caps {
+  get caps(): DefaultCaps {
     return {
       tenantNano: tenantLimits(this.#storage.sql, this.#config).maxCostNano,
       ownTokens: this.#config.maxTokensPerInstance,
     };
   }
 
-  get spawning(): SpawnRules {
+  get spawnRules(): SpawnRules {
     return {
       maxInstances: tenantLimits(this.#storage.sql, this.#config).maxInstances,
       maxDepth: this.#config.maxDepth,
@@ -45,14 +44,14 @@ export class Terms {
     };
   }
 
-  /** For how long an instance may have nothing to do, in ms. */
+  /** How long an instance may be idle, in ms. */
   idleTimeoutMs(instanceId: string): number {
     const minutes = limitsOf(this.#storage.sql, instanceId).timeout_minutes ?? this.#config.instanceTimeoutMinutes;
     return minutes * 60_000;
   }
 
-  /** What binds an instance that there is. */
-  standing(instanceId: string): Standing {
+  /** The limits that bind an existing instance. */
+  limitsFor(instanceId: string): EffectiveLimits {
     const { sql } = this.#storage;
     const turn = limitsOf(sql, instanceId).max_turn_minutes;
     return {
@@ -63,12 +62,12 @@ export class Terms {
   }
 
   /** The limits of an instance or (null) the tenant, and what is left of them. */
-  purse(instanceId: string | null): Pick<LimitsAnswer, "limits" | "remaining"> {
-    return purseOf(this.#storage.sql, instanceId, this.#config, this.caps);
+  limitsAndRemaining(instanceId: string | null): Pick<LimitsAnswer, "limits" | "remaining"> {
+    return limitsAndRemaining(this.#storage.sql, instanceId, this.#config, this.caps);
   }
 
-  /** Changes limits of an instance or (null) the tenant. The outbox tells whoever has to hear of it. `not_found`. */
-  change(
+  /** Changes limits of an instance or (null) the tenant; the outbox wakes the instances that this concerns. `not_found`. */
+  setLimits(
     instanceId: string | null,
     change: LimitChange,
     { idempotency, audit }: Origin,
@@ -80,11 +79,11 @@ export class Terms {
       if (instanceId !== null && !rowOf(tx, instanceId)) return unknownInstance(instanceId);
       changeLimits(tx, instanceId ?? TENANT, change);
       const resumed = pausedWithin(tx, instanceId);
-      // Everyone whose limits changed has to hear of it; who is paused goes on.
-      const heard = instanceId === null ? resumed : [...new Set([instanceId, ...resumed])];
-      for (const id of heard) enqueue(tx, id, "wake", now);
+      // The instance itself takes the new limits over, and those that are paused go on.
+      const concerned = instanceId === null ? resumed : [...new Set([instanceId, ...resumed])];
+      for (const id of concerned) enqueue(tx, id, "wake", now);
       recordCall(tx, audit, instanceId, now);
-      const { limits, remaining } = this.purse(instanceId);
+      const { limits, remaining } = this.limitsAndRemaining(instanceId);
       return remember(tx, idempotency, ok({ limits, remaining, resumed }), now);
     });
   }
