@@ -39,5 +39,5 @@ export type Admission =
   | { granted: false; until: number; reason: string }
   | { granted: false; until: null; error: Failure };
 
-/** How a model call went, for the gate: `pushed_back` is the API asking for less, and when it may be asked again. */
+/** How a model call ended, for the concurrency limiter. `pushed_back`: the API asks for fewer calls, and none before `until`. */
 export type CallOutcome = { kind: "ok" } | { kind: "failed" } | { kind: "pushed_back"; until: number };

@@ -260,8 +260,8 @@ export interface OrchestratorApi {
   /** Gives back the leave that an instance asked for and does not need. */
   withdraw(instanceId: string): Promise<void>;
   /** How an instance's call went, when no report takes it along. */
-  leave(instanceId: string, call: CallOutcome): Promise<void>;
-  /** Whenever an instance has something to tell; `call` after a model call, which gives its place back to the gate. */
+  callEnded(instanceId: string, call: CallOutcome): Promise<void>;
+  /** Whenever an instance has something to tell; `call` after a model call, whose slot comes free. */
   report(report: Report, call?: CallOutcome): Promise<EffectiveLimits | null>;
   effectiveLimits(instanceId: string): Promise<EffectiveLimits | null>;
   /** The instance's idle time is over: it is terminated, unless somebody below it is at work; then the time to ask again. */

@@ -219,6 +219,7 @@ export interface Metrics {
   tokens: { input: number; output: number; cache_read: number; cache_write: number };
   cost: { settled: number; unsettled: number; reserved: number };
   bound_violations: number;
+  /** Of the concurrency limiter: `held` calls are queued for a slot. */
   gate: { running: number; allowed: number; held: number; blocked_until: number };
 }
 

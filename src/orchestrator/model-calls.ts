@@ -1,26 +1,26 @@
 /**
- * A model call, as the Orchestrator sees it: leave before it, its settlement with the report after it. First the gate (the API's
- * rate), then the budget: a call that waits for a place has no money reserved.
+ * A model call as the Orchestrator sees it: admission before it, settlement with the report after it. The concurrency limiter
+ * comes first and the budget second, so that a call that waits for a slot has no money reserved.
  */
 import type { Report } from "../contracts/instance-spec.ts";
 import type { Admission, CallOutcome, ReservationRequest } from "../contracts/model-call.ts";
 import { inTransaction } from "../platform/transaction.ts";
 import { isStillRefused, releaseReservations, reserve } from "./budget/ledger.ts";
-import type { Gate } from "./model-call-gate.ts";
+import type { ConcurrencyLimiter } from "./concurrency-limiter.ts";
 import type { EffectivePolicy } from "./registry/effective-policy.ts";
 import { takeReport } from "./registry/take-report.ts";
 import { instanceIds, showWaiting } from "./store/instance-rows.ts";
 
-/** A call that waits for money asks again after this time, if no settlement woke it before. */
+/** When a call that waits for budget asks again, unless a settlement wakes it before. */
 const BUDGET_RETRY_MS = 5_000;
 
 export interface ModelCallsParts {
   storage: DurableObjectStorage;
-  gate: Gate;
+  limiter: ConcurrencyLimiter;
   policy: EffectivePolicy;
-  /** An instance's row looks different. */
+  /** An instance's row has changed. */
   changed: (instanceId: string) => void;
-  /** Wakes instances behind whoever asks for it. */
+  /** Wakes instances, without waiting for it. */
   wake: (instanceIds: readonly string[]) => void;
 }
 
@@ -33,51 +33,51 @@ export class ModelCalls {
     this.#parts = parts;
   }
 
-  /** Leave to make a call, now or at a time. */
+  /** Admits a call, or says when to ask again. */
   async admit(instanceId: string, ask: ReservationRequest): Promise<Admission> {
-    const { storage, gate, policy } = this.#parts;
-    let held = false;
-    const entry = await gate.enter(instanceId, Date.now(), () => {
-      held = true;
+    const { storage, limiter, policy } = this.#parts;
+    let queued = false;
+    const entry = await limiter.acquire(instanceId, Date.now(), () => {
+      queued = true;
       this.#show(instanceId, "gate");
     });
     if (!entry.granted) return entry;
-    const leave = inTransaction(storage, (tx) => reserve(tx, instanceId, ask, policy.caps));
-    if (leave.kind === "granted") {
-      if (held) this.#show(instanceId, null);
-      return { granted: true, maxTokens: leave.maxTokens };
+    const reserved = inTransaction(storage, (tx) => reserve(tx, instanceId, ask, policy.caps));
+    if (reserved.kind === "granted") {
+      if (queued) this.#show(instanceId, null);
+      return { granted: true, maxTokens: reserved.maxTokens };
     }
-    gate.forget(instanceId);
-    if (leave.kind === "refused") {
+    limiter.abandon(instanceId);
+    if (reserved.kind === "refused") {
       this.#refused.set(instanceId, ask);
-      return { granted: false, until: null, error: leave.error };
+      return { granted: false, until: null, error: reserved.error };
     }
     this.#show(instanceId, "budget");
     return { granted: false, until: Date.now() + BUDGET_RETRY_MS, reason: "budget" };
   }
 
-  /** The instance does not make the call that it asked leave for. */
+  /** The instance does not make the call that was admitted. */
   withdraw(instanceId: string): void {
-    const { storage, gate } = this.#parts;
-    gate.forget(instanceId);
+    const { storage, limiter } = this.#parts;
+    limiter.abandon(instanceId);
     inTransaction(storage, (tx) => releaseReservations(tx, instanceId, Date.now()));
     this.#wakeBudgetWaiters();
   }
 
   /** Takes over a report, with how a call went. */
   report(report: Report, call: CallOutcome | undefined): void {
-    const { storage, gate } = this.#parts;
+    const { storage, limiter } = this.#parts;
     const freed = inTransaction(storage, (tx) => takeReport(tx, report));
-    if (call) gate.leave(report.instance_id, call, Date.now());
-    else if (isAtRest(report.snapshot.state)) gate.forget(report.instance_id);
+    if (call) limiter.release(report.instance_id, call, Date.now());
+    else if (isAtRest(report.snapshot.state)) limiter.abandon(report.instance_id);
     if (freed) this.#wakeBudgetWaiters();
     if (report.snapshot.state !== "paused") this.#refused.delete(report.instance_id);
     else if (!this.#isStillRefused(report.instance_id)) this.#parts.wake([report.instance_id]);
   }
 
   /**
-   * A cap may have been raised between a refusal and the instance's word that it is paused for it: whoever raised it saw nobody to
-   * wake. Without a note of the refusal (this object began since) the instance asks once more.
+   * A cap may have been raised between a refusal and the instance's report that it is paused for it: then raising it woke nobody.
+   * If this object has restarted since and does not know of the refusal, the instance asks once more.
    */
   #isStillRefused(instanceId: string): boolean {
     const { storage, policy } = this.#parts;
@@ -90,15 +90,15 @@ export class ModelCalls {
     this.#parts.changed(instanceId);
   }
 
-  /** Money came free: whoever waits for some asks again. */
+  /** Budget came free: calls that wait for it ask again. */
   #wakeBudgetWaiters(): void {
     this.#parts.wake(waitingForBudget(this.#parts.storage.sql));
   }
 }
 
-/** Instances that wait for a budget: enough of them to use what came free. Waking all would make each ask again. */
+/** Instances that wait for budget: enough of them to use what came free. Waking all would make each of them ask again. */
 function waitingForBudget(sql: SqlStorage): string[] {
-  // Left to itself SQLite reads everyone who waits for anything.
+  // Left to itself, SQLite reads every instance that waits for anything.
   return instanceIds(
     sql,
     `SELECT instance_id FROM instance INDEXED BY instance_without_budget
@@ -106,7 +106,7 @@ function waitingForBudget(sql: SqlStorage): string[] {
   );
 }
 
-/** An instance at rest has no call under way, and no place at the gate. */
+/** An instance at rest has no call under way, and holds no slot. */
 function isAtRest(state: Report["snapshot"]["state"]): boolean {
   return state === "idle" || state === "error" || state === "paused";
 }

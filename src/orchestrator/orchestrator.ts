@@ -66,12 +66,12 @@ import { segmentAfter } from "./archive/event-archive.ts";
 import { ledgerEnd, ledgerLines, ledgerSegmentAfter } from "./archive/ledger-archive.ts";
 import { tenantSpent } from "./budget/ledger.ts";
 import { spendOf } from "./budget/spend.ts";
+import { ConcurrencyLimiter } from "./concurrency-limiter.ts";
 import { EventLines } from "./delivery/event-logger.ts";
 import { Viewers } from "./delivery/event-sockets.ts";
 import { Courier } from "./delivery/webhook-delivery.ts";
 import { addWebhook, listWebhooks, removeWebhook } from "./delivery/webhooks.ts";
 import { Upkeep } from "./housekeeping.ts";
-import { Gate } from "./model-call-gate.ts";
 import { ModelCalls } from "./model-calls.ts";
 import { eraseRefusal } from "./registry/deletion.ts";
 import { EffectivePolicy } from "./registry/effective-policy.ts";
@@ -106,7 +106,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #config: Config;
   readonly #log: Log;
   readonly #alarm: Alarm;
-  readonly #gate: Gate;
+  readonly #limiter: ConcurrencyLimiter;
   /** Whoever follows the event log: by calls that wait, and by sockets. */
   readonly #watchers = new Waiters();
   readonly #viewers: Viewers;
@@ -133,7 +133,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       logged: () => this.#tellWatchers(),
       onIdle: () => this.#upkeep.arm(),
     });
-    this.#gate = new Gate(ctx.storage.sql);
+    this.#limiter = new ConcurrencyLimiter(ctx.storage.sql);
     this.#policy = new EffectivePolicy(ctx.storage, this.#config);
     this.#viewers = new Viewers(ctx, () => this.#policy.caps);
     this.#upkeep = new Upkeep({
@@ -159,7 +159,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     });
     this.#modelCalls = new ModelCalls({
       storage: ctx.storage,
-      gate: this.#gate,
+      limiter: this.#limiter,
       policy: this.#policy,
       changed: (id) => this.#viewers.changed(id),
       wake: (ids) => this.#upkeep.wake(ids),
@@ -247,7 +247,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async #terminated(instanceIds: readonly string[]): Promise<void> {
     this.#tellWatchers();
     if (instanceIds.length === 0) return;
-    for (const id of instanceIds) this.#gate.forget(id);
+    for (const id of instanceIds) this.#limiter.abandon(id);
     // The rows are committed. Waiting a moment for the objects spares the caller a send that is accepted and cancelled.
     await this.#upkeep.deliverSoon();
   }
@@ -277,8 +277,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#tellWatchers(report.instance_id);
   }
 
-  async leave(instanceId: string, call: CallOutcome): Promise<void> {
-    this.#gate.leave(instanceId, call, Date.now());
+  async callEnded(instanceId: string, call: CallOutcome): Promise<void> {
+    this.#limiter.release(instanceId, call, Date.now());
   }
 
   async effectiveLimits(instanceId: string): Promise<EffectiveLimits | null> {
@@ -336,7 +336,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   async metrics(): Promise<Metrics> {
-    return metricsOf(this.ctx.storage.sql, this.#gate.view);
+    return metricsOf(this.ctx.storage.sql, this.#limiter.view);
   }
 
   async grants(instanceIds: readonly string[]): Promise<(Grants | null)[]> {

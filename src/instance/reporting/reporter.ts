@@ -89,7 +89,7 @@ export class Reporter implements ModelCallGate {
           confirm(sql, report.seq, limits);
         } else if (outcome) {
           // Another report took the events along; the gate still has to hear how the call went.
-          await this.ask((orchestrator) => orchestrator.leave(this.#instanceId, outcome));
+          await this.ask((orchestrator) => orchestrator.callEnded(this.#instanceId, outcome));
         }
         if (this.#outcome === outcome) this.#outcome = undefined;
       }

@@ -166,7 +166,12 @@ function judgeCall(
 }
 
 /** Whether a call that was refused would still be. */
-export function isStillRefused(sql: SqlStorage, instanceId: string, ask: ReservationRequest, caps: DefaultCaps): boolean {
+export function isStillRefused(
+  sql: SqlStorage,
+  instanceId: string,
+  ask: ReservationRequest,
+  caps: DefaultCaps,
+): boolean {
   const { verdict } = judgeCall(sql, instanceId, scopesOfCall(sql, instanceId, ask.job ?? null), ask, caps);
   return verdict === null || verdict.kind === "refuse";
 }

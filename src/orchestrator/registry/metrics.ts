@@ -11,23 +11,23 @@ import { successRate } from "./status.ts";
 
 type Balance = Pick<BalanceRow, "settled_nano" | "unsettled_nano" | "reserved_nano">;
 
-/** What the gate tells of itself. */
-export interface GateView {
+/** The state of the concurrency limiter. */
+export interface LimiterView {
   running: number;
   allowed: number;
-  held: number;
+  queued: number;
   blockedUntil: number;
 }
 
-export function metricsOf(sql: SqlStorage, gate: GateView): Metrics {
+export function metricsOf(sql: SqlStorage, limiter: LimiterView): Metrics {
   const balance = sql
     .exec<Balance>("SELECT settled_nano, unsettled_nano, reserved_nano FROM balance WHERE scope = 'tenant'")
     .one();
-  return metricsFrom(tenantRow(sql), balance, gate);
+  return metricsFrom(tenantRow(sql), balance, limiter);
 }
 
 /** Pure. */
-export function metricsFrom(totals: TenantRow, balance: Balance, gate: GateView): Metrics {
+export function metricsFrom(totals: TenantRow, balance: Balance, limiter: LimiterView): Metrics {
   // Who was deleted is in no list any more, and was all the same.
   const created = totals.total_instances + totals.deleted_instances;
   const figures = parseFigures(totals.figures);
@@ -58,7 +58,12 @@ export function metricsFrom(totals: TenantRow, balance: Balance, gate: GateView)
       reserved: balance.reserved_nano / NANO_PER_USD,
     },
     bound_violations: totals.bound_violations,
-    gate: { running: gate.running, allowed: gate.allowed, held: gate.held, blocked_until: gate.blockedUntil },
+    gate: {
+      running: limiter.running,
+      allowed: limiter.allowed,
+      held: limiter.queued,
+      blocked_until: limiter.blockedUntil,
+    },
   };
 }
 
@@ -106,6 +111,6 @@ export function prometheus(metrics: Metrics): string {
     ["", metrics.bound_violations],
   ]);
   add("model_calls_running", "gauge", "Model calls under way.", [["", metrics.gate.running]]);
-  add("model_calls_allowed", "gauge", "Model calls that the gate lets run at once.", [["", metrics.gate.allowed]]);
+  add("model_calls_allowed", "gauge", "Model calls that may run at once.", [["", metrics.gate.allowed]]);
   return `${lines.join("\n")}\n`;
 }

@@ -37,8 +37,8 @@ import type { Schema } from "../../platform/sqlite.ts";
  *               on are the newest report of the job itself. `within_job`: the job that its creator was working for. Its cap
  *               is a row of `limits`, its money one of `balance`, under its id. `kept_until`: the end of its retention once it
  *               is over, until it is deleted with everything of it but the ledger.
- * gate          One row: how many model calls may run at once, and until when none may start. Only written when the API
- *               pushes back and while it recovers; the calls under way are known in memory alone.
+ * concurrency_limiter  One row: how many model calls may run at once, and until when none may start. Only written when the API
+ *               pushes back and while the limit recovers; the calls under way are known in memory alone.
  * wait_edge     Who waits for whom, so that no circle closes. `seq`: the waiter's newest event when it began.
  * question      The open questions of instances, as they reported them last; `instance.open_questions` counts them.
  * task          What a task of the MCP extension waits for; forgotten after its time.
@@ -379,6 +379,9 @@ export const ORCHESTRATOR_SCHEMA: Schema = {
   `,
     `
   ALTER TABLE tenant ADD COLUMN deleted_instances INTEGER NOT NULL DEFAULT 0;
+  `,
+    `
+  ALTER TABLE gate RENAME TO concurrency_limiter;
   `,
   ],
 };

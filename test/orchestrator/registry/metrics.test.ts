@@ -114,7 +114,7 @@ it("the sum of the response times is what was measured, and no multiple of a rou
   const totals = { total_instances: 0, deleted_instances: 0, active_instances: 0, bound_violations: 0 };
   const tokens = { tokens_input: 0, tokens_output: 0, tokens_cache_read: 0, tokens_cache_write: 0 };
   const balance = { settled_nano: 0, unsettled_nano: 0, reserved_nano: 0 };
-  const gate = { running: 0, allowed: 0, held: 0, blockedUntil: 0 };
+  const limiter = { running: 0, allowed: 0, queued: 0, blockedUntil: 0 };
   fc.assert(
     fc.property(fc.array(fc.nat(2_000), { minLength: 1, maxLength: 20 }), (durations) => {
       let figures = parseFigures(null);
@@ -122,7 +122,9 @@ it("the sum of the response times is what was measured, and no multiple of a rou
       for (const [seq, duration_ms] of durations.entries()) {
         figures = figuresAfter(figures, { seq, at: 0, kind: "message.completed", data: { duration_ms } });
         sum += duration_ms;
-        const text = prometheus(metricsFrom({ ...totals, ...tokens, figures: JSON.stringify(figures) }, balance, gate));
+        const text = prometheus(
+          metricsFrom({ ...totals, ...tokens, figures: JSON.stringify(figures) }, balance, limiter),
+        );
         expect(text).toContain(`madrox_response_seconds_sum ${sum / 1_000}\n`);
       }
     }),

@@ -1,6 +1,6 @@
 /**
- * The gate: model calls of a tenant run freely until the API pushes back; then less, and slowly more again. Each test has
- * a tenant, and so a gate, of its own.
+ * The concurrency limiter: model calls of a tenant run freely until the API pushes back; then fewer, and slowly more again. Each
+ * test has a tenant, and so a limiter, of its own.
  */
 
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
@@ -11,7 +11,13 @@ import { LOCAL } from "../../src/contracts/principal.ts";
 import type { TenantEvent } from "../../src/contracts/records.ts";
 import { instanceOf } from "../../src/contracts/stubs.ts";
 import { contextOf } from "../../src/http/context.ts";
-import { GATE_CEILING, Gate, type GateState, gateAfter, OPEN_GATE } from "../../src/orchestrator/model-call-gate.ts";
+import {
+  ConcurrencyLimiter,
+  type LimiterState,
+  MAX_CONCURRENT_CALLS,
+  stateAfter,
+  UNLIMITED,
+} from "../../src/orchestrator/concurrency-limiter.ts";
 import { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
 import { parseMessageId } from "../../src/platform/ids.ts";
 import { dispatch } from "../../src/tools/runtime/dispatch.ts";
@@ -26,7 +32,7 @@ afterEach(() => scriptModel(() => undefined));
 
 /** A tenant of its own, through the catalogue as every door uses it. */
 function newTenant() {
-  const name = `gate-${crypto.randomUUID().slice(0, 18)}`;
+  const name = `limiter-${crypto.randomUUID().slice(0, 18)}`;
   const principal = { ...LOCAL, tenant: name };
   const context = contextOf(env, TEST_TOOLS, { principal, signal: new AbortController().signal });
   const object = env.ORCHESTRATOR.getByName(name);
@@ -52,19 +58,19 @@ function newTenant() {
           storage.sql.exec<{ state: string }>("SELECT state FROM message WHERE n = ?", message?.n ?? -1).one().state,
       );
     },
-    /** What the gate keeps, or nothing while it was never pushed back. */
-    gate: () =>
+    /** What the limiter has stored: nothing while it was never pushed back. */
+    limiter: () =>
       runInDurableObject(
         object,
         (_orchestrator, { storage }) =>
           storage.sql
-            .exec<{ allowed: number; blocked_until: number }>("SELECT allowed, blocked_until FROM gate")
+            .exec<{ allowed: number; blocked_until: number }>("SELECT allowed, blocked_until FROM concurrency_limiter")
             .toArray()[0],
       ),
-    /** Narrows the gate to this many calls at once, as a pushed back one that was evicted since. */
+    /** Limits the tenant to this many calls at once, as after a push back and an eviction. */
     async narrow(allowed: number) {
       await runInDurableObject(object, (_orchestrator, { storage }) => {
-        storage.sql.exec("INSERT OR REPLACE INTO gate VALUES (1, ?, 0, 0)", allowed);
+        storage.sql.exec("INSERT OR REPLACE INTO concurrency_limiter VALUES (1, ?, 0, 0)", allowed);
       });
       await evictDurableObject(object);
     },
@@ -108,26 +114,26 @@ function counted(answer: (call: ScriptCall, running: number) => Promise<Script |
   };
 }
 
-describe("gateAfter", () => {
+describe("the state after a call", () => {
   const pushedBack = (until: number): CallOutcome => ({ kind: "pushed_back", until });
-  const narrow: GateState = { allowed: 4, blockedUntil: 500, changedAt: 400 };
-  it.each<[string, GateState, CallOutcome, number, number, number, GateState]>([
-    ["an open gate stays open", OPEN_GATE, { kind: "ok" }, 10, 200, 20, OPEN_GATE],
+  const narrow: LimiterState = { allowed: 4, blockedUntil: 500, changedAt: 400 };
+  it.each<[string, LimiterState, CallOutcome, number, number, number, LimiterState]>([
+    ["without a limit it stays so", UNLIMITED, { kind: "ok" }, 10, 200, 20, UNLIMITED],
     ["a failure says nothing", narrow, { kind: "failed" }, 450, 4, 460, narrow],
     ["a success adds one for a round", narrow, { kind: "ok" }, 450, 4, 460, { ...narrow, allowed: 4.25 }],
     ["an old success counts as well", narrow, { kind: "ok" }, 300, 4, 460, { ...narrow, allowed: 4.25 }],
     [
       "nothing exceeds the ceiling",
-      { ...narrow, allowed: GATE_CEILING - 0.001 },
+      { ...narrow, allowed: MAX_CONCURRENT_CALLS - 0.001 },
       { kind: "ok" },
       450,
       4,
       460,
-      { ...narrow, allowed: GATE_CEILING },
+      { ...narrow, allowed: MAX_CONCURRENT_CALLS },
     ],
     [
       "the first push back halves what was in flight, not what was allowed",
-      OPEN_GATE,
+      UNLIMITED,
       pushedBack(900),
       10,
       12,
@@ -136,7 +142,7 @@ describe("gateAfter", () => {
     ],
     [
       "an odd number is rounded down",
-      OPEN_GATE,
+      UNLIMITED,
       pushedBack(900),
       10,
       7,
@@ -165,20 +171,20 @@ describe("gateAfter", () => {
       { allowed: 2, blockedUntil: 500, changedAt: 460 },
     ],
   ])("%s", (_rule, before, outcome, admittedAt, inFlight, now, after) => {
-    expect(gateAfter(before, outcome, admittedAt, inFlight, now)).toEqual(after);
+    expect(stateAfter(before, outcome, admittedAt, inFlight, now)).toEqual(after);
   });
 
   it("doubles from one in a few rounds, not at once", () => {
-    let state: GateState = { allowed: 1, blockedUntil: 0, changedAt: 0 };
+    let state: LimiterState = { allowed: 1, blockedUntil: 0, changedAt: 0 };
     const allowed = Array.from({ length: 8 }, () => {
-      state = gateAfter(state, { kind: "ok" }, 1, 1, 2);
+      state = stateAfter(state, { kind: "ok" }, 1, 1, 2);
       return Math.floor(state.allowed);
     });
     expect(allowed).toEqual([2, 2, 2, 3, 3, 3, 4, 4]);
   });
 });
 
-describe("the gate", () => {
+describe("the limiter", () => {
   it("is open until the API pushes back: a fleet runs at once", async () => {
     const tenant = newTenant();
     const fleet = await tenant.spawnMany(40);
@@ -193,7 +199,7 @@ describe("the gate", () => {
     );
     const answers = await Promise.all(fleet.map((id) => tenant.send(id, "All together!")));
     expect(answers.map((answer) => answer.status)).toEqual(fleet.map(() => "completed"));
-    expect(await tenant.gate()).toBeUndefined();
+    expect(await tenant.limiter()).toBeUndefined();
   });
 
   it("brings six siblings through an API that limits five of them for a while, and calls it in no pause", async () => {
@@ -223,7 +229,7 @@ describe("the gate", () => {
     const calls = model.simulator.journal.filter((entry) => JSON.stringify(entry.body).includes(marker));
     const refused = calls.filter((call) => call.status === 429);
     expect(refused.length).toBeGreaterThanOrEqual(6);
-    // What a refused call was told: not what its instance was told when it asked the closed gate.
+    // What a refused call was told: not what its instance was told when it asked during the pause.
     const events = await tenant.events();
     const pauses = six.flatMap((id) => {
       const own = events.filter((event) => event.instance_id === id);
@@ -233,13 +239,13 @@ describe("the gate", () => {
           : [],
       );
     });
-    // A call may have been let in right before the gate heard of the pause: that, and no more, is the grace.
+    // A call may have been admitted right before the limiter heard of the pause: that, and no more, is the grace.
     const GRACE_MS = 100;
     const offending = calls.flatMap(({ time }) =>
       pauses.filter((pause) => time > pause.from + GRACE_MS && time < pause.until).map((pause) => ({ time, ...pause })),
     );
     expect(offending).toEqual([]);
-    expect((await tenant.gate())?.allowed).toBeLessThan(6);
+    expect((await tenant.limiter())?.allowed).toBeLessThan(6);
   });
 
   it("lets fewer run after a push back, and more and more again after it", async () => {
@@ -264,10 +270,10 @@ describe("the gate", () => {
     const round = async (n: number) => {
       const answers = await Promise.all(fleet.map((id) => tenant.send(id, `This is round ${n}.`)));
       expect(answers.map((answer) => answer.status)).toEqual(fleet.map(() => "completed"));
-      allowed.push(Math.floor((await tenant.gate())?.allowed ?? Number.NaN));
+      allowed.push(Math.floor((await tenant.limiter())?.allowed ?? Number.NaN));
     };
     await round(1);
-    // The limit is gone, but the gate does not know: it feels its way back.
+    // The limit is gone, but the limiter does not know: it feels its way back.
     limited = false;
     for (let n = 2; n <= 6; n++) await round(n);
     expect(allowed[0]).toBeLessThan(fleet.length);
@@ -283,7 +289,7 @@ describe("the gate", () => {
     let refused = 0;
     scriptModel(() => (refused++ === 0 ? tooMany(0.5) : saying("Done.")));
     const sent = tenant.send(first, `First: ${marker}`);
-    const pause = await until(async () => (await tenant.gate())?.blocked_until);
+    const pause = await until(async () => (await tenant.limiter())?.blocked_until);
     await evictDurableObject(env.ORCHESTRATOR.getByName(tenant.name));
     expect(await tenant.send(second, `Second: ${marker}`)).toMatchObject({ status: "completed" });
     expect(await sent).toMatchObject({ status: "completed" });
@@ -300,7 +306,7 @@ describe("the gate", () => {
     await until(async () => (await tenant.status(first)).state === "waiting");
     sent.push(await tenant.send(second, "You next.", { wait_for_response: false }));
     await until(async () => (await tenant.status(second)).state === "waiting");
-    const pause = (await tenant.gate())?.blocked_until ?? 0;
+    const pause = (await tenant.limiter())?.blocked_until ?? 0;
     for (const id of [first, second]) {
       const { waiting_for } = await tenant.status(id);
       expect(waiting_for).toMatchObject({ reason: "rate_limited" });
@@ -316,8 +322,8 @@ describe("the gate", () => {
   });
 });
 
-describe("an instance that is held for a place", () => {
-  /** One runs and holds the only place, the others are held, in order. */
+describe("an instance that is queued for a slot", () => {
+  /** One runs in the only slot, the others are queued, in order. */
   async function crowd(count: number, first?: Script) {
     const tenant = newTenant();
     const ids = await tenant.spawnMany(count);
@@ -406,20 +412,20 @@ describe("an instance that is held for a place", () => {
 });
 
 describe("a place", () => {
-  const withGate = <T>(work: (gate: Gate) => T | Promise<T>) => {
+  const withLimiter = <T>(work: (limiter: ConcurrencyLimiter) => T | Promise<T>) => {
     const tenant = newTenant();
     return runInDurableObject(env.ORCHESTRATOR.getByName(tenant.name), (_orchestrator, { storage }) => {
-      storage.sql.exec("INSERT OR REPLACE INTO gate VALUES (1, 1, 0, 0)");
-      return work(new Gate(storage.sql));
+      storage.sql.exec("INSERT OR REPLACE INTO concurrency_limiter VALUES (1, 1, 0, 0)");
+      return work(new ConcurrencyLimiter(storage.sql));
     });
   };
   const MINUTE = 60_000;
 
-  it("is held for one call only: who asks again has lost what it had", async () => {
-    await withGate((gate) => {
-      expect(gate.enter("a", Date.now(), () => expect.unreachable())).toEqual({ granted: true });
-      expect(gate.enter("a", Date.now(), () => expect.unreachable())).toEqual({ granted: true });
-      expect(gate.view).toMatchObject({ running: 1, held: 0 });
+  it("is given for one call only: an instance that asks again has lost its call", async () => {
+    await withLimiter((limiter) => {
+      expect(limiter.acquire("a", Date.now(), () => expect.unreachable())).toEqual({ granted: true });
+      expect(limiter.acquire("a", Date.now(), () => expect.unreachable())).toEqual({ granted: true });
+      expect(limiter.view).toMatchObject({ running: 1, queued: 0 });
     });
   });
 
@@ -427,57 +433,57 @@ describe("a place", () => {
     const began = Date.now();
     vi.useFakeTimers({ toFake: ["Date"], now: began });
     onTestFinished(() => void vi.useRealTimers());
-    await withGate(async (gate) => {
-      expect(gate.enter("lost", began, () => undefined)).toEqual({ granted: true });
+    await withLimiter(async (limiter) => {
+      expect(limiter.acquire("lost", began, () => undefined)).toEqual({ granted: true });
       vi.setSystemTime(began + 15 * MINUTE - 1);
-      const early = gate.enter("early", Date.now(), () => undefined);
-      expect(gate.view).toMatchObject({ running: 1, held: 1 });
+      const early = limiter.acquire("early", Date.now(), () => undefined);
+      expect(limiter.view).toMatchObject({ running: 1, queued: 1 });
       vi.setSystemTime(began + 15 * MINUTE);
       // Whoever comes when the lease is over finds the place free, and those who came before go first.
-      const late = gate.enter("late", Date.now(), () => undefined);
+      const late = limiter.acquire("late", Date.now(), () => undefined);
       expect(await early).toEqual({ granted: true });
-      expect(gate.view).toMatchObject({ running: 1, held: 1 });
-      gate.leave("early", { kind: "ok" }, Date.now());
+      expect(limiter.view).toMatchObject({ running: 1, queued: 1 });
+      limiter.release("early", { kind: "ok" }, Date.now());
       expect(await late).toEqual({ granted: true });
     });
   });
 
   it("counts for what came of it even if it was taken before a restart", async () => {
-    await withGate((gate) => {
-      gate.leave("unknown", { kind: "pushed_back", until: 900 }, 100);
-      expect(gate.view).toEqual({ running: 0, allowed: 1, held: 0, blockedUntil: 900 });
-      expect(gate.enter("other", 200, () => expect.unreachable())).toMatchObject({
+    await withLimiter((limiter) => {
+      limiter.release("unknown", { kind: "pushed_back", until: 900 }, 100);
+      expect(limiter.view).toEqual({ running: 0, allowed: 1, queued: 0, blockedUntil: 900 });
+      expect(limiter.acquire("other", 200, () => expect.unreachable())).toMatchObject({
         granted: false,
         reason: "rate_limited",
       });
     });
   });
 
-  it("is not given while the API wants a pause: whoever was held is told when it ends", async () => {
-    await withGate(async (gate) => {
-      gate.enter("running", Date.now(), () => undefined);
-      const held = gate.enter("held", Date.now(), () => undefined);
+  it("is not given while the API wants a pause: a queued call is told when it ends", async () => {
+    await withLimiter(async (limiter) => {
+      limiter.acquire("running", Date.now(), () => undefined);
+      const held = limiter.acquire("held", Date.now(), () => undefined);
       const until = Date.now() + 5_000;
-      gate.leave("running", { kind: "pushed_back", until }, Date.now() + 1);
+      limiter.release("running", { kind: "pushed_back", until }, Date.now() + 1);
       const admission = await held;
       expect(admission).toMatchObject({ granted: false, reason: "rate_limited" });
       expect("until" in admission && admission.until).toBeGreaterThanOrEqual(until);
       expect("until" in admission && admission.until).toBeLessThanOrEqual(until + 500);
-      expect(gate.view).toMatchObject({ running: 0, held: 0 });
+      expect(limiter.view).toMatchObject({ running: 0, queued: 0 });
     });
   });
 
-  it("is left by whoever forgets it, held or running", async () => {
-    await withGate(async (gate) => {
-      gate.enter("running", Date.now(), () => undefined);
-      const held = gate.enter("held", Date.now(), () => undefined);
-      const next = gate.enter("next", Date.now(), () => undefined);
-      gate.forget("held");
+  it("comes free when its holder gives up, queued or running", async () => {
+    await withLimiter(async (limiter) => {
+      limiter.acquire("running", Date.now(), () => undefined);
+      const held = limiter.acquire("held", Date.now(), () => undefined);
+      const next = limiter.acquire("next", Date.now(), () => undefined);
+      limiter.abandon("held");
       expect(await held).toMatchObject({ granted: false });
-      gate.forget("running");
+      limiter.abandon("running");
       expect(await next).toEqual({ granted: true });
-      gate.forget("next");
-      expect(gate.view).toMatchObject({ running: 0, held: 0 });
+      limiter.abandon("next");
+      expect(limiter.view).toMatchObject({ running: 0, queued: 0 });
     });
   });
 });
@@ -549,13 +555,13 @@ describe("a slow or failing Orchestrator", () => {
     await until(async () => (await tenant.message(message_id)) === "waiting");
     const refused = Date.now();
     pass.open();
-    const blocked = await until(async () => (await tenant.gate())?.blocked_until, 3_000);
+    const blocked = await until(async () => (await tenant.limiter())?.blocked_until, 3_000);
     expect(blocked).toBeGreaterThan(refused);
   });
 
   /** The first word of how a call went is lost, whichever way it comes. */
   function loseFirstOutcome(): { lost: boolean } {
-    const { leave } = Orchestrator.prototype;
+    const { callEnded } = Orchestrator.prototype;
     const state = { lost: false };
     const lose = (outcome: CallOutcome | undefined) => {
       if (!outcome || state.lost) return;
@@ -566,12 +572,12 @@ describe("a slow or failing Orchestrator", () => {
       lose(args[1]);
       return report.apply(orchestrator, args);
     });
-    const spy = vi.spyOn(Orchestrator.prototype, "leave").mockImplementation(async function (
+    const spy = vi.spyOn(Orchestrator.prototype, "callEnded").mockImplementation(async function (
       this: Orchestrator,
       ...args
     ) {
       lose(args[1]);
-      return leave.apply(this, args);
+      return callEnded.apply(this, args);
     });
     onTestFinished(() => spy.mockRestore());
     return state;
@@ -597,7 +603,7 @@ describe("a slow or failing Orchestrator", () => {
     await tenant.send(id, "Begin.", { wait_for_response: false });
     await until(async () => outcome.lost);
     expect(await runDurableObjectAlarm(env.INSTANCE.getByName(`${tenant.name}/${id}`))).toBe(true);
-    const blocked = await until(async () => (await tenant.gate())?.blocked_until, 3_000);
+    const blocked = await until(async () => (await tenant.limiter())?.blocked_until, 3_000);
     expect(blocked).toBeGreaterThan(Date.now());
     await tenant.run("terminate_instance", { instance_id: id, force: true });
   });
@@ -613,7 +619,7 @@ describe("a slow or failing Orchestrator", () => {
     });
     const { message_id } = await tenant.send(first, "Begin.", { wait_for_response: false });
     // After one success there are two places.
-    await until(async () => (await tenant.gate())?.allowed === 2);
+    await until(async () => (await tenant.limiter())?.allowed === 2);
     await tenant.send(third, "Take one place.", { wait_for_response: false });
     const pass = await slowReport(tenant, first);
     // The tool ends, and the next model call asks for its leave behind the report.
