@@ -145,14 +145,14 @@ export interface LedgerLines {
   last: number | null;
 }
 
-/** What one instance is to another. `stranger`: nobody, or outside the family. */
-export type Kinship = "self" | "child" | "descendant" | "parent" | "ancestor" | "sibling" | "stranger";
+/** What one instance is to another. `stranger`: nobody, or of another tree, branch or tenant. */
+export type Relation = "self" | "child" | "descendant" | "parent" | "ancestor" | "sibling" | "stranger";
 
 /** An instance's name and parent, and what others are to it, by their ids. */
-export interface Kin {
+export interface Relations {
   name: string;
   parent_id: string | null;
-  kinships: Record<string, Kinship>;
+  to: Record<string, Relation>;
 }
 
 export interface TreeQuery {
@@ -282,7 +282,7 @@ export interface OrchestratorApi {
   /** What these instances were given, in their order; null for one that there is not. It never changes. */
   grants(instanceIds: readonly string[]): Promise<(Grants | null)[]>;
   /** What other instances are to an instance. `not_found`. */
-  kin(instanceId: string, others: readonly string[]): Promise<Result<Kin>>;
+  relations(instanceId: string, others: readonly string[]): Promise<Result<Relations>>;
   tree(query: TreeQuery): Promise<Result<TreeAnswer>>;
   /** The active children of an instance; with a key, the same ones again. `not_found`. */
   children(instanceId: string, idempotency?: Idempotency): Promise<Result<string[]>>;

@@ -15,7 +15,6 @@ import type {
   EventQuery,
   Grants,
   JobQuery,
-  Kin,
   LedgerLines,
   LimitChange,
   LimitsAnswer,
@@ -23,6 +22,7 @@ import type {
   OrchestratorApi,
   PastQuery,
   QuestionQuery,
+  Relations,
   Segment,
   SpawnReceipt,
   SpawnRequest,
@@ -85,7 +85,7 @@ import { cancelTask, saveTask, taskOf } from "./registry/tasks.ts";
 import { spawnTeam } from "./registry/teams.ts";
 import { deleteTemplate, storedTemplates, storeTemplate } from "./registry/templates.ts";
 import { endIdle, terminate } from "./registry/termination.ts";
-import { childrenOf, kinOf, treeOf } from "./registry/tree.ts";
+import { childrenOf, relationsOf, treeOf } from "./registry/tree.ts";
 import { waitFor } from "./registry/wait-graph.ts";
 import { recordCall } from "./store/audit-record.ts";
 import { grantsOf, takeBirth } from "./store/births.ts";
@@ -343,8 +343,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return instanceIds.map((id) => grantsOf(this.ctx.storage.sql, id));
   }
 
-  async kin(instanceId: string, others: readonly string[]): Promise<Result<Kin>> {
-    return kinOf(this.ctx.storage.sql, instanceId, others);
+  async relations(instanceId: string, others: readonly string[]): Promise<Result<Relations>> {
+    return relationsOf(this.ctx.storage.sql, instanceId, others);
   }
 
   async tree(query: TreeQuery): Promise<Result<TreeAnswer>> {

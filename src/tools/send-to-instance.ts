@@ -84,8 +84,9 @@ export const sendToInstance = defineTool({
 });
 
 /** Another instance's money is no business of a sender outside whose subtree it is. */
-function seenBy({ kin }: ToolContext, view: MessageView): MessageView {
-  if (kin === undefined || accessTo("read", kin.kinships[homeOf(view.message_id)] ?? "stranger") === "yes") return view;
+function seenBy({ relations }: ToolContext, view: MessageView): MessageView {
+  if (relations === undefined || accessTo("read", relations.to[homeOf(view.message_id)] ?? "stranger") === "yes")
+    return view;
   const { funds: _funds, ...rest } = view;
   return rest;
 }

@@ -2,16 +2,18 @@
  * How a message from another instance reads to the model: with a line before it that says who speaks, which the sender has no
  * hand in, so that another instance's text is taken as that and not as the word of whoever the instance works for.
  */
+import type { Relation } from "../../contracts/orchestrator.ts";
 
 /** `sender`: as `titleOf` made it; null for a person or program outside, whose text stands as it is. */
 export function addressed(content: string, sender: string | null): string {
   return sender === null ? content : `[All of this message is from ${sender}]\n\n${content}`;
 }
 
-export type Relation = "parent" | "ancestor" | "child" | "descendant" | "sibling";
+/** What a sender can be to the receiver. */
+export type Speaker = Exclude<Relation, "self" | "stranger">;
 
 /** What the receiver is told of a sender, which is its `relation`. */
-export function titleOf(name: string, instanceId: string, relation: Relation): string {
+export function titleOf(name: string, instanceId: string, relation: Speaker): string {
   const known = `the instance ${JSON.stringify(name)} (${instanceId}), your ${relation}`;
   return relation === "parent" || relation === "ancestor"
     ? `${known}, who gives you your work.`

@@ -3,7 +3,7 @@
  */
 
 import type { InstanceState } from "../../contracts/instance-spec.ts";
-import type { Kin, Kinship, TreeQuery } from "../../contracts/orchestrator.ts";
+import type { Relation, Relations, TreeQuery } from "../../contracts/orchestrator.ts";
 import type { TreeAnswer, TreeNode, TreeRow } from "../../contracts/records.ts";
 import { unknownInstance } from "../../contracts/refusals.ts";
 import { ok, type Result } from "../../platform/errors.ts";
@@ -73,7 +73,7 @@ export function childrenOf(sql: SqlStorage, instanceId: string): string[] {
     .map((row) => row.instance_id);
 }
 
-interface KinRow extends Row {
+interface RelatedRow extends Row {
   instance_id: string;
   name: string;
   parent_id: string | null;
@@ -84,11 +84,11 @@ interface KinRow extends Row {
  * What others are to an instance; a job is what its creator is. An id that names nobody, and anybody outside the family, is
  * `stranger`.
  */
-export function kinOf(sql: SqlStorage, instanceId: string, others: readonly string[]): Result<Kin> {
+export function relationsOf(sql: SqlStorage, instanceId: string, others: readonly string[]): Result<Relations> {
   const wanted = [...new Set([instanceId, ...others])];
   const creators = creatorsOf(sql, wanted);
   const rows = sql
-    .exec<KinRow>(
+    .exec<RelatedRow>(
       "SELECT instance_id, name, parent_id, path FROM instance WHERE instance_id IN (SELECT value FROM json_each(?))",
       JSON.stringify([...wanted, ...creators.values()]),
     )
@@ -96,8 +96,8 @@ export function kinOf(sql: SqlStorage, instanceId: string, others: readonly stri
   const self = rows.find((row) => row.instance_id === instanceId);
   if (!self) return unknownInstance(instanceId);
   const known = new Map(rows.map((row) => [row.instance_id, row]));
-  const kinships = wanted.map((id): [string, Kinship] => [id, kinship(self, known.get(creators.get(id) ?? id))]);
-  return ok({ name: self.name, parent_id: self.parent_id, kinships: Object.fromEntries(kinships) });
+  const related = wanted.map((id): [string, Relation] => [id, relationOf(self, known.get(creators.get(id) ?? id))]);
+  return ok({ name: self.name, parent_id: self.parent_id, to: Object.fromEntries(related) });
 }
 
 /** The instances that started the jobs among some ids, by job. */
@@ -113,7 +113,7 @@ function creatorsOf(sql: SqlStorage, ids: readonly string[]): ReadonlyMap<string
   return new Map(rows.map((row) => [row.job_id, row.creator]));
 }
 
-function kinship(self: KinRow, other: KinRow | undefined): Kinship {
+function relationOf(self: RelatedRow, other: RelatedRow | undefined): Relation {
   if (!other) return "stranger";
   if (other.instance_id === self.instance_id) return "self";
   if (other.parent_id === self.instance_id) return "child";

@@ -3,7 +3,7 @@
  */
 import type * as z from "zod";
 import { auditOf } from "../../contracts/audited-call.ts";
-import type { Kin } from "../../contracts/orchestrator.ts";
+import type { Relations } from "../../contracts/orchestrator.ts";
 import type { Origin } from "../../contracts/request-origin.ts";
 import { assertScope } from "../../contracts/scopes.ts";
 import { type ErrorBody, errorBody, failureOf, MadroxError } from "../../platform/errors.ts";
@@ -60,8 +60,8 @@ async function callTool<Answer extends ToolAnswer | StartedTask>(
     if (!parsed.success) throw notCallable(tool, parsed.error);
     if (tool.scopeFor) assertScope(principal.scopes, tool.scopeFor(parsed.data));
     const idempotency = await idempotencyOf(tool, parsed.data);
-    const kin = await kinFor(tool, context, parsed.data);
-    const ready: ToolContext = { ...context, idempotency, audit, ...(kin ? { kin } : {}) };
+    const relations = await relationsFor(tool, context, parsed.data);
+    const ready: ToolContext = { ...context, idempotency, audit, ...(relations ? { relations } : {}) };
     const result = await run(tool, ready, parsed.data);
     const success = isTask(result) || result.success;
     context.log.info("tool.called", { ...fields, success, duration_ms: Date.now() - started });
@@ -84,11 +84,11 @@ async function callTool<Answer extends ToolAnswer | StartedTask>(
 }
 
 /** For an instance that calls: that all it touches is in its reach. Throws `forbidden`. */
-async function kinFor(
+async function relationsFor(
   tool: Tool,
   { principal, orchestrator }: Pick<ToolContext, "principal" | "orchestrator">,
   input: Record<string, unknown>,
-): Promise<Kin | null> {
+): Promise<Relations | null> {
   if (principal.instance === null) return null;
   if (!tool.forInstances) throw new MadroxError("forbidden", `${tool.name} is not for instances.`);
   return assertReachable(orchestrator, principal.instance, tool.forInstances.touches(input));

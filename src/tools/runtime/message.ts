@@ -3,7 +3,7 @@
  */
 
 import type { MessageView, WhenBusy } from "../../contracts/instance.ts";
-import { type Relation, titleOf } from "../../instance/turn/sender-line.ts";
+import { type Speaker, titleOf } from "../../instance/turn/sender-line.ts";
 import { unwrap } from "../../platform/errors.ts";
 import { relationTo } from "./reachability.ts";
 import type { ToolContext } from "./tool.ts";
@@ -16,15 +16,17 @@ export interface Outgoing {
   /** The message's own key from the caller's, where one call sends several. */
   keyOf?: (key: string) => string;
   /** What the calling instance is to the receiver, where that is known. */
-  relation?: Relation;
+  relation?: Speaker;
 }
 
 /** Throws what the instance answers: `not_found`, `conflict`, `limit_reached`. */
 export async function deliver(context: ToolContext, instanceId: string, outgoing: Outgoing): Promise<MessageView> {
-  const { principal, kin, idempotency } = context;
-  const relation = outgoing.relation ?? (kin ? relationTo(kin, instanceId) : null);
+  const { principal, relations, idempotency } = context;
+  const relation = outgoing.relation ?? (relations ? relationTo(relations, instanceId) : null);
   const title =
-    principal.instance !== null && kin && relation ? titleOf(kin.name, principal.instance, relation) : undefined;
+    principal.instance !== null && relations && relation
+      ? titleOf(relations.name, principal.instance, relation)
+      : undefined;
   return unwrap(
     await context.instance(instanceId).send({
       message: outgoing.message,

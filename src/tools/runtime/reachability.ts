@@ -4,15 +4,15 @@
  * nothing else.
  */
 
-import type { Kin, Kinship, OrchestratorApi } from "../../contracts/orchestrator.ts";
-import type { Relation } from "../../instance/turn/sender-line.ts";
+import type { OrchestratorApi, Relation, Relations } from "../../contracts/orchestrator.ts";
+import type { Speaker } from "../../instance/turn/sender-line.ts";
 import { MadroxError, unwrap } from "../../platform/errors.ts";
 import { isInstanceId, parseMessageId, parseQuestionId } from "../../platform/ids.ts";
 
 /** `sent`: only what the caller sent itself, message by message. */
 export type Access = "yes" | "sent" | "no";
 
-type Row = Readonly<Partial<Record<Kinship, Exclude<Access, "no">>>>;
+type Row = Readonly<Partial<Record<Relation, Exclude<Access, "no">>>>;
 
 const BELOW: Row = { child: "yes", descendant: "yes" };
 const SUBTREE: Row = { self: "yes", ...BELOW };
@@ -53,9 +53,9 @@ export type Verb = keyof typeof REACHABLE;
 export const VERBS = Object.keys(REACHABLE) as readonly Verb[];
 
 /** What `verb` may be done to an instance that is this to the caller. */
-export function accessTo(verb: Verb, kinship: Kinship): Access {
+export function accessTo(verb: Verb, relation: Relation): Access {
   const row: Row = REACHABLE[verb];
-  return row[kinship] ?? "no";
+  return row[relation] ?? "no";
 }
 
 /** A call does `verb` to `id`: an instance, or what lives in one. */
@@ -74,16 +74,16 @@ export async function assertReachable(
   orchestrator: OrchestratorApi,
   caller: string,
   touches: readonly Touch[],
-): Promise<Kin> {
+): Promise<Relations> {
   const homes = [...new Set(touches.map(({ id }) => homeOf(id)))];
-  const kin = unwrap(await orchestrator.kin(caller, homes));
+  const relations = unwrap(await orchestrator.relations(caller, homes));
   for (const { verb, id } of touches) {
-    const access = accessTo(verb, kin.kinships[homeOf(id)] ?? "stranger");
+    const access = accessTo(verb, relations.to[homeOf(id)] ?? "stranger");
     // Whose message it is, the object knows that it was sent to, and looks when it is asked (waiting.ts).
     if (access === "yes" || (access === "sent" && parseMessageId(id) !== null)) continue;
     throw outOfReach(verb, id);
   }
-  return kin;
+  return relations;
 }
 
 export function outOfReach(verb: Verb, id: string): MadroxError {
@@ -122,8 +122,8 @@ export function homeOf(id: string): string {
 }
 
 /** What the caller is to somebody it may talk to. */
-export function relationTo(kin: Kin, other: string): Relation | null {
-  switch (kin.kinships[other]) {
+export function relationTo(relations: Relations, other: string): Speaker | null {
+  switch (relations.to[other]) {
     case "child":
       return "parent";
     case "descendant":

@@ -6,7 +6,7 @@ import type { Config } from "../../contracts/config.ts";
 import type { InstanceApi } from "../../contracts/instance.ts";
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import type { JobApi } from "../../contracts/job.ts";
-import type { Kin, OrchestratorApi } from "../../contracts/orchestrator.ts";
+import type { OrchestratorApi, Relations } from "../../contracts/orchestrator.ts";
 import type { Power } from "../../contracts/powers.ts";
 import type { Principal } from "../../contracts/principal.ts";
 import type { Origin } from "../../contracts/request-origin.ts";
@@ -29,7 +29,7 @@ export interface ToolContext extends Origin {
   /** The model of a spawn that names none: the connection's, else the deployment's. */
   defaultModel: string;
   /** For an instance that calls: what it is to those that it touches. */
-  kin?: Kin;
+  relations?: Relations;
   /** For an instance that calls: it waits by suspending. */
   suspension?: Suspension;
   /** The coordinated task that the calling turn works for: what is sent on counts there too. */

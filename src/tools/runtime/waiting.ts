@@ -36,7 +36,7 @@ export type Until = "all" | "any" | number;
 
 type Context = Pick<
   ToolContext,
-  "instance" | "jobApi" | "orchestrator" | "log" | "signal" | "progress" | "principal" | "kin" | "suspension"
+  "instance" | "jobApi" | "orchestrator" | "log" | "signal" | "progress" | "principal" | "relations" | "suspension"
 >;
 
 /** Where the message stands once that is final, at the latest after `waitMs`. */
@@ -190,8 +190,8 @@ function waitedMessage(message: MessageView): Waited {
 }
 
 /** Whose a message to this instance has to be, for an instance to wait for it: its own, outside its subtree; undefined: anybody's. */
-function requiredSender({ kin, principal }: Context, receiver: string): string | undefined {
-  const isBelow = kin !== undefined && accessTo("wait", kin.kinships[receiver] ?? "stranger") === "yes";
+function requiredSender({ relations, principal }: Context, receiver: string): string | undefined {
+  const isBelow = relations !== undefined && accessTo("wait", relations.to[receiver] ?? "stranger") === "yes";
   return isBelow ? undefined : (principal.instance ?? undefined);
 }
 

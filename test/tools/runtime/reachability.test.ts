@@ -5,7 +5,7 @@
  */
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Kinship } from "../../../src/contracts/orchestrator.ts";
+import type { Relation } from "../../../src/contracts/orchestrator.ts";
 import { LOCAL } from "../../../src/contracts/principal.ts";
 import { orchestratorOf } from "../../../src/contracts/stubs.ts";
 import { contextOf } from "../../../src/http/context.ts";
@@ -19,7 +19,7 @@ import { keyed, newKey } from "../../support/keyed.ts";
 
 const { act, begin } = installActors();
 
-const KINSHIPS = ["self", "child", "descendant", "parent", "ancestor", "sibling", "stranger"] as const;
+const RELATIONS = ["self", "child", "descendant", "parent", "ancestor", "sibling", "stranger"] as const;
 
 /** As the threat model has it. `sent`: only what the caller sent itself. */
 const TABLE = `
@@ -60,7 +60,7 @@ describe("the table", () => {
   it("has every verb, and the code decides by it", () => {
     expect(ROWS.map(([verb]) => verb)).toEqual([...VERBS]);
     for (const [verb, ...cells] of ROWS)
-      expect([verb, ...KINSHIPS.map((kinship) => accessTo(verb as Verb, kinship))]).toEqual([verb, ...cells]);
+      expect([verb, ...RELATIONS.map((relation) => accessTo(verb as Verb, relation))]).toEqual([verb, ...cells]);
   });
 
   it("stands in the threat model as it is", () => {
@@ -69,12 +69,12 @@ describe("the table", () => {
 
   it("gives nothing outside the caller's subtree but sending, and waiting for what was sent", () => {
     for (const verb of VERBS) {
-      for (const kinship of ["parent", "ancestor", "sibling", "stranger"] as const) {
-        const access = accessTo(verb, kinship);
+      for (const relation of ["parent", "ancestor", "sibling", "stranger"] as const) {
+        const access = accessTo(verb, relation);
         if (verb === "send")
-          expect([kinship, access]).toEqual([kinship, /parent|sibling/.test(kinship) ? "yes" : "no"]);
+          expect([relation, access]).toEqual([relation, /parent|sibling/.test(relation) ? "yes" : "no"]);
         else if (verb === "wait") expect(access).not.toBe("yes");
-        else expect([verb, kinship, access]).toEqual([verb, kinship, "no"]);
+        else expect([verb, relation, access]).toEqual([verb, relation, "no"]);
       }
     }
   });
@@ -143,8 +143,8 @@ const KEY = newKey();
 const otherTenant = keyed({ "another-tenant": KEY });
 
 describe("every tool that instances have, on everybody", () => {
-  const family = {} as Record<Kinship | "other tenant", string>;
-  const jobs = {} as Record<Kinship | "other tenant", string>;
+  const family = {} as Record<Relation | "other tenant", string>;
+  const jobs = {} as Record<Relation | "other tenant", string>;
 
   beforeAll(async () => {
     family.ancestor = await spawn({ name: "ancestor" });
@@ -157,7 +157,7 @@ describe("every tool that instances have, on everybody", () => {
     family["other tenant"] = String((await otherTenant.tool(KEY, "spawn_claude", { name: "far" })).instance_id);
     for (const [who, id] of Object.entries(family)) {
       const tenant = who === "other tenant" ? "another-tenant" : "default";
-      jobs[who as Kinship] = await jobStartedBy(tenant, id);
+      jobs[who as Relation] = await jobStartedBy(tenant, id);
     }
   }, 60_000);
 
@@ -176,7 +176,7 @@ describe("every tool that instances have, on everybody", () => {
   it.each(cases)("$name ($way) reaches whom the table says, and nobody else", async ({ name, verb, input }) => {
     const targets = Object.entries(family).map(([who, id]): [string, Target] => [
       who,
-      { id, job: jobs[who as Kinship], self: family.self, child: family.child },
+      { id, job: jobs[who as Relation], self: family.self, child: family.child },
     ]);
     const declared = targets.flatMap(([, target]) => touchesOf(name, input(target)));
     expect(declared.some((touch) => touch.verb === verb)).toBe(true);
@@ -186,9 +186,9 @@ describe("every tool that instances have, on everybody", () => {
     );
     const answers = await results();
     targets.forEach(([who], i) => {
-      const kinship = who === "other tenant" ? "stranger" : (who as Kinship);
+      const relation = who === "other tenant" ? "stranger" : (who as Relation);
       const answer = answers[i] as Json;
-      const allowed = accessTo(verb, kinship) === "yes";
+      const allowed = accessTo(verb, relation) === "yes";
       expect([who, answer.error === "forbidden", answer.message]).toEqual([who, !allowed, answer.message]);
     });
   });
