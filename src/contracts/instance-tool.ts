@@ -61,7 +61,7 @@ export interface QuestionState {
 
 /**
  * Instead of a result: the call waits for `needed` of `ids` (messages, instances, jobs, questions), until `until` (ms since the
- * epoch) at most, and then runs again. The tool that suspends has seen to it that the instance is notified (`watch`).
+ * epoch) at most, and then runs again. The tool that suspends has seen to it that the instance is notified (`subscribe`).
  */
 export interface Waitpoint {
   reason: string;

@@ -38,8 +38,8 @@ export interface SendRequest extends Origin {
   sender_title?: string;
   /** Starts no turn of its own: it is read with the running or the next one. `when_busy` does not matter. */
   note?: boolean;
-  /** An object that hears of the message: its id. As with `watch`. */
-  watcher?: string;
+  /** An object that is notified of the message: its id. As with `subscribe`. */
+  subscriber?: string;
   /** The coordinated task that the message belongs to: its turn counts against that one's cap too. */
   job?: string | null;
   /** The sender's `traceparent`: the turn is part of that trace. */
@@ -115,14 +115,14 @@ export interface OutputPage {
   next: number | null;
 }
 
-/** What a watcher hears. `message` for a message; without it the instance `id` has come to rest. */
-export interface News {
+/** What a subscriber is notified of. `message` for a message; without it the instance or job `id` has come to its end or to rest. */
+export interface Notification {
   id: string;
   message?: MessageView;
 }
 
-export interface Watcher {
-  knock(news: News): Promise<void>;
+export interface Subscriber {
+  notify(notification: Notification): Promise<void>;
 }
 
 /** `status`: a change of state. `output`: a row as in get_instance_output. `text`: more of a running answer; `restart`: it is written anew. */
@@ -177,7 +177,7 @@ export interface Rest {
 }
 
 /** `files`: a call to the instance's workspace; what changes something is a `conflict` once the instance has ended. */
-export interface InstanceApi extends WorkspaceHost, Watcher {
+export interface InstanceApi extends WorkspaceHost, Subscriber {
   /** Takes over spec and initial prompt. */
   wake(): Promise<void>;
   /** Ends the instance. Queued messages are cancelled; `force` stops the running turn too. Repeatable. */
@@ -187,12 +187,12 @@ export interface InstanceApi extends WorkspaceHost, Watcher {
   /** Where message `n` stands, as soon as that is final, at the latest after `waitMs`. `not_found`. */
   message(n: number, waitMs: number): Promise<Result<MessageView>>;
   /**
-   * Where message `n` stands now; `watcher` (an instance or a job) is told once it is final or paused by a cap. `not_found`. With
+   * Where message `n` stands now; `subscriber` (an instance or a job) is notified once it is final or paused by a cap. `not_found`. With
    * `sender`: only a message that this one sent, else `forbidden`.
    */
-  watch(n: number, watcher: string, sender?: string): Promise<Result<MessageView>>;
-  /** Whether the instance is at rest; if not, `watcher` is told once it is. */
-  watchRest(watcher: string): Promise<Result<Rest>>;
+  subscribe(n: number, subscriber: string, sender?: string): Promise<Result<MessageView>>;
+  /** Whether the instance is at rest; if not, `subscriber` is notified once it is. */
+  subscribeToRest(subscriber: string): Promise<Result<Rest>>;
   /** Deletes the conversation of an instance that has ended. Its kept files stay; `conflict` while they are on their way. */
   forget(): Promise<Result<null>>;
   /** Whether the instance is at rest, as soon as it is, at the latest after `waitMs`. */

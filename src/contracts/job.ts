@@ -4,7 +4,7 @@
 
 import type { Failure, Result } from "../platform/errors.ts";
 import type { AuditedCall } from "./audited-call.ts";
-import type { Watcher } from "./instance.ts";
+import type { Subscriber } from "./instance.ts";
 import type { InstanceEvent } from "./instance-spec.ts";
 
 /**
@@ -162,13 +162,13 @@ export interface ErasedJob {
   answers: number;
 }
 
-export interface JobApi extends Watcher {
+export interface JobApi extends Subscriber {
   /** Takes over the spec and goes on with whatever is next. */
   wake(): Promise<void>;
   /** How it stands, as soon as it is final, at the latest after `waitMs`. `not_found`. */
   status(waitMs: number): Promise<Result<JobStatus>>;
-  /** How it stands now; `watcher` (an instance) is told once it is final. `not_found`. */
-  watch(watcher: string): Promise<Result<JobStatus>>;
+  /** How it stands now; `subscriber` (an instance) is notified once it is final. `not_found`. */
+  subscribe(subscriber: string): Promise<Result<JobStatus>>;
   /** Stops it and the messages under way. One that has ended stays as it is. `not_found`. */
   cancel(reason: string, audit?: AuditedCall): Promise<Result<JobStatus>>;
   /** Deletes everything of a job that is over, for good; else `conflict`. Repeatable: then there is less left. */

@@ -4,7 +4,7 @@
  */
 
 import { isJobId } from "../platform/ids.ts";
-import type { InstanceApi, Watcher } from "./instance.ts";
+import type { InstanceApi, Subscriber } from "./instance.ts";
 import type { JobApi } from "./job.ts";
 import type { OrchestratorApi } from "./orchestrator.ts";
 
@@ -26,9 +26,9 @@ export function jobOf(env: Env, tenant: string, jobId: string): JobApi {
 }
 
 /** Whoever waits for a message or a job: an instance or a job. */
-export function watcherOf(env: Env, tenant: string, id: string): Watcher {
+export function subscriberOf(env: Env, tenant: string, id: string): Subscriber {
   if (isJobId(id)) return jobOf(env, tenant, id);
-  return env.INSTANCE.getByName(`${tenant}/${id}`) as unknown as Watcher;
+  return env.INSTANCE.getByName(`${tenant}/${id}`) as unknown as Subscriber;
 }
 
 /** Tenant and id of an instance's object from the object's name. Throws when the object was not made by `instanceOf`. */

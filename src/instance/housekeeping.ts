@@ -1,10 +1,10 @@
 /**
- * What an instance does unasked: it sees to it that its turn goes on, tells the registry and whoever watches, brings its files
+ * What an instance does unasked: it sees to it that its turn goes on, tells the registry and its subscribers, brings its files
  * to where they outlive it, and ends when nobody has used it for too long. One alarm wakes it for all of that; what the alarm is
  * set for follows from the rows.
  */
 
-import type { Watcher } from "../contracts/instance.ts";
+import type { Subscriber } from "../contracts/instance.ts";
 import type { CallOutcome } from "../contracts/model-call.ts";
 import type { Alarm } from "../platform/alarm.ts";
 import { Deliveries } from "../platform/delivery.ts";
@@ -45,7 +45,7 @@ export interface HousekeepingParts {
   waiters: Waiters;
   readers: Readers;
   views: MessageViews;
-  watcher: (id: string) => Watcher;
+  subscriberOf: (id: string) => Subscriber;
   /** Keeps the object awake until the work is done. */
   waitUntil: (work: Promise<unknown>) => void;
   log: Log;
@@ -56,16 +56,16 @@ export class Housekeeping {
   readonly #notifications: Deliveries<SubscriptionRow, boolean>;
 
   constructor(parts: HousekeepingParts) {
-    const { storage, views, watcher, reporter, log } = parts;
+    const { storage, views, subscriberOf, reporter, log } = parts;
     this.#parts = parts;
     this.#notifications = new Deliveries<SubscriptionRow, boolean>({
       storage,
       table: SUBSCRIPTIONS,
       policy: SUBSCRIPTION_POLICY,
       send: async ({ n, subscriber }) => {
-        const { news, last } = views.newsOf(n);
+        const { notification, last } = views.notificationOf(n);
         const reported = reporter.current;
-        await watcher(subscriber).knock(news);
+        await subscriberOf(subscriber).notify(notification);
         // The report writes something of its own at its end: the two are one commit then.
         await within(reported, COMMIT_PATIENCE_MS);
         return last;
@@ -135,7 +135,7 @@ export class Housekeeping {
     this.#armForRest();
   }
 
-  /** Tells the registry and whoever watches. What they did not take stays in the rows. */
+  /** Tells the registry and the subscribers. What they did not take stays in the rows. */
   async inform(): Promise<void> {
     await Promise.all([this.#parts.reporter.report(), this.#notify()]);
   }

@@ -1,5 +1,5 @@
 /**
- * What others do with an instance that was born: messages come in, and whoever wants to know reads, waits, watches or follows.
+ * What others do with an instance: messages come in, and who wants to know reads, waits, subscribes or follows.
  * Everything is accepted in rows first; the housekeeping sees to what follows from them.
  */
 import type { AuditedCall } from "../contracts/audited-call.ts";
@@ -8,7 +8,7 @@ import {
   type GivenAnswer,
   isFinal,
   type MessageView,
-  type News,
+  type Notification,
   type OutputPage,
   type OutputQuery,
   type Rest,
@@ -95,7 +95,7 @@ export class InstanceCalls {
     const accepted = accept(storage, instanceId, request, Date.now());
     if (!accepted.ok) return accepted;
     const { n, repeated } = accepted.value;
-    if (repeated) return request.watcher ? this.watch(n, request.watcher) : this.view(n);
+    if (repeated) return request.subscriber ? this.subscribe(n, request.subscriber) : this.view(n);
     if (request.when_busy === "interrupt") runner.interrupt();
     runner.startTurn();
     readers.wake();
@@ -103,11 +103,11 @@ export class InstanceCalls {
     return this.view(n);
   }
 
-  /** Another object has news that a tool of this one may wait for. */
-  hear(news: News): void {
+  /** Something has happened in another object that a tool of this one may wait for. */
+  onNotification(notification: Notification): void {
     const { storage, instanceId, runner, housekeeping } = this.#parts;
-    runner.notify(news.id);
-    if (onNotification(storage, instanceId, news.id, Date.now())) housekeeping.work();
+    runner.notify(notification.id);
+    if (onNotification(storage, instanceId, notification.id, Date.now())) housekeeping.work();
   }
 
   answer(n: number, given: GivenAnswer): Result<{ question_id: string; answer: string }> {
@@ -181,13 +181,13 @@ export class InstanceCalls {
     return this.view(n);
   }
 
-  watch(n: number, watcher: string, sender?: string): Result<MessageView> {
+  subscribe(n: number, subscriber: string, sender?: string): Result<MessageView> {
     if (sender !== undefined && senderOf(this.#sql, n) !== sender) {
       const messageId = messageIdOf(this.#parts.instanceId, n);
       return err("forbidden", `${messageId} was not sent by ${sender}.`, { message_id: messageId });
     }
     const view = this.view(n);
-    if (view.ok && !isFinal(view.value.state)) subscribe(this.#sql, n, watcher);
+    if (view.ok && !isFinal(view.value.state)) subscribe(this.#sql, n, subscriber);
     return view;
   }
 
@@ -201,9 +201,9 @@ export class InstanceCalls {
     }
   }
 
-  async watchRest(watcher: string): Promise<Rest> {
+  async subscribeToRest(subscriber: string): Promise<Rest> {
     const rest = await this.rest(0);
-    if (!rest.resting) subscribe(this.#sql, INSTANCE_REST, watcher);
+    if (!rest.resting) subscribe(this.#sql, INSTANCE_REST, subscriber);
     return rest;
   }
 

@@ -8,7 +8,7 @@ import type {
   GivenAnswer,
   InstanceApi,
   MessageView,
-  News,
+  Notification,
   OutputPage,
   OutputQuery,
   Rest,
@@ -93,8 +93,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     await this.#serve(({ calls }) => ok(calls.stop(request)));
   }
 
-  async knock(news: News): Promise<void> {
-    await this.#serve(({ calls }) => ok(calls.hear(news)));
+  async notify(notification: Notification): Promise<void> {
+    await this.#serve(({ calls }) => ok(calls.onNotification(notification)));
   }
 
   send(request: SendRequest): Promise<Result<MessageView>> {
@@ -117,12 +117,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return this.#serve(({ calls }) => calls.message(n, waitMs));
   }
 
-  watch(n: number, watcher: string, sender?: string): Promise<Result<MessageView>> {
-    return this.#serve(({ calls }) => calls.watch(n, watcher, sender));
+  subscribe(n: number, subscriber: string, sender?: string): Promise<Result<MessageView>> {
+    return this.#serve(({ calls }) => calls.subscribe(n, subscriber, sender));
   }
 
-  watchRest(watcher: string): Promise<Result<Rest>> {
-    return this.#serve(async ({ calls }) => ok(await calls.watchRest(watcher)), NEVER_USED);
+  subscribeToRest(subscriber: string): Promise<Result<Rest>> {
+    return this.#serve(async ({ calls }) => ok(await calls.subscribeToRest(subscriber)), NEVER_USED);
   }
 
   rest(waitMs: number): Promise<Result<Rest>> {

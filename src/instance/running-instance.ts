@@ -7,7 +7,7 @@ import { resolveModel } from "../anthropic/models.ts";
 import type { Config } from "../contracts/config.ts";
 import type { InstanceSpec } from "../contracts/instance-spec.ts";
 import type { InstanceTool } from "../contracts/instance-tool.ts";
-import { watcherOf } from "../contracts/stubs.ts";
+import { subscriberOf } from "../contracts/stubs.ts";
 import type { Alarm } from "../platform/alarm.ts";
 import { describe, type Log } from "../platform/log.ts";
 import { exportSpans } from "../platform/otlp.ts";
@@ -82,8 +82,13 @@ export function runningInstance(
   const readers = new Readers(() => runner.live);
   const waitUntil = (work: Promise<unknown>) => ctx.waitUntil(work);
   const shared = { storage, instanceId, runner, views, reporter, waiters, readers, waitUntil };
-  const watcher = (id: string) => watcherOf(env, tenant, id);
-  const housekeeping = new Housekeeping({ ...shared, alarm, files, watcher, log });
+  const housekeeping = new Housekeeping({
+    ...shared,
+    alarm,
+    files,
+    log,
+    subscriberOf: (id) => subscriberOf(env, tenant, id),
+  });
   const calls = new InstanceCalls({ ...shared, transcript, housekeeping });
 
   runner.listen((event: TurnEvent) => {

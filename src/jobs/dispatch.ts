@@ -5,7 +5,7 @@
 
 import type { MessageView } from "../contracts/instance.ts";
 import type { JobSpec } from "../contracts/job.ts";
-import { instanceOf, orchestratorOf, watcherOf } from "../contracts/stubs.ts";
+import { instanceOf, orchestratorOf, subscriberOf } from "../contracts/stubs.ts";
 import type { Alarm } from "../platform/alarm.ts";
 import { Deliveries } from "../platform/delivery.ts";
 import type { Failure, Result } from "../platform/errors.ts";
@@ -105,7 +105,7 @@ export class Dispatch {
   async #carryOut({ kind, target, reason }: OutboxRow): Promise<void> {
     switch (kind) {
       case "tell":
-        return watcherOf(this.#parts.env, this.#parts.tenant, target).knock({ id: this.#parts.jobId });
+        return subscriberOf(this.#parts.env, this.#parts.tenant, target).notify({ id: this.#parts.jobId });
       case "cancel":
         return this.#cancelMessage(target, reason);
       case "recall": {
@@ -140,7 +140,7 @@ export class Dispatch {
       priority: 0,
       when_busy: "queue",
       response_schema: schema,
-      watcher: this.#parts.jobId,
+      subscriber: this.#parts.jobId,
       job: this.#parts.jobId,
       trace: this.#parts.spec()?.trace ?? null,
       // A step's question is made from final rows alone, so the key identifies the request.

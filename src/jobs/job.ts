@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { configOf } from "../config/config.ts";
 import { type AuditedCall, CALLED, recordOf } from "../contracts/audited-call.ts";
-import type { MessageView, News } from "../contracts/instance.ts";
+import type { MessageView, Notification } from "../contracts/instance.ts";
 import { type ErasedJob, isFinalJob, type JobApi, type JobSpec, type JobStatus } from "../contracts/job.ts";
 import { nameOf, orchestratorOf } from "../contracts/stubs.ts";
 import { Alarm } from "../platform/alarm.ts";
@@ -79,11 +79,11 @@ export class Job extends DurableObject<Env> implements JobApi {
     }
   }
 
-  async watch(watcher: string): Promise<Result<JobStatus>> {
+  async subscribe(subscriber: string): Promise<Result<JobStatus>> {
     const born = await this.#born();
     if (!born.ok) return born;
     const { sql } = this.ctx.storage;
-    if (!isFinalJob(jobRow(sql).state)) this.#commit((tx) => enqueue(tx, "tell", watcher, "", null));
+    if (!isFinalJob(jobRow(sql).state)) this.#commit((tx) => enqueue(tx, "tell", subscriber, "", null));
     return ok(statusOf(sql, born.value));
   }
 
@@ -126,8 +126,8 @@ export class Job extends DurableObject<Env> implements JobApi {
     return ok(erased);
   }
 
-  async knock(news: News): Promise<void> {
-    const { id, message } = news;
+  async notify(notification: Notification): Promise<void> {
+    const { id, message } = notification;
     const born = await this.#born();
     if (born.ok && message) await this.#heard.add({ kind: "news", id, message });
   }

@@ -6,7 +6,7 @@ import {
   type MessageResponse,
   type MessageState,
   type MessageView,
-  type News,
+  type Notification,
   type Unchecked,
 } from "../../contracts/instance.ts";
 import { err, type Failure, ok, type Result, unwrap } from "../../platform/errors.ts";
@@ -49,11 +49,11 @@ export class MessageViews {
     return ok(instance ? { ...shown, funds: effectiveLimits(instance).funds } : shown);
   }
 
-  /** What whoever watches message `n` (or `INSTANCE_REST`: the instance's rest) is told, and whether nothing follows it. */
-  newsOf(n: number): { news: News; last: boolean } {
-    if (n === INSTANCE_REST) return { news: { id: this.#parts.instanceId }, last: true };
+  /** What subscribers to message `n` (or `INSTANCE_REST`: the instance's rest) are notified of, and whether nothing follows it. */
+  notificationOf(n: number): { notification: Notification; last: boolean } {
+    if (n === INSTANCE_REST) return { notification: { id: this.#parts.instanceId }, last: true };
     const message = unwrap(this.view(n));
-    return { news: { id: message.message_id, message }, last: isFinal(message.state) };
+    return { notification: { id: message.message_id, message }, last: isFinal(message.state) };
   }
 }
 

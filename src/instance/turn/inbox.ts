@@ -79,7 +79,7 @@ export function accept(
       senderTitle: request.sender_title,
       trace: request.trace,
     });
-    if (request.watcher) subscribe(tx, n, request.watcher);
+    if (request.subscriber) subscribe(tx, n, request.subscriber);
     countAccepted(tx, n, passive ? 0 : 1, now);
     if (request.when_busy === "interrupt" && !passive) requestCancel(tx, "another message interrupted it");
     if (request.when_busy === "steer" && !passive) wakeEarly(tx, instanceId, now);

@@ -130,37 +130,41 @@ export function isEnough(states: readonly Waited[], until: Until): boolean {
   return states.filter((state) => state.done).length >= neededOf(states, until);
 }
 
-/** How one thing stands, as soon as it is done, at the latest after `waitMs`. A `watcher` is told later, if it is not. */
-async function look(context: Context, id: string, waitMs: number, watcher?: string): Promise<Waited> {
+/** How one thing stands, as soon as it is done, at the latest after `waitMs`. A `subscriber` is notified later, if it is not. */
+async function look(context: Context, id: string, waitMs: number, subscriber?: string): Promise<Waited> {
   const deadline = Date.now() + waitMs;
   for (;;) {
     const left = Math.max(0, deadline - Date.now());
     let answer: Result<Waited>;
     try {
-      answer = await ask(context, id, left, watcher);
+      answer = await ask(context, id, left, subscriber);
     } catch (error) {
       // The object restarted under the call. Its rows are safe, and a new stub reaches the new object.
       context.log.debug("wait.interrupted", { id, error: describe(error) });
       await new Promise((done) => setTimeout(done, RETRY_MS));
-      if (left === 0) answer = await ask(context, id, 0, watcher);
+      if (left === 0) answer = await ask(context, id, 0, subscriber);
       else continue;
     }
     return unwrap(answer);
   }
 }
 
-async function ask(context: Context, id: string, waitMs: number, watcher?: string): Promise<Result<Waited>> {
+async function ask(context: Context, id: string, waitMs: number, subscriber?: string): Promise<Result<Waited>> {
   const message = parseMessageId(id);
   if (message) {
     const instance = context.instance(message.instanceId);
-    const sender = watcher === undefined ? undefined : requiredSender(context, message.instanceId);
-    const view = await (watcher ? instance.watch(message.n, watcher, sender) : instance.message(message.n, waitMs));
+    const sender = subscriber === undefined ? undefined : requiredSender(context, message.instanceId);
+    const view = await (subscriber
+      ? instance.subscribe(message.n, subscriber, sender)
+      : instance.message(message.n, waitMs));
     // In the same words whether it is another's or not there.
     if (!view.ok) return sender === undefined ? view : { ok: false, error: failureOf(outOfReach("wait", id)) };
     return { ok: true, value: waitedMessage(view.value) };
   }
   if (isInstanceId(id)) {
-    const rest = await (watcher ? context.instance(id).watchRest(watcher) : context.instance(id).rest(waitMs));
+    const rest = await (subscriber
+      ? context.instance(id).subscribeToRest(subscriber)
+      : context.instance(id).rest(waitMs));
     if (!rest.ok) return rest;
     const { resting, ended, queue_depth, working_on } = rest.value;
     const status = ended ? "terminated" : resting ? "idle" : "working";
@@ -169,7 +173,7 @@ async function ask(context: Context, id: string, waitMs: number, watcher?: strin
   }
   if (isJobId(id)) {
     const object = context.jobApi(id);
-    const job = await (watcher ? object.watch(watcher) : object.status(waitMs));
+    const job = await (subscriber ? object.subscribe(subscriber) : object.status(waitMs));
     if (!job.ok) return job;
     const done = isFinalJob(job.value.status);
     const status = done ? job.value.status : "working";
