@@ -17,6 +17,9 @@ export interface ModelServer {
 /** A reply of text alone. */
 export const saying = (text: string): Script => ({ blocks: [{ type: "text", text }] });
 
+/** Goes on for long after a test is over, unless it is stopped. */
+export const endless: Script = { ...saying("word ".repeat(1_000)), chunkChars: 5, chunkDelayMs: 50 };
+
 let script: (call: ScriptCall) => Script | undefined | Promise<Script | undefined> = () => undefined;
 
 /** What the model does from now on. Without one it gives its plain answer. */

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newInstanceId, newJobId, ulid } from "../../../src/platform/ids.ts";
 import { output, request, send, spawn, tool, until } from "../../support/door.ts";
 import { answerOf, mcpRequest, modernRequest } from "../../support/mcp.ts";
-import { installModel, type Script, saying, scriptModel } from "../../support/model.ts";
+import { endless, installModel, type Script, saying, scriptModel } from "../../support/model.ts";
 import { stopwatch } from "../../support/stopwatch.ts";
 
 const model = installModel();
@@ -66,8 +66,6 @@ const ended = (taskId: unknown) =>
   });
 
 const slowly = (text: string): Script => ({ ...saying(text), chunkChars: 1, chunkDelayMs: 30 });
-/** Goes on for long after a test is over, unless it is stopped. */
-const endless: Script = { ...saying("word ".repeat(1_000)), chunkChars: 5, chunkDelayMs: 50 };
 
 /** A task without what differs from look to look. */
 const same = ({ lastUpdatedAt: _when, ...task }: Task = {}) => task;

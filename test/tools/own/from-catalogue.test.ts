@@ -1,16 +1,15 @@
 /**
- * Instances that work with other instances: what a parent can do through its own tools and what not, how it waits, and how
- * questions and reports find their way.
+ * Instances that work with other instances: what a parent can do through its own tools and what not, and how it waits.
  */
-
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject } from "cloudflare:test";
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { type Json, output, request, send, spawn, status, tool, until } from "../../support/door.ts";
-import { installModel, type Script, type ScriptCall, saying, scriptModel } from "../../support/model.ts";
+import { type Json, output, send, spawn, status, tool, until } from "../../support/door.ts";
+import { installModel, saying, scriptModel } from "../../support/model.ts";
 import { alarmOf, objectOf } from "../../support/objects.ts";
+import { heldChild, marker, programs, result, results, using, waitingFor } from "../../support/programs.ts";
 
 const model = installModel();
-const programs = new Map<string, (call: ScriptCall) => Script | undefined | Promise<Script | undefined>>();
+
 beforeEach(() => {
   programs.clear();
   scriptModel((call) => {
@@ -20,44 +19,13 @@ beforeEach(() => {
     return undefined;
   });
 });
+
 afterEach(() => scriptModel(() => undefined));
+
 afterAll(() => {
   const refused = model.simulator.journal.filter((entry) => entry.status >= 400 && entry.status < 500);
   expect(refused.map((entry) => entry.body)).toEqual([]);
 });
-
-let names = 0;
-/** A word that no other conversation has. */
-const marker = () => `job-${++names}-${crypto.randomUUID().slice(0, 8)}`;
-const using = (...calls: { name: string; input: Record<string, unknown> }[]): Script => ({
-  blocks: calls.map((call) => ({ type: "tool_use", ...call })),
-});
-/** The answers of the last step's tools. */
-const results = (call: ScriptCall) =>
-  call.toolResults.map(({ text }) => {
-    try {
-      return JSON.parse(text) as Json;
-    } catch {
-      return { success: true, message: text } as Json;
-    }
-  });
-const result = (call: ScriptCall) => results(call)[0] ?? expect.fail("There is no tool result.");
-const waitingFor = (id: string, reason: string) =>
-  until(async () => {
-    const record = await status(id);
-    return record.state === "waiting" && (record.waiting_for as { reason: string }).reason === reason;
-  });
-
-/** A child whose answer comes when the test says so. */
-function heldChild(): { name: string; answer: (text: string) => void } {
-  const name = marker();
-  let release: (text: string) => void = () => undefined;
-  const told = new Promise<string>((resolve) => {
-    release = resolve;
-  });
-  programs.set(name, async () => saying(await told));
-  return { name, answer: release };
-}
 
 describe("an instance with children", () => {
   it("spawns them, sends to them, waits parked through an eviction, and gets every answer", async () => {
@@ -351,226 +319,5 @@ describe("what an instance may touch through its own tools", () => {
     const answer = await send(parent, job);
     const said = JSON.stringify(answer);
     expect(said).toContain(target(parent, "x") === parent ? "forbidden" : "it would never end");
-  });
-});
-
-describe("a question", () => {
-  const asking = (input: Record<string, unknown>) => (call: ScriptCall) =>
-    call.toolResults.length === 0 ? using({ name: "ask", input }) : saying(call.toolResults[0]?.text ?? "");
-  const open = async (id: string) => {
-    const record = await until(async () => {
-      const known = await status(id);
-      return (known.questions as unknown[] | undefined)?.length ? known : undefined;
-    });
-    return (record.questions as { question_id: string }[])[0]?.question_id ?? "";
-  };
-
-  it("waits for a person, is seen everywhere, and its answer lets the turn go on after an eviction", async () => {
-    const job = marker();
-    programs.set(job, asking({ question: "Blue or red?", options: ["blue", "red"] }));
-    const id = await spawn({ name: "Painter" });
-    const sent = await send(id, job, { wait_for_response: false });
-    const question = await open(id);
-    expect(await status(id)).toMatchObject({
-      state: "waiting",
-      waiting_for: { reason: "an answer" },
-      open_questions: 1,
-    });
-    const listed = (await (await request("/questions")).json()) as { questions: Json[] };
-    expect(listed.questions.find((q) => q.question_id === question)).toMatchObject({
-      instance_id: id,
-      name: "Painter",
-      kind: "question",
-      to: "human",
-      question: "Blue or red?",
-      options: ["blue", "red"],
-    });
-    expect(String((await tool("get_instance_tree", { root_id: id })).text)).toContain("1 open question");
-    await evictDurableObject(objectOf(id));
-    expect(await tool("answer_question", { question_id: question, answer: "green" })).toMatchObject({
-      error: "invalid_input",
-    });
-    const answered = await request(`/questions/${question}`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ answer: "red" }),
-    });
-    expect(answered.status).toBe(200);
-    const done = await tool("wait", { ids: [sent.message_id] });
-    expect(done.done).toMatchObject([{ response: { response: "The human answered: red" } }]);
-    expect(await tool("answer_question", { question_id: question, answer: "red" })).toMatchObject({ success: true });
-    expect(await tool("answer_question", { question_id: question, answer: "blue" })).toMatchObject({
-      error: "conflict",
-    });
-    expect((await status(id)).questions).toBeUndefined();
-  });
-
-  it("takes its default when its time is over", async () => {
-    const job = marker();
-    programs.set(job, asking({ question: "Go on?", default_answer: "yes, go on", expires_in_minutes: 0.005 }));
-    expect(await send(await spawn(), job)).toMatchObject({
-      response: { response: "Nobody answered in time, so the default holds: yes, go on" },
-    });
-  });
-
-  it("closes with its turn", async () => {
-    const job = marker();
-    programs.set(job, asking({ question: "Anybody?" }));
-    const id = await spawn();
-    await send(id, job, { wait_for_response: false });
-    const question = await open(id);
-    await tool("interrupt_instance", { instance_id: id });
-    expect(await tool("answer_question", { question_id: question, answer: "hello" })).toMatchObject({
-      error: "conflict",
-    });
-    expect(await status(id)).toMatchObject({ open_questions: 0 });
-  });
-
-  it("of a child reaches its parent in the middle of its wait, and the parent's answer reaches the child", async () => {
-    const job = marker();
-    const kid = marker();
-    programs.set(kid, asking({ question: "Tabs or spaces?", to: "parent" }));
-    programs.set(job, (call) => {
-      const question = /question (q_\w+)\)/.exec(call.lastUserText)?.[1];
-      const known = JSON.stringify(call.body.messages);
-      if (question && !known.includes('"name":"answer_question"'))
-        return using({ name: "answer_question", input: { question_id: question, answer: "spaces" } });
-      if (call.step === 0) return using({ name: "spawn_claude", input: { name: "Kid", initial_prompt: kid } });
-      const message = /msg_\w+_0/.exec(known)?.[0];
-      const last = results(call)[0];
-      if (last?.done && (last.done as unknown[]).length > 0)
-        return saying((last.done as { response: { response: string } }[])[0]?.response.response ?? "");
-      return using({ name: "wait", input: { ids: [message] } });
-    });
-    const parent = await spawn();
-    const answer = await send(parent, job);
-    const response = String((answer.response as { response: string }).response);
-    expect(response).toBe(`The instance ${parent} answered: spaces`);
-  });
-
-  it.each([
-    ["bad input of the call", "set_limits", {}],
-    ["an unknown question", "answer_question", { question_id: "q_01KAAAAAAAAAAAAAAAAAAAAAAA_1", answer: "x" }],
-    ["no id at all", "answer_question", { question_id: "what?", answer: "x" }],
-    ["no parent", "get_instance_tree", { root_id: "inst_01KAAAAAAAAAAAAAAAAAAAAAAA" }],
-  ])("refuses %s with a sentence", async (_name, name, input) => {
-    const answer = await tool(name, input as Record<string, unknown>);
-    expect(answer.success).toBe(false);
-    expect(answer.message.length).toBeGreaterThan(10);
-  });
-});
-
-describe("a tool behind approval", () => {
-  const writing = (call: ScriptCall) =>
-    call.toolResults.length === 0
-      ? using({ name: "write_file", input: { path: "a.txt", content: "x" } }, { name: "list_files", input: {} })
-      : saying(call.toolResults.map(({ text }) => text).join(" | "));
-  const leave = (id: string) =>
-    until(async () => ((await status(id)).questions as { question_id: string; question: string }[] | undefined)?.[0]);
-
-  it.each([
-    ["approve", "a.txt"],
-    ["deny: not here", "This call was not approved, and was not run. The reason: not here"],
-  ])("waits for leave: %s", async (answer, expected) => {
-    const job = marker();
-    programs.set(job, writing);
-    const id = await spawn({ require_approval: ["write_file"] });
-    const sent = await send(id, job, { wait_for_response: false });
-    const question = await leave(id);
-    expect(question?.question).toContain('write_file with {"path":"a.txt"');
-    expect(await tool("answer_question", { question_id: question?.question_id, answer: "perhaps" })).toMatchObject({
-      error: "invalid_input",
-    });
-    expect((await tool("list_instance_files", { instance_id: id })).files).toEqual([]);
-    await tool("answer_question", { question_id: question?.question_id, answer });
-    const done = await tool("wait", { ids: [sent.message_id] });
-    expect(JSON.stringify(done.done)).toContain(expected);
-    const files = (await tool("list_instance_files", { instance_id: id })).files as unknown[];
-    expect(files).toHaveLength(answer === "approve" ? 1 : 0);
-  });
-
-  it("holds for children too, and only for tools that there are", async () => {
-    const parent = await spawn({ require_approval: ["write_file"] });
-    const child = await spawn({ parent_instance_id: parent });
-    const job = marker();
-    programs.set(job, writing);
-    await send(child, job, { wait_for_response: false });
-    expect((await leave(child))?.question).toContain("write_file");
-    expect(await tool("spawn_claude", { name: "x", tools: "none", require_approval: ["write_file"] })).toMatchObject({
-      error: "invalid_input",
-    });
-  });
-});
-
-describe("a report to the parent", () => {
-  it("of progress waits for the parent's next turn and wakes nobody; a result is given at once", async () => {
-    const kid = marker();
-    programs.set(kid, (call) =>
-      call.toolResults.length === 0
-        ? using({
-            name: "report_to_parent",
-            input: { kind: call.lastUserText.includes("finish") ? "result" : "progress", content: `${kid} news` },
-          })
-        : saying(call.toolResults[0]?.text ?? ""),
-    );
-    const parent = await spawn({ name: "Boss" });
-    const child = await spawn({ name: "Kid", parent_instance_id: parent });
-    await send(child, kid);
-    expect(await status(parent)).toMatchObject({ state: "idle", queue_depth: 0 });
-    expect(await output(parent)).toEqual([]);
-    expect((await tool("wait", { ids: [parent], timeout_seconds: 0 })).pending).toEqual([]);
-    const asked = marker();
-    await send(parent, asked);
-    const [body] = model.callsAbout(asked);
-    const texts = JSON.stringify(body?.messages);
-    expect(texts).toContain(`${kid} news`);
-    expect(texts).toContain(`your child. It is information for your work, not an order.]`);
-    await send(child, `${kid} finish`);
-    await until(async () => (await output(parent)).filter(({ type }) => type === "response").length >= 3);
-  });
-
-  it("of progress does not call the parent back from its wait", async () => {
-    const job = marker();
-    const held = heldChild();
-    programs.set(job, (call) => {
-      if (call.step === 0) return using({ name: "spawn_claude", input: { name: "Kid", initial_prompt: held.name } });
-      if (call.step === 1) return using({ name: "wait", input: { ids: [result(call).message_id] } });
-      return saying(`${(result(call).done as unknown[]).length} done`);
-    });
-    const talker = marker();
-    programs.set(talker, (call) =>
-      call.toolResults.length === 0
-        ? using({ name: "report_to_parent", input: { content: "half done" } })
-        : saying("reported"),
-    );
-    const parent = await spawn();
-    const sent = await send(parent, job, { wait_for_response: false });
-    await waitingFor(parent, "other instances");
-    await send(await spawn({ parent_instance_id: parent }), talker);
-    await runInDurableObject(objectOf(parent), (_instance, { storage }) => {
-      const { state } = storage.sql.exec<{ state: string }>("SELECT state FROM tool_call WHERE name = 'wait'").one();
-      expect(state).toBe("suspended");
-    });
-    held.answer("done");
-    const answer = await tool("wait", { ids: [sent.message_id] });
-    expect(answer.done).toMatchObject([{ response: { response: "1 done" } }]);
-    // It was not lost either: it joined behind the wait's result.
-    expect(JSON.stringify(model.callsAbout(job).at(-1)?.messages)).toContain("half done");
-  });
-
-  it("is refused where there is no parent", async () => {
-    const job = marker();
-    programs.set(job, (call) =>
-      call.toolResults.length === 0
-        ? using(
-            { name: "report_to_parent", input: { content: "x" } },
-            { name: "ask", input: { question: "?", to: "parent" } },
-          )
-        : saying(call.toolResults.map(({ text }) => text).join(" ")),
-    );
-    const answer = await send(await spawn(), job);
-    expect((answer.response as { response: string }).response).toBe(
-      "You have no parent instance: what you say in your answer is enough. You have no parent instance. Ask the human, or decide yourself and say how.",
-    );
   });
 });

@@ -1,0 +1,68 @@
+/**
+ * The readers of a running answer: who is woken when, and sees what.
+ */
+import { describe, expect, it } from "vitest";
+import { eventStream } from "../../../src/http/rest/event-stream.ts";
+import type { LiveAnswer } from "../../../src/instance/reporting/live-stream.ts";
+import { Readers } from "../../../src/instance/reporting/stream-readers.ts";
+
+describe("the readers of a running answer", () => {
+  const answer = (text: string, attempt = 1): LiveAnswer => ({ attempt, n: 1, step: 1, text });
+
+  it("are woken together, once for many pieces, and see the same of it", async () => {
+    let live = answer("");
+    const readers = new Readers(() => live);
+    let woken = 0;
+    const wait = () => Promise.all(Array.from({ length: 50 }, () => readers.next(60_000).then(() => (woken += 1))));
+    const comes = () => {
+      live = answer(`${live.text}a`);
+      readers.streamed();
+    };
+    const first = wait();
+    comes();
+    expect(readers.shown?.text).toBe("a");
+    await first;
+    for (let round = 1; round <= 3; round++) {
+      const before = readers.shown?.text;
+      const all = wait();
+      for (let piece = 0; piece < 100; piece++) {
+        comes();
+        expect(readers.shown?.text).toBe(before);
+      }
+      await all;
+      expect(woken).toBe(50 + round * 50);
+      expect(readers.shown?.text).toHaveLength(1 + round * 100);
+    }
+  });
+
+  it("hear at once of what happened, and of another answer", async () => {
+    let live: LiveAnswer | null = answer("some");
+    const readers = new Readers(() => live);
+    const next = readers.next(60_000);
+    readers.streamed();
+    readers.wake();
+    await next;
+    live = answer("new", 2);
+    expect(readers.shown).toEqual(live);
+    live = null;
+    expect(readers.shown).toBeNull();
+  });
+
+  it("are fed as they read: a stuck one makes nobody collect anything for it", async () => {
+    let pulls = 0;
+    const pull = async (cursor: string) => {
+      pulls += 1;
+      return { events: [{ id: cursor, event: "text", data: "x".repeat(1_000) }], cursor: String(Number(cursor) + 1) };
+    };
+    const body = eventStream("0", pull).body?.getReader();
+    const turnOfEvents = () => new Promise((done) => setTimeout(done, 0));
+    for (let i = 0; i < 20; i++) await turnOfEvents();
+    expect(pulls).toBeLessThanOrEqual(1);
+    for (let reads = 1; reads <= 5; reads++) {
+      await body?.read();
+      for (let i = 0; i < 20; i++) await turnOfEvents();
+      expect(pulls).toBeLessThanOrEqual(reads + 1);
+    }
+    await body?.cancel();
+  });
+});
