@@ -13,7 +13,7 @@ export function orchestratorOf(env: Env, tenant: string): OrchestratorApi {
 }
 
 /** A socket that follows a tenant's event log (see orchestrator/viewers.ts). Nothing of the caller's request goes along. */
-export function viewerSocket(env: Env, tenant: string): Promise<Response> {
+export function eventSocket(env: Env, tenant: string): Promise<Response> {
   return env.ORCHESTRATOR.getByName(tenant).fetch("https://orchestrator/live", { headers: { upgrade: "websocket" } });
 }
 

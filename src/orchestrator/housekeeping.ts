@@ -10,7 +10,7 @@ import { describe, type Log } from "../platform/log.ts";
 import { inTransaction, type Tx } from "../platform/transaction.ts";
 import { within } from "../platform/waiters.ts";
 import type { Archive } from "./archive/archive.ts";
-import type { Courier } from "./delivery/webhook-delivery.ts";
+import type { WebhookDelivery } from "./delivery/webhook-delivery.ts";
 import { forgetConversation, nextOutlived, outlived, removeInstance } from "./registry/deletion.ts";
 import type { EffectivePolicy } from "./registry/effective-policy.ts";
 import { nextOutlivedJob, outliveJobs, removeJob } from "./registry/jobs.ts";
@@ -27,17 +27,17 @@ const ALARM_PATIENCE_MS = 5_000;
 /** How long a call waits for instances to take the word of its change; the outbox goes on by alarm after it. */
 const DELIVERY_PATIENCE_MS = 2_000;
 
-export interface UpkeepParts {
+export interface HousekeepingParts {
   storage: DurableObjectStorage;
   alarm: Alarm;
   policy: EffectivePolicy;
   archive: Archive;
-  courier: Courier;
+  webhooks: WebhookDelivery;
   receivers: Receivers;
   retentionDays: number;
   log: Log;
-  /** Something was logged: whoever follows is told. */
-  logged: () => void;
+  /** Something was onLogged: whoever follows is told. */
+  onLogged: () => void;
   /** Keeps the object awake until the work is done. */
   waitUntil: (work: Promise<unknown>) => void;
 }
@@ -51,24 +51,24 @@ interface Duty {
   run: (now: number) => Promise<void> | void;
 }
 
-export class Upkeep {
-  readonly #parts: UpkeepParts;
+export class Housekeeping {
+  readonly #parts: HousekeepingParts;
   readonly #outbox: Outbox;
   /** The outbox comes last: it delivers what the others put into it. */
   readonly #duties: readonly Duty[];
   /** Not before this time is a duty tried again that has failed. */
   readonly #retryAt = new Map<string, number>();
 
-  constructor(parts: UpkeepParts) {
+  constructor(parts: HousekeepingParts) {
     this.#parts = parts;
-    const { storage, archive, courier, receivers, log, waitUntil } = parts;
+    const { storage, archive, webhooks, receivers, log, waitUntil } = parts;
     const { sql } = storage;
     this.#outbox = outboxOf({
       storage,
       receivers,
       erased: (id) => this.#removed(id),
       log,
-      onIdle: () => this.arm(),
+      onIdle: () => this.setAlarm(),
     });
     this.#duties = [
       { name: "idle time", due: () => nextUnused(sql), run: (now) => this.#endUnused(now) },
@@ -85,7 +85,7 @@ export class Upkeep {
         run: (now) => this.#commit((tx) => outliveJobs(tx, now)),
       },
       // Nobody waits for receivers of webhooks, not the next alarm either.
-      { name: "webhooks", due: () => courier.nextDue, run: () => waitUntil(courier.deliver()) },
+      { name: "webhooks", due: () => webhooks.nextDue, run: () => waitUntil(webhooks.deliverDue()) },
       { name: "archive", due: () => archive.due, run: (now) => archive.move(now) },
       { name: "outbox", due: () => this.#outbox.nextDue, run: () => this.#outbox.deliverDue() },
     ];
@@ -93,15 +93,15 @@ export class Upkeep {
 
   /** The alarm has gone off. */
   async onAlarm(): Promise<void> {
-    const { alarm, logged } = this.#parts;
+    const { alarm, onLogged } = this.#parts;
     alarm.fired();
     const now = Date.now();
     const running: Promise<void>[] = [];
     for (const duty of this.#duties) if ((this.#dueOf(duty) ?? Infinity) <= now) running.push(this.#do(duty, now));
-    logged();
-    this.arm();
+    onLogged();
+    this.setAlarm();
     await within(Promise.all(running), ALARM_PATIENCE_MS);
-    this.arm();
+    this.setAlarm();
   }
 
   /** Never rejects: a duty that fails is put off, and keeps nothing else from being done. */
@@ -130,15 +130,15 @@ export class Upkeep {
   }
 
   /** Delivers the outbox. The alarm is armed with it, so what this object leaves undone is done later. */
-  deliver(): Promise<void> {
+  deliverOutbox(): Promise<void> {
     const delivered = this.#outbox.deliverDue();
-    this.arm();
+    this.setAlarm();
     return delivered;
   }
 
   /** The same, for a moment in front of the caller and then behind it. */
-  async deliverSoon(): Promise<void> {
-    await within(this.deliver(), DELIVERY_PATIENCE_MS);
+  async deliverOutboxSoon(): Promise<void> {
+    await within(this.deliverOutbox(), DELIVERY_PATIENCE_MS);
   }
 
   /** Wakes these instances, behind whoever asks for it. */
@@ -147,7 +147,7 @@ export class Upkeep {
     this.#commit((tx) => {
       for (const id of instanceIds) enqueue(tx, id, "wake", Date.now());
     });
-    this.#parts.waitUntil(this.deliver());
+    this.#parts.waitUntil(this.deliverOutbox());
   }
 
   /**
@@ -165,7 +165,7 @@ export class Upkeep {
     const erased = await object.erase();
     if (erased.ok) this.#removed(id);
     else this.#commit((tx) => dequeue(tx, id, "erase"));
-    this.arm();
+    this.setAlarm();
     return erased;
   }
 
@@ -173,11 +173,11 @@ export class Upkeep {
   #removed(id: string): void {
     const remove = isJobId(id) ? removeJob : removeInstance;
     this.#commit((tx) => remove(tx, id, Date.now()));
-    this.#parts.logged();
+    this.#parts.onLogged();
   }
 
   /** Sets the alarm to the next time at which there is something to do. */
-  arm(): void {
+  setAlarm(): void {
     const { alarm } = this.#parts;
     const times = this.#duties.map((duty) => this.#dueOf(duty)).filter((time) => time !== null);
     if (times.length === 0) alarm.clear();

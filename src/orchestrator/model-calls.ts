@@ -19,7 +19,7 @@ export interface ModelCallsParts {
   limiter: ConcurrencyLimiter;
   policy: EffectivePolicy;
   /** An instance's row has changed. */
-  changed: (instanceId: string) => void;
+  onChanged: (instanceId: string) => void;
   /** Wakes instances, without waiting for it. */
   wake: (instanceIds: readonly string[]) => void;
 }
@@ -87,7 +87,7 @@ export class ModelCalls {
 
   #show(instanceId: string, waitingFor: string | null): void {
     inTransaction(this.#parts.storage, (tx) => showWaiting(tx, instanceId, waitingFor));
-    this.#parts.changed(instanceId);
+    this.#parts.onChanged(instanceId);
   }
 
   /** Budget came free: calls that wait for it ask again. */

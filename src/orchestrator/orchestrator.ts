@@ -67,11 +67,11 @@ import { ledgerEnd, ledgerLines, ledgerSegmentAfter } from "./archive/ledger-arc
 import { tenantSpent } from "./budget/ledger.ts";
 import { spendOf } from "./budget/spend.ts";
 import { ConcurrencyLimiter } from "./concurrency-limiter.ts";
-import { EventLines } from "./delivery/event-logger.ts";
-import { Viewers } from "./delivery/event-sockets.ts";
-import { Courier } from "./delivery/webhook-delivery.ts";
+import { EventLogger } from "./delivery/event-logger.ts";
+import { EventSockets } from "./delivery/event-sockets.ts";
+import { WebhookDelivery } from "./delivery/webhook-delivery.ts";
 import { addWebhook, listWebhooks, removeWebhook } from "./delivery/webhooks.ts";
-import { Upkeep } from "./housekeeping.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import { ModelCalls } from "./model-calls.ts";
 import { eraseRefusal } from "./registry/deletion.ts";
 import { EffectivePolicy } from "./registry/effective-policy.ts";
@@ -108,12 +108,12 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #alarm: Alarm;
   readonly #limiter: ConcurrencyLimiter;
   /** Whoever follows the event log: by calls that wait, and by sockets. */
-  readonly #watchers = new Waiters();
-  readonly #viewers: Viewers;
-  readonly #courier: Courier;
-  readonly #lines: EventLines;
+  readonly #eventPollers = new Waiters();
+  readonly #eventSockets: EventSockets;
+  readonly #webhooks: WebhookDelivery;
+  readonly #eventLogger: EventLogger;
   readonly #policy: EffectivePolicy;
-  readonly #upkeep: Upkeep;
+  readonly #housekeeping: Housekeeping;
   readonly #modelCalls: ModelCalls;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -125,18 +125,18 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     chainOlder(ctx.storage);
     this.#alarm = new Alarm(ctx.storage);
     ctx.blockConcurrencyWhile(() => this.#alarm.load());
-    this.#lines = new EventLines(ctx.storage.sql, this.#log);
-    this.#courier = new Courier({
+    this.#eventLogger = new EventLogger(ctx.storage.sql, this.#log);
+    this.#webhooks = new WebhookDelivery({
       storage: ctx.storage,
       tenant: this.#tenant,
       log: this.#log,
-      logged: () => this.#tellWatchers(),
-      onIdle: () => this.#upkeep.arm(),
+      onLogged: () => this.#onLogged(),
+      onIdle: () => this.#housekeeping.setAlarm(),
     });
     this.#limiter = new ConcurrencyLimiter(ctx.storage.sql);
     this.#policy = new EffectivePolicy(ctx.storage, this.#config);
-    this.#viewers = new Viewers(ctx, () => this.#policy.caps);
-    this.#upkeep = new Upkeep({
+    this.#eventSockets = new EventSockets(ctx, () => this.#policy.caps);
+    this.#housekeeping = new Housekeeping({
       storage: ctx.storage,
       alarm: this.#alarm,
       log: this.#log,
@@ -148,56 +148,56 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
         config: this.#config,
         log: this.#log,
       }),
-      courier: this.#courier,
+      webhooks: this.#webhooks,
       receivers: {
         instance: (id) => instanceOf(env, this.#tenant, id),
         job: (id) => jobOf(env, this.#tenant, id),
       },
       retentionDays: this.#config.retentionDays,
-      logged: () => this.#tellWatchers(),
+      onLogged: () => this.#onLogged(),
       waitUntil: (work) => ctx.waitUntil(work),
     });
     this.#modelCalls = new ModelCalls({
       storage: ctx.storage,
       limiter: this.#limiter,
       policy: this.#policy,
-      changed: (id) => this.#viewers.changed(id),
-      wake: (ids) => this.#upkeep.wake(ids),
+      onChanged: (id) => this.#eventSockets.changed(id),
+      wake: (ids) => this.#housekeeping.wake(ids),
     });
   }
 
   override async alarm(): Promise<void> {
-    await this.#upkeep.onAlarm();
+    await this.#housekeeping.onAlarm();
   }
 
   /** A socket that follows the event log; the front door has looked at who asks. */
   override async fetch(): Promise<Response> {
-    return this.#viewers.accept();
+    return this.#eventSockets.accept();
   }
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
-    this.#viewers.heard(socket, message);
+    this.#eventSockets.onMessage(socket, message);
   }
 
   async spawn(request: SpawnRequest): Promise<Result<SpawnReceipt>> {
     const secrets = await sealed(this.ctx.storage, request.secrets, this.#config, this.#tenant);
     const { spawnRules, caps } = this.#policy;
     const answer = this.#commit((tx) => spawn(tx, { ...request, sealed: secrets }, spawnRules, caps, Date.now()));
-    if (answer.ok) this.#spawned([answer.value]);
+    if (answer.ok) this.#onSpawned([answer.value]);
     return answer;
   }
 
   async spawnTeam(request: TeamRequest): Promise<Result<TeamReceipt>> {
     const answer = spawnTeam(this.ctx.storage, request, this.#policy.spawnRules, this.#policy.caps, Date.now());
-    if (answer.ok) this.#spawned([answer.value.supervisor, ...answer.value.members]);
+    if (answer.ok) this.#onSpawned([answer.value.supervisor, ...answer.value.members]);
     return answer;
   }
 
-  #spawned(spawned: SpawnReceipt[]): void {
-    this.#tellWatchers();
-    if (spawned.some(({ message_id }) => message_id !== null)) this.ctx.waitUntil(this.#upkeep.deliver());
+  #onSpawned(spawned: SpawnReceipt[]): void {
+    this.#onLogged();
+    if (spawned.some(({ message_id }) => message_id !== null)) this.ctx.waitUntil(this.#housekeeping.deliverOutbox());
     // Their idle time, in case they are never used.
-    else this.#upkeep.arm();
+    else this.#housekeeping.setAlarm();
   }
 
   async templates(): Promise<TeamTemplate[]> {
@@ -206,13 +206,13 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async storeTemplate(template: TeamTemplate, audit?: AuditedCall): Promise<Result<{ created: boolean }>> {
     const answer = this.#commit((tx) => storeTemplate(tx, template, Date.now(), audit));
-    this.#tellWatchers();
+    this.#onLogged();
     return answer;
   }
 
   async deleteTemplate(name: string, audit?: AuditedCall): Promise<boolean> {
     const deleted = this.#commit((tx) => deleteTemplate(tx, name, Date.now(), audit));
-    this.#tellWatchers();
+    this.#onLogged();
     return deleted;
   }
 
@@ -240,22 +240,22 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async terminate(request: TerminateRequest): Promise<Result<TerminateReceipt>> {
     const answer = this.#commit((tx) => terminate(tx, request, this.#config.retentionDays, Date.now()));
-    if (answer.ok) await this.#terminated(answer.value.terminated);
+    if (answer.ok) await this.#onTerminated(answer.value.terminated);
     return answer;
   }
 
-  async #terminated(instanceIds: readonly string[]): Promise<void> {
-    this.#tellWatchers();
+  async #onTerminated(instanceIds: readonly string[]): Promise<void> {
+    this.#onLogged();
     if (instanceIds.length === 0) return;
     for (const id of instanceIds) this.#limiter.abandon(id);
     // The rows are committed. Waiting a moment for the objects spares the caller a send that is accepted and cancelled.
-    await this.#upkeep.deliverSoon();
+    await this.#housekeeping.deliverOutboxSoon();
   }
 
   async erase(instanceId: string, audit?: AuditedCall): Promise<Result<Erased>> {
     const refusal = eraseRefusal(this.ctx.storage.sql, instanceId);
     if (refusal) return refusal;
-    return this.#upkeep.erase(instanceId, instanceOf(this.env, this.#tenant, instanceId), audit);
+    return this.#housekeeping.erase(instanceId, instanceOf(this.env, this.#tenant, instanceId), audit);
   }
 
   async admit(instanceId: string, report: Report | null, ask: ReservationRequest): Promise<Admission> {
@@ -274,7 +274,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   #take(report: Report, call?: CallOutcome): void {
     this.#modelCalls.report(report, call);
-    this.#tellWatchers(report.instance_id);
+    this.#onLogged(report.instance_id);
   }
 
   async callEnded(instanceId: string, call: CallOutcome): Promise<void> {
@@ -289,15 +289,15 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     const timeoutMs = this.#policy.idleTimeoutMs(instanceId);
     const idle = this.#commit((tx) => endIdle(tx, instanceId, timeoutMs, this.#config.retentionDays, Date.now()));
     if (!idle.ended) return { expired: false, again: idle.again };
-    await this.#terminated(idle.terminated);
+    await this.#onTerminated(idle.terminated);
     return { expired: true };
   }
 
   async setLimits(instanceId: string | null, change: LimitChange, origin: Origin = {}): Promise<Result<LimitsAnswer>> {
     const answer = this.#policy.setLimits(instanceId, change, origin, Date.now());
     if (answer.ok) {
-      this.#tellWatchers(...(instanceId === null ? [] : [instanceId]));
-      await this.#upkeep.deliverSoon();
+      this.#onLogged(...(instanceId === null ? [] : [instanceId]));
+      await this.#housekeeping.deliverOutboxSoon();
     }
     return answer;
   }
@@ -305,8 +305,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async coordinate(request: CoordinateRequest): Promise<Result<JobReceipt>> {
     const answer = this.#commit((tx) => coordinate(tx, request, Date.now()));
     if (answer.ok) {
-      this.#tellWatchers();
-      this.ctx.waitUntil(this.#upkeep.deliver());
+      this.#onLogged();
+      this.ctx.waitUntil(this.#housekeeping.deliverOutbox());
     }
     return answer;
   }
@@ -314,7 +314,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   async eraseJob(jobId: string, audit?: AuditedCall): Promise<Result<ErasedJob>> {
     const refusal = eraseJobRefusal(this.ctx.storage.sql, jobId);
     if (refusal) return refusal;
-    return this.#upkeep.erase(jobId, jobOf(this.env, this.#tenant, jobId), audit);
+    return this.#housekeeping.erase(jobId, jobOf(this.env, this.#tenant, jobId), audit);
   }
 
   async jobBirth(jobId: string): Promise<JobSpec | null> {
@@ -331,8 +331,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async reportJob(report: JobReport): Promise<void> {
     this.#commit((tx) => applyJob(tx, report, this.#config.retentionDays));
-    if (report.finished_at !== null) this.#upkeep.arm();
-    this.#tellWatchers();
+    if (report.finished_at !== null) this.#housekeeping.setAlarm();
+    this.#onLogged();
   }
 
   async metrics(): Promise<Metrics> {
@@ -388,7 +388,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
       const page = eventsAfter(this.ctx.storage.sql, query);
       const left = deadline - Date.now();
       if (page.events.length > 0 || left <= 0) return page;
-      await this.#watchers.next(left);
+      await this.#eventPollers.next(left);
     }
   }
 
@@ -406,7 +406,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async record(call: AuditedCall, subject: string | null, outcome: string): Promise<void> {
     this.#commit((tx) => recordCall(tx, call, subject, Date.now(), outcome));
-    this.#tellWatchers();
+    this.#onLogged();
   }
 
   async auditHead(): Promise<ChainLink> {
@@ -433,8 +433,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   ): Promise<Result<{ webhook: WebhookRecord; secret: string }>> {
     const { allowPrivateWebhooks } = this.#config;
     const added = addWebhook(this.ctx.storage, request, allowPrivateWebhooks, Date.now(), audit);
-    this.#courier.reload();
-    this.#tellWatchers();
+    this.#webhooks.reload();
+    this.#onLogged();
     return added;
   }
 
@@ -444,8 +444,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   async removeWebhook(webhookId: string, audit?: AuditedCall): Promise<boolean> {
     const removed = this.#commit((tx) => removeWebhook(tx, webhookId, Date.now(), audit));
-    this.#courier.reload();
-    this.#tellWatchers();
+    this.#webhooks.reload();
+    this.#onLogged();
     return removed;
   }
 
@@ -455,11 +455,11 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   }
 
   /** Something was logged, or these instances look different: whoever follows reads again. */
-  #tellWatchers(...instanceIds: string[]): void {
-    this.#watchers.wake();
-    this.#viewers.changed(...instanceIds);
-    this.#lines.write();
-    if (this.#courier.notice(Date.now())) this.#alarm.notAfter(Date.now());
+  #onLogged(...instanceIds: string[]): void {
+    this.#eventPollers.wake();
+    this.#eventSockets.changed(...instanceIds);
+    this.#eventLogger.write();
+    if (this.#webhooks.markDue(Date.now())) this.#alarm.notAfter(Date.now());
   }
 
   get #prefix(): string {

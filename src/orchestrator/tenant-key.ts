@@ -8,8 +8,8 @@ import { inTransaction } from "../platform/transaction.ts";
 /** Made on first use. */
 export function tenantKey(storage: DurableObjectStorage): string {
   return inTransaction(storage, (tx) => {
-    tx.exec("INSERT OR IGNORE INTO vault (id, key) VALUES (1, ?)", newKey());
-    return tx.exec<{ key: string }>("SELECT key FROM vault").one().key;
+    tx.exec("INSERT OR IGNORE INTO tenant_key (id, key) VALUES (1, ?)", newKey());
+    return tx.exec<{ key: string }>("SELECT key FROM tenant_key").one().key;
   });
 }
 

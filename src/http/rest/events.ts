@@ -1,7 +1,7 @@
 /** Events as they happen: the log of a tenant, also page by page and over a WebSocket, and the turns of one instance. */
 import * as z from "zod";
 import type { OrchestratorApi } from "../../contracts/orchestrator.ts";
-import { viewerSocket } from "../../contracts/stubs.ts";
+import { eventSocket } from "../../contracts/stubs.ts";
 import { errorBody, MadroxError, unwrap } from "../../platform/errors.ts";
 import { isInstanceId, isJobId } from "../../platform/ids.ts";
 import { dispatch } from "../../tools/runtime/dispatch.ts";
@@ -113,7 +113,7 @@ const live = defineRoute({
   operation: null,
   handle({ context, env, request }) {
     if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
-      return viewerSocket(env, context.principal.tenant);
+      return eventSocket(env, context.principal.tenant);
     }
     throw new MadroxError(
       "invalid_input",

@@ -28,16 +28,16 @@ export function countSpending(
   const { role } = tx.exec<{ role: string }>("SELECT role FROM instance WHERE instance_id = ?", instanceId).one();
   for (const bucket of SPEND_BUCKETS) {
     const start = startOf(bucket, at);
-    const figures = [spent.settled, spent.unsettled, spent.fresh];
+    const sums = [spent.settled, spent.unsettled, spent.fresh];
     tx.exec(
       `INSERT INTO spend (bucket, start, instance_id, model, role, calls, settled_nano, unsettled_nano, fresh)
        VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?) ${ADDED}`,
-      ...[bucket, start, instanceId, model, role, ...figures],
+      ...[bucket, start, instanceId, model, role, ...sums],
     );
     tx.exec(
       `INSERT INTO spend_total (bucket, start, model, role, calls, settled_nano, unsettled_nano, fresh)
        VALUES (?, ?, ?, ?, 1, ?, ?, ?) ${ADDED}`,
-      ...[bucket, start, model, role, ...figures],
+      ...[bucket, start, model, role, ...sums],
     );
   }
 }

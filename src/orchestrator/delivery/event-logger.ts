@@ -25,7 +25,7 @@ function levelOf(kind: string): "debug" | "info" | "warning" {
   return /\.(failed|lost|disabled|unhealthy)$/.test(kind) ? "warning" : "info";
 }
 
-export class EventLines {
+export class EventLogger {
   readonly #sql: SqlStorage;
   readonly #log: Log;
   #written: number;

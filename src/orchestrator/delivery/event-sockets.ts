@@ -29,12 +29,12 @@ const Said = z.discriminatedUnion("type", [
 ]);
 
 /** Where a viewer is: the last sequence that it was sent, and that it has confirmed. Before its `follow` it has none. */
-interface Place {
+interface Position {
   after: number;
   acked: number;
 }
 
-export class Viewers {
+export class EventSockets {
   readonly #ctx: DurableObjectState;
   readonly #caps: () => DefaultCaps;
   readonly #touched = new Set<string>();
@@ -55,13 +55,13 @@ export class Viewers {
   }
 
   /** A viewer has said something; one that says what it should not is sent away. */
-  heard(socket: WebSocket, message: string | ArrayBuffer): void {
+  onMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     const said = Said.safeParse(typeof message === "string" ? parsed(message) : null);
     if (!said.success) {
       socket.close(1008, "Only follow and ack can be said here.");
       return;
     }
-    const place = placeOf(socket);
+    const place = positionOf(socket);
     if (said.data.type === "ack") {
       if (!place) return;
       socket.serializeAttachment({ ...place, acked: Math.max(place.acked, Math.min(said.data.seq, place.after)) });
@@ -72,7 +72,7 @@ export class Viewers {
     const { after } = said.data;
     const unknown = after !== null && after > last_seq;
     const start = after === null || unknown ? Math.max(0, last_seq - RECENT_EVENTS) : after;
-    socket.serializeAttachment({ after: start, acked: start } satisfies Place);
+    socket.serializeAttachment({ after: start, acked: start } satisfies Position);
     this.#send([socket], [], unknown ? "restart" : "start");
   }
 
@@ -93,9 +93,9 @@ export class Viewers {
   /** Sends each socket what it does not have yet; viewers at the same place share the reading and the text. */
   #send(sockets: readonly WebSocket[], touched: readonly string[], greeting?: "start" | "restart"): void {
     const { sql } = this.#ctx.storage;
-    const places = new Map<number, { socket: WebSocket; place: Place }[]>();
+    const places = new Map<number, { socket: WebSocket; place: Position }[]>();
     for (const socket of sockets) {
-      const place = placeOf(socket);
+      const place = positionOf(socket);
       if (place) places.set(place.after, [...(places.get(place.after) ?? []), { socket, place }]);
     }
     for (const [from, viewers] of places) {
@@ -116,7 +116,7 @@ export class Viewers {
         after = page.events.at(-1)?.seq ?? after;
         const text = JSON.stringify(frame);
         for (const { socket, place } of ready) {
-          socket.serializeAttachment({ after, acked: place.acked } satisfies Place);
+          socket.serializeAttachment({ after, acked: place.acked } satisfies Position);
           if (socket.readyState === WebSocket.OPEN) socket.send(text);
         }
         if (page.events.length < FRAME_EVENTS) break;
@@ -126,8 +126,8 @@ export class Viewers {
   }
 }
 
-function placeOf(socket: WebSocket): Place | null {
-  return socket.deserializeAttachment() as Place | null;
+function positionOf(socket: WebSocket): Position | null {
+  return socket.deserializeAttachment() as Position | null;
 }
 
 function parsed(text: string): unknown {

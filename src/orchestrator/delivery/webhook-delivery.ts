@@ -40,23 +40,23 @@ interface Answered {
   at: number;
 }
 
-export interface CourierParts {
+export interface WebhookDeliveryParts {
   storage: DurableObjectStorage;
   tenant: string;
   log: Log;
-  /** Something was logged. */
-  logged: () => void;
+  /** Something was onLogged. */
+  onLogged: () => void;
   /** Nothing is under way any more: the time for the alarm is another. */
   onIdle: () => void;
 }
 
-export class Courier {
-  readonly #parts: CourierParts;
+export class WebhookDelivery {
+  readonly #parts: WebhookDeliveryParts;
   readonly #deliveries: Deliveries<WebhookRow, Posted>;
   /** The webhooks that are not disabled: their filters and how far the log was looked through for them. Null: to be read. */
   #watching: { id: string; filters: string[]; seen: number }[] | null = null;
 
-  constructor(parts: CourierParts) {
+  constructor(parts: WebhookDeliveryParts) {
     this.#parts = parts;
     this.#deliveries = new Deliveries<WebhookRow, Posted>({
       storage: parts.storage,
@@ -76,7 +76,7 @@ export class Courier {
   }
 
   /** Delivers what is due. */
-  deliver(): Promise<void> {
+  deliverDue(): Promise<void> {
     return this.#deliveries.deliverDue();
   }
 
@@ -86,10 +86,10 @@ export class Courier {
   }
 
   /**
-   * Looks whether what was just logged is to be delivered. Call in the same breath as the commit, so that the row, and the alarm
+   * Looks whether what was just onLogged is to be delivered. Call in the same breath as the commit, so that the row, and the alarm
    * that the caller then sets, are one with it. Returns whether there is something due that was not before.
    */
-  notice(now: number): boolean {
+  markDue(now: number): boolean {
     const { sql } = this.#parts.storage;
     this.#watching ??= activeWebhooks(sql).map((row) => ({
       id: row.webhook_id,
@@ -154,7 +154,7 @@ export class Courier {
     logEvent(tx, "", 0, now, "webhook.disabled", { webhook_id, failures, last_status: status });
     this.reload();
     // Once it is committed.
-    queueMicrotask(this.#parts.logged);
+    queueMicrotask(this.#parts.onLogged);
   }
 }
 

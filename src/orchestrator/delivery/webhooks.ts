@@ -1,6 +1,6 @@
 /**
  * Webhooks: their rows, and the decisions on them. A webhook reads the event log from its cursor on, in order, one event a
- * delivery; courier.ts carries them out.
+ * delivery; webhook-delivery.ts carries them out.
  */
 import type { AuditedCall } from "../../contracts/audited-call.ts";
 import type { WebhookRequest } from "../../contracts/orchestrator.ts";

@@ -5,7 +5,7 @@
 import type { Metrics } from "../../contracts/records.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 import type { BalanceRow } from "../budget/ledger.ts";
-import { BUCKETS_MS, parseFigures, responseTimes } from "../store/counters.ts";
+import { BUCKETS_MS, parseCounters, responseTimes } from "../store/counters.ts";
 import { type TenantRow, tenantRow } from "../store/tenant-row.ts";
 import { successRate } from "./status.ts";
 
@@ -30,9 +30,9 @@ export function metricsOf(sql: SqlStorage, limiter: LimiterView): Metrics {
 export function metricsFrom(totals: TenantRow, balance: Balance, limiter: LimiterView): Metrics {
   // Who was deleted is in no list any more, and was all the same.
   const created = totals.total_instances + totals.deleted_instances;
-  const figures = parseFigures(totals.figures);
-  const completed = figures.times.reduce((sum, count) => sum + count, 0);
-  const failed = Object.values(figures.errors).reduce((sum, count) => sum + count, 0);
+  const counters = parseCounters(totals.counters);
+  const completed = counters.times.reduce((sum, count) => sum + count, 0);
+  const failed = Object.values(counters.errors).reduce((sum, count) => sum + count, 0);
   return {
     instances_created: created,
     instances_active: totals.active_instances,
@@ -41,11 +41,11 @@ export function metricsFrom(totals: TenantRow, balance: Balance, limiter: Limite
     messages_failed: failed,
     success_rate: successRate({ completed_count: completed, error_count: failed }),
     response_ms: {
-      ...responseTimes(figures),
-      sum: figures.sum_ms,
-      buckets: figures.times.map((count, i) => ({ up_to_ms: BUCKETS_MS[i] ?? null, count })),
+      ...responseTimes(counters),
+      sum: counters.sum_ms,
+      buckets: counters.times.map((count, i) => ({ up_to_ms: BUCKETS_MS[i] ?? null, count })),
     },
-    errors: figures.errors,
+    errors: counters.errors,
     tokens: {
       input: totals.tokens_input,
       output: totals.tokens_output,
@@ -67,7 +67,7 @@ export function metricsFrom(totals: TenantRow, balance: Balance, limiter: Limite
   };
 }
 
-/** The figures in Prometheus' text format. */
+/** The counters in Prometheus' text format. */
 export function prometheus(metrics: Metrics): string {
   const lines: string[] = [];
   const add = (name: string, type: string, help: string, values: readonly [labels: string, value: number][]) => {

@@ -4,7 +4,7 @@
 import type { TokenCounts, Unhealthy } from "../../contracts/instance-spec.ts";
 import type { Health, StatusRecord } from "../../contracts/records.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
-import { parseFigures, responseTimes } from "../store/counters.ts";
+import { parseCounters, responseTimes } from "../store/counters.ts";
 import type { InstanceRow } from "../store/instance-rows.ts";
 
 export function healthView(unhealthy: Unhealthy | null): Health {
@@ -39,7 +39,7 @@ function round(value: number, digits: number): number {
 
 /** `now` in ms since the epoch; `prefix` is `<WORKSPACE_PREFIX>/<tenant>`. */
 export function statusOf(row: InstanceRow, prefix: string, now: number): StatusRecord {
-  const figures = parseFigures(row.figures);
+  const counters = parseCounters(row.counters);
   const tokens: TokenCounts = {
     input: row.tokens_input,
     output: row.tokens_output,
@@ -62,8 +62,8 @@ export function statusOf(row: InstanceRow, prefix: string, now: number): StatusR
     unsettled_cost: row.unsettled_nano / NANO_PER_USD,
     error_count: row.error_count,
     success_rate: successRate(row),
-    response_time_ms: responseTimes(figures),
-    errors: figures.errors,
+    response_time_ms: responseTimes(counters),
+    errors: counters.errors,
     avg_response_time_ms: row.completed_count === 0 ? 0 : Math.round(row.response_ms_total / row.completed_count),
     health_score: healthScore(row),
     health: healthView(row.unhealthy === null ? null : (JSON.parse(row.unhealthy) as Unhealthy)),

@@ -6,7 +6,7 @@ import type { InstanceEvent, Report, TokenCounts } from "../../contracts/instanc
 import type { Tx } from "../../platform/transaction.ts";
 import { endReservation } from "../budget/ledger.ts";
 import { forgetSecrets } from "../store/births.ts";
-import { figuresAfter, parseFigures } from "../store/counters.ts";
+import { countersAfter, parseCounters } from "../store/counters.ts";
 import { logEvents } from "../store/event-log.ts";
 import {
   type EventsSeen,
@@ -40,13 +40,13 @@ function takeEvents(tx: Tx, row: InstanceRow, events: readonly InstanceEvent[]):
     const settled = settlementOf(event);
     if (settled) freed = endReservation(tx, row.instance_id, settled.attempt, settled.ending, event.at) || freed;
   }
-  const before = parseFigures(row.figures);
-  const figures = fresh.reduce(figuresAfter, before);
-  if (figures !== before) countMessages(tx, fresh);
+  const before = parseCounters(row.counters);
+  const counters = fresh.reduce(countersAfter, before);
+  if (counters !== before) countMessages(tx, fresh);
   return {
     freed,
     eventSeq: Math.max(row.event_seq, events.at(-1)?.seq ?? 0),
-    figures: figures === before ? row.figures : JSON.stringify(figures),
+    counters: counters === before ? row.counters : JSON.stringify(counters),
   };
 }
 

@@ -33,7 +33,7 @@ export interface InstanceRow extends Row {
   tokens_cache_write: number;
   cost_nano: number;
   unsettled_nano: number;
-  figures: string | null;
+  counters: string | null;
   error_message: string | null;
   simulated: number;
   open_questions: number;
@@ -44,7 +44,7 @@ export interface InstanceRow extends Row {
 export const INSTANCE_COLUMNS = `instance_id, name, role, model, parent_id, depth, state, active, created_at, terminated_at,
   termination_reason, report_seq, event_seq, waiting_reason, waiting_until, last_activity, queue_depth, request_count,
   completed_count, error_count, response_ms_total, tokens_input, tokens_output, tokens_cache_read, tokens_cache_write,
-  cost_nano, unsettled_nano, figures, error_message, simulated, open_questions, unhealthy`;
+  cost_nano, unsettled_nano, counters, error_message, simulated, open_questions, unhealthy`;
 
 export function rowOf(sql: SqlStorage, instanceId: string): InstanceRow | undefined {
   return first<InstanceRow>(sql, `SELECT ${INSTANCE_COLUMNS} FROM instance WHERE instance_id = ?`, instanceId);
@@ -122,24 +122,24 @@ export function showWaiting(tx: Tx, instanceId: string, reason: string | null): 
 /** What the registry knows by an instance's events: the newest sequence, and the counters (counters.ts) as JSON. */
 export interface EventsSeen {
   eventSeq: number;
-  figures: string | null;
+  counters: string | null;
 }
 
 /** Takes over the newest report. */
 export function updateFromReport(
   tx: Tx,
   { instance_id, seq, snapshot }: Report,
-  { eventSeq, figures }: EventsSeen,
+  { eventSeq, counters }: EventsSeen,
 ): void {
   tx.exec(
-    `UPDATE instance SET report_seq = ?, event_seq = ?, figures = ?, state = CASE active WHEN 1 THEN ? ELSE state END,
+    `UPDATE instance SET report_seq = ?, event_seq = ?, counters = ?, state = CASE active WHEN 1 THEN ? ELSE state END,
        waiting_reason = ?, waiting_until = ?, last_activity = ?, queue_depth = ?, request_count = ?, completed_count = ?,
        error_count = ?, response_ms_total = ?, tokens_input = ?, tokens_output = ?, tokens_cache_read = ?,
        tokens_cache_write = ?, error_message = ?, simulated = ?, unhealthy = ?
      WHERE instance_id = ?`,
     seq,
     eventSeq,
-    figures,
+    counters,
     snapshot.state,
     snapshot.waiting_for?.reason ?? null,
     snapshot.waiting_for?.until ?? null,
@@ -161,8 +161,8 @@ export function updateFromReport(
 }
 
 /** Takes over the events of a report that a newer one has overtaken. */
-export function updateFromEvents(tx: Tx, instanceId: string, { eventSeq, figures }: EventsSeen): void {
-  tx.exec("UPDATE instance SET event_seq = ?, figures = ? WHERE instance_id = ?", eventSeq, figures, instanceId);
+export function updateFromEvents(tx: Tx, instanceId: string, { eventSeq, counters }: EventsSeen): void {
+  tx.exec("UPDATE instance SET event_seq = ?, counters = ? WHERE instance_id = ?", eventSeq, counters, instanceId);
 }
 
 export function setOpenQuestions(tx: Tx, instanceId: string, count: number): void {

@@ -9,8 +9,8 @@ import type { Schema } from "../../platform/sqlite.ts";
  *               `workspace_owner`: the instance in whose files it works; null: its own.
  *               Times are ms since the epoch, money nano-USD. `active` is 0 once the instance is terminated.
  * birth         What an instance copies on its first use. `spec` is frozen JSON (InstanceSpec).
- * tenant        One row: totals over all instances, kept with every change so that no list is ever summed. `figures`, here
- *               and in an instance's row: as in figures.ts.
+ * tenant        One row: totals over all instances, kept with every change so that no list is ever summed. `counters`, here
+ *               and in an instance's row: as in counters.ts.
  *               `path` is the JSON list of its ancestors, topmost first; `unused_until` its idle deadline while it was never used,
  *               `kept_until` the end of its retention once it is terminated and until its conversation is deleted.
  * limits        Limits that were set: of the scope 'tenant', or of an instance and its subtree. Null: none of its own.
@@ -45,7 +45,7 @@ import type { Schema } from "../../platform/sqlite.ts";
  * team_template The team templates that were stored for this tenant, as JSON (TeamTemplate); `v` is the version of that shape.
  *               In an instance's birth: `secrets` sealed (see secrets.ts), until the instance has them or has ended. In its row:
  *               `soft` 1 when its calls can cost more than was reserved; `simulated` 1 when the simulator spoke last, or would.
- * vault         The tenant's key for secrets, where the deployment has none.
+ * tenant_key    The tenant's key for secrets, where the deployment has none.
  * idempotency   The answers of calls that carried an idempotency key, for as long as keys are honoured.
  */
 export const ORCHESTRATOR_SCHEMA: Schema = {
@@ -382,6 +382,11 @@ export const ORCHESTRATOR_SCHEMA: Schema = {
   `,
     `
   ALTER TABLE gate RENAME TO concurrency_limiter;
+  `,
+    `
+  ALTER TABLE vault RENAME TO tenant_key;
+  ALTER TABLE instance RENAME COLUMN figures TO counters;
+  ALTER TABLE tenant RENAME COLUMN figures TO counters;
   `,
   ],
 };

@@ -5,7 +5,7 @@
 import type { InstanceEvent, TokenCounts } from "../../contracts/instance-spec.ts";
 import type { Row } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
-import { figuresAfter, parseFigures } from "./counters.ts";
+import { countersAfter, parseCounters } from "./counters.ts";
 
 export interface TenantRow extends Row {
   /** Those that are there, terminated ones included. */
@@ -18,7 +18,7 @@ export interface TenantRow extends Row {
   tokens_cache_read: number;
   tokens_cache_write: number;
   bound_violations: number;
-  figures: string | null;
+  counters: string | null;
 }
 
 export function tenantRow(sql: SqlStorage): TenantRow {
@@ -51,8 +51,8 @@ export function countTokens(tx: Tx, more: TokenCounts): void {
 
 /** Counts how messages went. */
 export function countMessages(tx: Tx, events: readonly InstanceEvent[]): void {
-  const { figures } = tenantRow(tx);
-  tx.exec("UPDATE tenant SET figures = ?", JSON.stringify(events.reduce(figuresAfter, parseFigures(figures))));
+  const { counters } = tenantRow(tx);
+  tx.exec("UPDATE tenant SET counters = ?", JSON.stringify(events.reduce(countersAfter, parseCounters(counters))));
 }
 
 /** A model call took more than its bound. */

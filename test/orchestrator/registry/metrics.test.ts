@@ -6,7 +6,7 @@ import { env } from "cloudflare:workers";
 import fc from "fast-check";
 import { beforeAll, expect, it } from "vitest";
 import { metricsFrom, prometheus } from "../../../src/orchestrator/registry/metrics.ts";
-import { figuresAfter, parseFigures } from "../../../src/orchestrator/store/counters.ts";
+import { countersAfter, parseCounters } from "../../../src/orchestrator/store/counters.ts";
 import { request, send, spawn, tool } from "../../support/door.ts";
 import { coordinate, finished } from "../../support/jobs.ts";
 import { installModel, scriptModel } from "../../support/model.ts";
@@ -117,13 +117,13 @@ it("the sum of the response times is what was measured, and no multiple of a rou
   const limiter = { running: 0, allowed: 0, queued: 0, blockedUntil: 0 };
   fc.assert(
     fc.property(fc.array(fc.nat(2_000), { minLength: 1, maxLength: 20 }), (durations) => {
-      let figures = parseFigures(null);
+      let counted = parseCounters(null);
       let sum = 0;
       for (const [seq, duration_ms] of durations.entries()) {
-        figures = figuresAfter(figures, { seq, at: 0, kind: "message.completed", data: { duration_ms } });
+        counted = countersAfter(counted, { seq, at: 0, kind: "message.completed", data: { duration_ms } });
         sum += duration_ms;
         const text = prometheus(
-          metricsFrom({ ...totals, ...tokens, figures: JSON.stringify(figures) }, balance, limiter),
+          metricsFrom({ ...totals, ...tokens, counters: JSON.stringify(counted) }, balance, limiter),
         );
         expect(text).toContain(`madrox_response_seconds_sum ${sum / 1_000}\n`);
       }
