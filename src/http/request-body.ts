@@ -2,6 +2,7 @@
  * Request bodies, declared once per route: how a body is read and checked, and what the OpenAPI document says of it.
  */
 import type * as z from "zod";
+import { readJson, tooManyBytes } from "../platform/bounded-json.ts";
 import { type ErrorCode, MadroxError } from "../platform/errors.ts";
 import { invalidInput } from "../platform/invalid-input.ts";
 import { jsonSchemaOf } from "../tools/runtime/tool.ts";
@@ -81,18 +82,21 @@ async function readJsonObject(request: Request): Promise<Record<string, unknown>
       `The body has to be JSON: send it with Content-Type: ${JSON_TYPE}.`,
     );
   }
-  const bytes = await readBytes(request, MAX_JSON_BYTES);
-  let body: unknown;
-  try {
-    body = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    throw new MadroxError("invalid_input", "The body is no valid JSON.");
-  }
+  const body = await readJsonOf(request).catch((error: unknown) => {
+    if (error instanceof SyntaxError) throw new MadroxError("invalid_input", "The body is no valid JSON.");
+    throw error;
+  });
   if (typeof body === "object" && body !== null && !Array.isArray(body)) return body as Record<string, unknown>;
   throw new MadroxError(
     "invalid_input",
     'The body has to be an object like {"tool": "spawn_claude", "arguments": {"name": "Ada"}}.',
   );
+}
+
+/** The JSON in a request's body. Throws as `readJson` does. */
+export async function readJsonOf(request: Request): Promise<unknown> {
+  assertLength(request, MAX_JSON_BYTES);
+  return readJson(chunksOf(request), MAX_JSON_BYTES);
 }
 
 /** The media type of a request's body without its parameters, in lower case; undefined where none is named. */
@@ -101,16 +105,14 @@ export function mediaTypeOf(request: Request): string | undefined {
 }
 
 /** The whole body. Throws `too_large` before more than `maxBytes` are kept. */
-export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
-  const tooLarge = () =>
-    new MadroxError("too_large", `The request is larger than ${maxBytes} bytes.`, { limit_bytes: maxBytes });
-  if (Number(request.headers.get("content-length")) > maxBytes) throw tooLarge();
+async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  assertLength(request, maxBytes);
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += (chunk as Uint8Array).byteLength;
-    if (size > maxBytes) throw tooLarge();
-    chunks.push(chunk as Uint8Array);
+  for await (const chunk of chunksOf(request)) {
+    size += chunk.byteLength;
+    if (size > maxBytes) throw tooManyBytes(maxBytes);
+    chunks.push(chunk);
   }
   const [only] = chunks;
   if (only && chunks.length === 1) return only;
@@ -121,6 +123,15 @@ export async function readBytes(request: Request, maxBytes: number): Promise<Uin
     at += chunk.byteLength;
   }
   return bytes;
+}
+
+/** Throws `too_large` for a request that says so itself. */
+function assertLength(request: Request, maxBytes: number): void {
+  if (Number(request.headers.get("content-length")) > maxBytes) throw tooManyBytes(maxBytes);
+}
+
+function chunksOf({ body }: Request): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+  return (body as AsyncIterable<Uint8Array> | null) ?? [];
 }
 
 function isEmpty(request: Request): boolean {

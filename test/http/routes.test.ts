@@ -8,6 +8,7 @@ import { allows, SCOPES, type Scope } from "../../src/contracts/scopes.ts";
 import type { OpenApi } from "../../src/http/openapi/document.ts";
 import { type Access, nameOf, type Route } from "../../src/http/route.ts";
 import { ROUTES } from "../../src/http/routes.ts";
+import { MAX_JSON_DEPTH, MAX_JSON_VALUES } from "../../src/platform/bounded-json.ts";
 import { newInstanceId, questionIdOf } from "../../src/platform/ids.ts";
 import { CATALOGUE } from "../../src/tools/runtime/catalogue.ts";
 import { type Json, request } from "../support/door.ts";
@@ -161,6 +162,29 @@ describe("the query", () => {
       "POST /oauth/token",
     ]);
   });
+});
+
+describe("a body of JSON", () => {
+  const taking = ROUTES.filter(({ body }) => body?.type === "application/json");
+  const send = (route: Route, body: string) =>
+    request(pathFor(route), {
+      method: route.method,
+      headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
+      body,
+    });
+
+  it.each(taking.map((route) => [nameOf(route), route] as const))(
+    "for %s is refused for what it would take in memory",
+    async (_name, route) => {
+      const many = await send(route, `{"x":[${"[],".repeat(MAX_JSON_VALUES / 2)}1]}`);
+      expect(many.status).toBe(413);
+      expect(await many.text()).toMatch(/has more than 50000 values|is larger than 65536 bytes/);
+      const deep = await send(route, `{"x":${"[".repeat(MAX_JSON_DEPTH)}${"]".repeat(MAX_JSON_DEPTH)}}`);
+      expect(deep.status).toBeGreaterThanOrEqual(400);
+      expect(deep.status).toBeLessThan(500);
+      await deep.text();
+    },
+  );
 });
 
 describe("HEAD", () => {

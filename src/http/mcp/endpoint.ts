@@ -12,7 +12,7 @@ import { MadroxError } from "../../platform/errors.ts";
 import { createLog, describe } from "../../platform/log.ts";
 import { VERSION } from "../../platform/version.ts";
 import { type CallContext, type CallOptions, contextOf } from "../context.ts";
-import { MAX_JSON_BYTES, mediaTypeOf, readBytes } from "../request-body.ts";
+import { MAX_JSON_BYTES, mediaTypeOf, readJsonOf } from "../request-body.ts";
 import { APPS, supportsApps, withSession } from "./app.ts";
 
 function serverInfo(origin: string): Implementation {
@@ -107,10 +107,10 @@ async function parsed(request: Request): Promise<{ parsedBody?: unknown } | Resp
   const refuse = (status: number, code: number, message: string) =>
     Response.json({ jsonrpc: "2.0", error: { code, message }, id: null }, { status });
   try {
-    const bytes = await readBytes(request, MAX_JSON_BYTES);
-    return { parsedBody: JSON.parse(new TextDecoder().decode(bytes)) as unknown };
+    return { parsedBody: await readJsonOf(request) };
   } catch (error) {
-    if (error instanceof MadroxError) return refuse(413, -32000, error.message);
-    return refuse(400, -32700, "Parse error: the body is no valid JSON.");
+    if (error instanceof SyntaxError) return refuse(400, -32700, "Parse error: the body is no valid JSON.");
+    if (!(error instanceof MadroxError)) throw error;
+    return error.code === "too_large" ? refuse(413, -32000, error.message) : refuse(400, -32600, error.message);
   }
 }

@@ -20,6 +20,8 @@ const FRAME_EVENTS = 500;
 const WINDOW_EVENTS = 5_000;
 /** Events before now that a viewer gets which names no sequence. */
 const RECENT_EVENTS = 200;
+/** Characters of a viewer's frame: both kinds have less than fifty. A longer one is not even parsed. */
+const MAX_FRAME_CHARACTERS = 200;
 /** The subprotocol of these sockets. */
 const LIVE_PROTOCOL = "madrox.live";
 
@@ -131,6 +133,7 @@ function positionOf(socket: WebSocket): Position | null {
 }
 
 function parsed(text: string): unknown {
+  if (text.length > MAX_FRAME_CHARACTERS) return null;
   try {
     return JSON.parse(text);
   } catch {

@@ -157,15 +157,17 @@ describe("a viewer", () => {
     expect(viewer.events).toEqual(all);
   });
 
-  it.each(["nonsense", '{"type":"terminate"}', '{"type":"follow","after":-1}'])(
-    "that says %s is sent away",
-    async (said) => {
-      const viewer = await Viewer.connect();
-      viewer.say(said);
-      await viewer.until(() => viewer.closed !== null);
-      expect(viewer.closed).toEqual({ code: 1008 });
-    },
-  );
+  it.each([
+    ["no JSON", "nonsense"],
+    ["another type", '{"type":"terminate"}'],
+    ["no sequence", '{"type":"follow","after":-1}'],
+    ["far too much", `{"type":"follow","after":0,"more":[${"[],".repeat(100_000)}1]}`],
+  ])("that says %s is sent away", async (_what, said) => {
+    const viewer = await Viewer.connect();
+    viewer.say(said);
+    await viewer.until(() => viewer.closed !== null);
+    expect(viewer.closed).toEqual({ code: 1008 });
+  });
 });
 
 describe("the live door", () => {
