@@ -2,154 +2,37 @@
  * The fault matrix: everything that can go wrong with a model call, in the first, a middle and the last call of a turn,
  * with what becomes of the message. Nobody waits in real time: the clock is moved on, and the alarm is run.
  */
-
-import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { env } from "cloudflare:workers";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { runInDurableObject } from "cloudflare:test";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { MAX_TRIES } from "../../../src/anthropic/failure.ts";
-import { isFinal, type MessageView } from "../../../src/contracts/instance.ts";
-import { instanceOf } from "../../../src/contracts/stubs.ts";
+import type { MessageView } from "../../../src/contracts/instance.ts";
 import { MAX_RESUMES } from "../../../src/instance/turn/model-answers.ts";
 import { ranTools } from "../../entry/tools.ts";
-import { output, send, spawn, status, tool, until } from "../../support/door.ts";
-import { installModel, type Script, type ScriptCall, scriptModel } from "../../support/model.ts";
+import { output, spawn, status } from "../../support/door.ts";
+import {
+  broken,
+  type Case,
+  cases,
+  installFaults,
+  lastCallAbout,
+  newCase,
+  POSITIONS,
+  partly,
+  paused,
+  refused,
+  sendAndSettle,
+  setLimiter,
+  toolCall,
+} from "../../support/faults.ts";
+import { installModel } from "../../support/model.ts";
 import { objectOf } from "../../support/objects.ts";
 
-const model = installModel();
+installModel();
 
-/** How far the clock of the Worker is ahead: it goes on, unlike a frozen one, so that watchdogs work. */
-let skew = 0;
-
-interface Case {
-  /** Calls of this turn that got an answer which counts as one of its three. */
-  done: number;
-  position: number;
-  fault(call: ScriptCall): Script;
-  /** Faults that are still to come. */
-  left: number;
-  calls: number;
-}
-
-const cases = new Map<string, Case>();
-/** 400s that a script asked for. */
-let ordered400 = 0;
-let serial = 0;
-/** Whether the API makes a summary when it is asked for one. */
-let summarizes = true;
-
-/** A turn of three calls: a lookup, another one, the answer. */
-function script(call: ScriptCall): Script {
-  const marker = /\[case \d+\]/.exec(call.lastUserText)?.[0] ?? "";
-  const found = cases.get(marker);
-  if (call.body.compaction) {
-    if (!summarizes) return { blocks: [{ type: "text", text: "No summary today." }] };
-    return { autoThinking: false, blocks: [{ type: "raw", block: { type: "compaction", content: "They talked." } }] };
-  }
-  if (!found) return { blocks: [{ type: "text", text: "A plain answer." }] };
-  found.calls += 1;
-  if (found.done === found.position && found.left > 0) {
-    found.left -= 1;
-    const faulty = found.fault(call);
-    if (faulty.fault?.kind === "status" && faulty.fault.status === 400) ordered400 += 1;
-    return faulty;
-  }
-  found.done += 1;
-  if (found.done < 3) {
-    const input = { value: `${marker} call ${found.done}` };
-    return {
-      blocks: [
-        { type: "text", text: "Let me see." },
-        { type: "tool_use", name: "lookup", input },
-      ],
-    };
-  }
-  return { blocks: [{ type: "text", text: "The whole answer." }] };
-}
-
-beforeAll(() => {
-  const real = Date.now.bind(Date);
-  vi.spyOn(Date, "now").mockImplementation(() => real() + skew);
-  scriptModel(script);
-});
-
-afterAll(() => {
-  vi.mocked(Date.now).mockRestore();
-  scriptModel(() => undefined);
-});
-
-/** Where message `n` ends. Whenever it waits, the clock is moved to when it goes on, and its alarm runs. */
-async function settled(id: string, n: number): Promise<MessageView> {
-  const deadline = performance.now() + 15_000;
-  for (;;) {
-    const view = await instanceOf(env, "default", id).message(n, 50);
-    if (!view.ok) throw new Error(view.error.message);
-    if (isFinal(view.value.state)) return view.value;
-    const until = view.value.waiting_for?.until;
-    if (until) {
-      skew += Math.max(0, Date.parse(until) - Date.now() + 1);
-      await runDurableObjectAlarm(objectOf(id));
-    }
-    if (performance.now() > deadline) throw new Error(`The message stayed ${view.value.state}.`);
-  }
-}
-
-async function sendAndSettle(id: string, message: string): Promise<MessageView> {
-  const sent = await send(id, message, { wait_for_response: false });
-  if (!sent.success) throw new Error(sent.message);
-  return settled(id, Number(/_(\d+)$/.exec(String(sent.message_id))?.[1]));
-}
-
-/** What a case's script counts, under a marker that its message carries. */
-function newCase(position: number, fault: Case["fault"], left: number): [marker: string, found: Case] {
-  const marker = `[case ${serial++}]`;
-  const found: Case = { done: 0, position, fault, left, calls: 0 };
-  cases.set(marker, found);
-  return [marker, found];
-}
-
-/** Opens the tenant's gate for model calls, or leaves `allowed` places, as after the API pushed back. */
-async function setGate(allowed: number | null): Promise<void> {
-  const stub = env.ORCHESTRATOR.getByName("default");
-  await runInDurableObject(stub, (_object, { storage: { sql } }) => {
-    sql.exec("DELETE FROM gate");
-    if (allowed !== null)
-      sql.exec("INSERT INTO gate (id, allowed, blocked_until, changed_at) VALUES (1, ?, 0, 0)", allowed);
-  });
-  // The gate reads its row when the object begins. Whoever was held at it is not waited for.
-  await abortAllDurableObjects();
-}
-
-/** What the newest call about `text` sent, as text. */
-function lastCallAbout(text: string): string {
-  for (const { body } of model.simulator.journal.toReversed()) {
-    const messages = JSON.stringify(body?.messages ?? []);
-    if (messages.includes(text)) return messages;
-  }
-  return "";
-}
-
-const broken =
-  (status: number, type: string, more: Record<string, unknown> = {}) =>
-  (): Script => ({
-    fault: { kind: "status", status, type, message: `scripted ${status}`, ...more },
-  });
-const partly: Script = { blocks: [{ type: "text", text: "A beginning that nobody may keep." }] };
-const refused = (): never => {
-  throw new TypeError("connect ECONNREFUSED");
-};
-const toolCall = { type: "tool_use", name: "charge", input: { value: "never to be run, whatever happens" } } as const;
-const paused = (call: ScriptCall): Script => ({
-  stopReason: "pause_turn",
-  blocks: [
-    { type: "text", text: "Searching." },
-    {
-      type: "raw",
-      block: { type: "server_tool_use", id: `srvtoolu_${call.n}`, name: "web_search", input: { query: "bees" } },
-    },
-  ],
-});
+installFaults();
 
 const ONCE = 1;
+
 const ALWAYS = Number.POSITIVE_INFINITY;
 
 interface Expectation {
@@ -348,12 +231,6 @@ const PUSHED_BACK: readonly Expectation[] = [
   }),
 ];
 
-const POSITIONS = [
-  ["first", 0],
-  ["middle", 1],
-  ["last", 2],
-] as const;
-
 const everywhere = (rows: readonly Expectation[]) =>
   rows.flatMap((expected) =>
     POSITIONS.map(([where, position]) => ({ what: `${expected.name}, in the ${where} call`, position, ...expected })),
@@ -417,7 +294,7 @@ describe.concurrent("a model call that goes wrong", () => {
 });
 
 describe("an API that pushes back", () => {
-  beforeEach(() => setGate(null));
+  beforeEach(() => setLimiter(null));
   it.for(everywhere(PUSHED_BACK))("$what: $state", (expected) => holds(expected));
 });
 
@@ -429,234 +306,3 @@ function openRows(id: string): Promise<{ attempts: number; calls: number; open: 
     open: sql.exec<{ open_n: number | null }>("SELECT open_n FROM instance").one().open_n,
   }));
 }
-
-describe("a conversation that no longer fits", () => {
-  beforeAll(() => setGate(null));
-
-  const full = {
-    "the model says so": (): Script => ({
-      blocks: [{ type: "thinking", thinking: "Too much." }],
-      stopReason: "model_context_window_exceeded",
-    }),
-    "the API refuses it": broken(400, "invalid_request_error", { message: "prompt is too long: 9 tokens > 8 maximum" }),
-    "the request is too large": broken(413, "request_too_large"),
-  };
-  const table = Object.entries(full).flatMap(([how, fault]) =>
-    POSITIONS.map(([where, at]) => [how, where, fault, at] as const),
-  );
-
-  /** An instance with a past. Its model does not bind thinking to what came before, as the simulator signs no summary. */
-  async function withPast(name: string): Promise<string> {
-    const id = await spawn({ name, model: "claude-opus-4-8" });
-    await sendAndSettle(id, `Long before ${id}.`);
-    return id;
-  }
-
-  it.each(table)(
-    "is summarized once and the turn goes on: %s in the %s call",
-    async (_how, _where, fault, position) => {
-      const [marker, found] = newCase(position, fault, 1);
-      const id = await withPast(marker);
-      const view = await sendAndSettle(id, `Please: ${marker}`);
-      expect(view.error?.message).toBeUndefined();
-      expect(view).toMatchObject({ state: "completed", response: { response: "The whole answer." } });
-      expect(found.calls).toBe(3 + 1);
-      const sent = lastCallAbout(marker);
-      expect(sent).toContain("They talked.");
-      expect(sent).not.toContain(`Long before ${id}.`);
-      // Nothing is lost to a reader.
-      const rows = await output(id);
-      expect(rows.map((shown) => shown.type)).toContain("notice");
-      expect(rows[0]?.content).toBe(`Long before ${id}.`);
-      const plain = await sendAndSettle(id, `Go on, without ${id}.`);
-      expect(plain.response?.response).toBe("A plain answer.");
-    },
-  );
-
-  it.each(Object.entries(full))("ends the turn when the message alone is too long: %s", async (_how, fault) => {
-    const [marker] = newCase(0, fault, 2);
-    const id = await withPast(marker);
-    const view = await sendAndSettle(id, `Please: ${marker}`);
-    expect(view).toMatchObject({ state: "failed", error: { code: "too_large" } });
-    expect(view.error?.message).toMatch(/Send it in parts.*left out of the conversation/);
-    const plain = await sendAndSettle(id, `Go on, without ${id}.`);
-    expect(plain.response?.response).toBe("A plain answer.");
-  });
-
-  it("keeps what a model said before it ran out of room, marked as cut", async () => {
-    const [marker] = newCase(0, () => ({ ...partly, stopReason: "model_context_window_exceeded" }), 1);
-    const id = await spawn({ name: marker });
-    const view = await sendAndSettle(id, `Please: ${marker}`);
-    expect(view).toMatchObject({ state: "completed", response: { truncated: true } });
-    expect(view.response?.response).toContain("A beginning");
-  });
-
-  it("makes room within one step of five large results, whose turn goes on", async () => {
-    const five = (): Script => ({
-      blocks: Array.from({ length: 5 }, () => ({ type: "tool_use", name: "large", input: { value: "39000" } })),
-    });
-    const [marker, found] = newCase(0, five, 1);
-    found.done = 2;
-    found.position = 2;
-    const id = await spawn({ name: marker, model: "claude-haiku-4-5", max_total_tokens: 1e9 });
-    const view = await sendAndSettle(id, `Please: ${marker}`);
-    expect(view.error?.message).toBeUndefined();
-    expect(view).toMatchObject({ state: "completed", response: { response: "The whole answer." } });
-    // The API finds the five too long by itself.
-    ordered400 += 1;
-    expect(lastCallAbout(marker)).toContain("more characters were left out to make room");
-    expect((await sendAndSettle(id, `Go on, without ${id}.`)).response?.response).toBe("A plain answer.");
-  });
-
-  it("shortens what it is made of until a summary fits, and goes on without one when none can be had", async () => {
-    const id = await withPast("Summed");
-    const [marker] = newCase(0, full["the API refuses it"], 1);
-    summarizes = false;
-    const view = await sendAndSettle(id, `Please: ${marker}`).finally(() => {
-      summarizes = true;
-    });
-    expect(view).toMatchObject({ state: "completed", response: { response: "The whole answer." } });
-    expect(lastCallAbout(marker)).toContain("was too long to be summarized");
-    expect(lastCallAbout(marker)).not.toContain(`Long before ${id}.`);
-  });
-
-  it("is summarized from compact_at_tokens on, long before it is full", async () => {
-    const id = await spawn({ model: "claude-opus-4-8", compact_at_tokens: 10_000 });
-    const long = "lorem ipsum dolor sit amet ".repeat(2_000);
-    await sendAndSettle(id, `First: ${long}`);
-    expect(lastCallAbout("First:")).not.toContain("They talked.");
-    await sendAndSettle(id, `Second, to ${id}.`);
-    const sent = lastCallAbout(`Second, to ${id}.`);
-    expect(sent).toContain("They talked.");
-    expect(sent).not.toContain("lorem ipsum");
-    // What is left is small: it is not summarized again.
-    await sendAndSettle(id, `Third, to ${id}.`);
-    const summaries = model.simulator.journal.filter(
-      ({ body }) => body?.compaction && JSON.stringify(body.messages).includes(id),
-    );
-    expect(summaries.length).toBe(1);
-  });
-
-  it("runs no tool call of an answer that ended for want of room", async () => {
-    const [marker] = newCase(0, () => ({ blocks: [toolCall], stopReason: "model_context_window_exceeded" }), 2);
-    const id = await withPast(marker);
-    expect(await sendAndSettle(id, `Please: ${marker}`)).toMatchObject({ state: "completed" });
-    expect(ranTools.filter((run) => run.tool === "charge" && run.key.startsWith(id))).toEqual([]);
-  });
-});
-
-describe("waiting for the API", () => {
-  beforeAll(() => setGate(null));
-
-  it("lasts as long as retry-after says, and is told", async () => {
-    const [marker, found] = newCase(0, broken(429, "rate_limit_error", { retryAfterSeconds: 240 }), 1);
-    const id = await spawn({ name: marker });
-    const sent = await send(id, `Please: ${marker}`, { timeout_seconds: 1 });
-    expect(sent).toMatchObject({ success: true, status: "working", waiting_for: { reason: "rate_limited" } });
-    const until = Date.parse((sent.waiting_for as { until: string }).until);
-    expect(until - Date.now()).toBeGreaterThan(230_000);
-    skew += 230_000;
-    await runDurableObjectAlarm(objectOf(id));
-    expect(found.calls).toBe(1);
-    expect(await status(id)).toMatchObject({ state: "waiting", waiting_for: { reason: "rate_limited" } });
-    expect(await settled(id, 1)).toMatchObject({ state: "completed" });
-    expect(found.calls).toBe(4);
-  });
-
-  it("is not cut short by an eviction, however often the API has refused before", async () => {
-    const [marker, found] = newCase(0, broken(429, "rate_limit_error", { retryAfterSeconds: 1 }), 25);
-    const id = await spawn({ name: marker });
-    await send(id, `Please: ${marker}`, { wait_for_response: false });
-    for (;;) {
-      const view = await instanceOf(env, "default", id).message(1, 50);
-      const until = view.ok ? view.value.waiting_for?.until : null;
-      if (!until) continue;
-      if (found.calls >= 22) break;
-      skew += Math.max(0, Date.parse(until) - Date.now() + 1);
-      await runDurableObjectAlarm(objectOf(id));
-    }
-    await evictDurableObject(objectOf(id));
-    const view = await settled(id, 1);
-    expect(view.error?.message).toBeUndefined();
-    expect(view).toMatchObject({ state: "completed", response: { response: "The whole answer." } });
-  });
-});
-
-describe("the gate's only place", () => {
-  afterAll(() => setGate(null));
-  beforeEach(() => setGate(null));
-
-  const interruptedAfterCrash = async (id: string, marker: string) => {
-    await send(id, `Please: ${marker}`, { wait_for_response: false });
-    await until(async () => (cases.get(marker)?.calls ?? 0) > 0);
-    await runInDurableObject(objectOf(id), (_instance, state) => state.abort("killed")).catch(() => undefined);
-    await tool("interrupt_instance", { instance_id: id });
-  };
-
-  it.each<[string, Case["fault"], ((id: string, marker: string) => Promise<unknown>) | null]>([
-    ["completed", () => ({ blocks: [{ type: "text", text: "Done." }] }), null],
-    ["failed for good", broken(401, "authentication_error"), null],
-    ["was refused", () => ({ ...partly, stopReason: "refusal" }), null],
-    ["did not fit, and had nothing to summarize", broken(413, "request_too_large"), null],
-    ["was interrupted after its object had died in a call", () => ({ delayMs: 3_600_000 }), interruptedAfterCrash],
-  ])("is free again when a turn %s", async (_how, fault, run) => {
-    await setGate(1);
-    const [marker] = newCase(0, fault, 1);
-    const id = await spawn({ name: marker });
-    await (run ?? ((it: string) => sendAndSettle(it, `Please: ${marker}`)))(id, marker);
-    const other = await spawn();
-    const sent = await send(other, "Is there a place?", { timeout_seconds: 2 });
-    expect(sent).toMatchObject({ success: true, status: "completed" });
-  });
-
-  it("is free again when no summary could be had", async () => {
-    const [marker] = newCase(0, broken(413, "request_too_large"), 1);
-    const id = await spawn({ name: marker, model: "claude-opus-4-8" });
-    await sendAndSettle(id, "Long before.");
-    await setGate(1);
-    summarizes = false;
-    try {
-      expect(await sendAndSettle(id, `Please: ${marker}`)).toMatchObject({ state: "completed" });
-    } finally {
-      summarizes = true;
-    }
-    const sent = await send(await spawn(), "Is there a place?", { timeout_seconds: 2 });
-    expect(sent).toMatchObject({ success: true, status: "completed" });
-  });
-});
-
-describe("an answer that the API would not take back", () => {
-  beforeAll(() => setGate(null));
-
-  it.each<[string, Script]>([
-    ["no content at all", { blocks: [], autoThinking: false }],
-    ["nothing but thinking", { blocks: [{ type: "thinking", thinking: "Hm." }] }],
-    ["empty text", { blocks: [{ type: "text", text: "" }] }],
-    ["blank text", { blocks: [{ type: "text", text: "\n\n" }] }],
-  ])("does no harm to the conversation: %s", async (_name, given) => {
-    const [marker] = newCase(0, () => given, 1);
-    const id = await spawn({ name: marker });
-    expect(await sendAndSettle(id, `Please: ${marker}`)).toMatchObject({ state: "completed" });
-    cases.delete(marker);
-    const plain = await sendAndSettle(id, `Go on, without ${id}.`);
-    expect(plain.error?.message).toBeUndefined();
-    expect(plain).toMatchObject({ state: "completed" });
-  });
-
-  it("does no harm in the middle of a turn: blank text before a tool call", async () => {
-    const call = { type: "tool_use", name: "lookup", input: { value: "x" } } as const;
-    const [marker] = newCase(1, () => ({ blocks: [{ type: "text", text: "\n\n" }, call] }), 1);
-    const id = await spawn({ name: marker });
-    const view = await sendAndSettle(id, `Please: ${marker}`);
-    expect(view.error?.message).toBeUndefined();
-    expect(view).toMatchObject({ state: "completed" });
-  });
-});
-
-describe("all conversations of this file", () => {
-  it("were never refused by the API for what they are", () => {
-    const own = model.simulator.journal.filter((entry) => entry.status === 400);
-    expect(own.length).toBe(ordered400);
-    expect(model.simulator.journal.length).toBeGreaterThan(300);
-  });
-});
