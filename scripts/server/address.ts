@@ -16,7 +16,7 @@ export interface Address {
 
 const LOOPBACK: Readonly<Record<string, string>> = { localhost: "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1" };
 /** All addresses of the machine, and how it reaches itself there. */
-const WILDCARDS: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1" };
+const WILDCARDS: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
 /** The address that these settings give, or a sentence about what is wrong with them. */
 export function addressOf(settings: Readonly<Record<string, string | undefined>>): Address | string {

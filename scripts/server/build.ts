@@ -74,7 +74,7 @@ export async function built(configPath: string, config: BuildConfig, building: (
 async function build(configPath: string, config: BuildConfig, folder: string): Promise<void> {
   const draft = `${folder}.draft`;
   rmSync(draft, { recursive: true, force: true });
-  await deployDry(configPath, join(draft, "worker"));
+  await bundle(configPath, join(draft, "worker"));
   // A copy, because the next build of the pages empties the folder that they are built into.
   if (config.assets?.directory) {
     cpSync(resolve(dirname(configPath), config.assets.directory), join(draft, "assets"), { recursive: true });
@@ -82,13 +82,13 @@ async function build(configPath: string, config: BuildConfig, folder: string): P
   renameSync(draft, folder);
 }
 
-/** Exactly what a deploy would upload. */
-function deployDry(configPath: string, outdir: string): Promise<void> {
-  const args = [WRANGLER, "deploy", "--dry-run", "--outdir", outdir, "--config", configPath];
+/** Builds exactly what a deploy of a configuration would upload. Throws what wrangler says when that can't be built. */
+export function bundle(configPath: string, outdir: string): Promise<void> {
+  const args = [WRANGLER, "deploy", "--dry-run", "--outdir", outdir, "--config", resolve(configPath)];
   const env = { ...process.env, WRANGLER_SEND_METRICS: "false" };
   return new Promise((done, failed) => {
     execFile(process.execPath, args, { env, cwd: ROOT, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
-      if (error) failed(new Error(`The Worker could not be built:\n${stdout}\n${stderr}`));
+      if (error) failed(new Error(`${configPath} could not be built:\n${stdout}\n${stderr}`));
       else done();
     });
   });

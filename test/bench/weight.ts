@@ -5,8 +5,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { bundle } from "../../scripts/server/build.ts";
 import type { Row } from "./row.ts";
-import { bundle, serveBuilt } from "./workerd.ts";
+import { serveBuilt } from "./workerd.ts";
 
 const PRODUCT = "wrangler.toml";
 const AGENT = "test/bench/agent.toml";

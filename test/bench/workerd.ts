@@ -1,13 +1,14 @@
 /**
  * Built Workers in a bare `workerd serve`: the runtime alone, without the proxies and the watching of `wrangler dev`.
  */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, extname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { unstable_readConfig as readConfig } from "wrangler";
+import { bundle } from "../../scripts/server/build.ts";
+import { runtime } from "../../scripts/server/wrangler-parts.ts";
 
 /** What is used of a wrangler configuration. wrangler's own type needs packages that it doesn't bring. */
 interface WorkerConfig {
@@ -44,9 +45,6 @@ export interface Runtime {
   stop(): Promise<void>;
 }
 
-// wrangler has its own workerd, newer than the one that the tests' plugin puts at the top.
-const wranglerRequire = createRequire(createRequire(import.meta.url).resolve("wrangler/package.json"));
-
 /** Builds the services and serves them from one process, each on a free port of 127.0.0.1 with an empty disk. */
 export async function serveBuilt(services: readonly Service[]): Promise<Runtime> {
   const folder = mkdtempSync(join(tmpdir(), "madrox-bench-"));
@@ -64,7 +62,7 @@ export async function serveBuilt(services: readonly Service[]): Promise<Runtime>
 }
 
 async function start(config: string, folder: string, services: readonly Service[]): Promise<Runtime> {
-  const { default: program, version } = wranglerRequire("workerd") as { default: string; version: string };
+  const { program, version } = runtime();
   const logFile = join(folder, "log.txt");
   const log = openSync(logFile, "a");
   const startedAt = performance.now();
@@ -168,23 +166,6 @@ async function workerOf({ name, config, vars }: Service, folder: string): Promis
     durableObjectStorage = (localDisk = ${quoted(`${name}-disk`)}),
     globalOutbound = "loopback",
   )`;
-}
-
-/** Exactly what a deploy would upload. */
-export function bundle(config: string, outdir: string): Promise<void> {
-  const wrangler = join(wranglerRequire.resolve("wrangler/package.json"), "../bin/wrangler.js");
-  const args = [wrangler, "deploy", "--dry-run", "--outdir", outdir, "--config", config];
-  return new Promise((done, failed) => {
-    execFile(
-      process.execPath,
-      args,
-      { env: { ...process.env, WRANGLER_SEND_METRICS: "false" } },
-      (error, stdout, stderr) => {
-        if (error) failed(new Error(`wrangler could not build ${config}:\n${stdout}\n${stderr}`));
-        else done();
-      },
-    );
-  });
 }
 
 const MODULE_TYPES: Readonly<Record<string, string>> = {
