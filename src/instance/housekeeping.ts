@@ -20,6 +20,7 @@ import type { Readers } from "./reporting/stream-readers.ts";
 import { hasUnreported } from "./store/events.ts";
 import { instanceRow } from "./store/instance-row.ts";
 import { SUBSCRIPTION_POLICY, SUBSCRIPTIONS, type SubscriptionRow, setNotified } from "./store/subscriptions.ts";
+import { isStop } from "./turn/next-action.ts";
 import type { TurnRunner } from "./turn/turn-runner.ts";
 
 /**
@@ -81,6 +82,11 @@ export class Housekeeping {
     const { storage, alarm, runner, reporter, waitUntil } = this.#parts;
     const instance = instanceRow(storage.sql);
     if (!instance || isResting(instance)) return;
+    // A turn that waits for somebody, or for a time, is left alone.
+    if (!runner.running && isStop(runner.next)) {
+      this.announce();
+      return;
+    }
     alarm.notAfter(Date.now() + HEARTBEAT_MS);
     if (runner.running) waitUntil(reporter.report());
     // The first model call takes about as long to begin as its message to be taken in: the caller does not wait for it.
@@ -105,26 +111,18 @@ export class Housekeeping {
 
   /** Something is committed that the registry and whoever waits have to hear of. Resolves when the registry has. */
   async committed(call?: CallOutcome): Promise<void> {
-    const { reporter, waiters, readers, waitUntil } = this.#parts;
+    const { runner, reporter, waiters, readers, waitUntil } = this.#parts;
     readers.wake();
     const reported = reporter.report(call);
-    waitUntil(this.#notify());
+    const notified = this.#notifications.deliverDue();
+    waitUntil(notified);
     await reported;
     waiters.wake();
-  }
-
-  /** Notifies subscribers. What they did not take, the alarm brings again. */
-  async #notify(): Promise<void> {
-    await this.#notifications.deliverDue();
-    this.#armForNotifications();
+    if (!runner.running) waitUntil(notified.then(() => this.#arm()));
   }
 
   #armForNotifications(): void {
-    const { alarm, runner } = this.#parts;
-    if (this.#notifications.underWay > 0) return;
-    const due = this.#notifications.nextDue;
-    if (due !== null) alarm.notAfter(due);
-    else if (!runner.running) this.#armForRest();
+    if (this.#notifications.underWay === 0) this.#arm();
   }
 
   /** Nothing is left to do: an idle instance is woken by nothing but its deadline. */
@@ -132,22 +130,18 @@ export class Housekeeping {
     const { storage } = this.#parts;
     checkHealth(storage, Date.now());
     await this.inform();
-    this.#armForRest();
+    this.#arm();
   }
 
   /** Tells the registry and the subscribers. What they did not take stays in the rows. */
   async inform(): Promise<void> {
-    await Promise.all([this.#parts.reporter.report(), this.#notify()]);
+    await Promise.all([this.#parts.reporter.report(), this.#notifications.deliverDue()]);
   }
 
-  /** The runner has stopped and wants to go on at `time` (ms since the epoch); null: it is woken by what it waits for. */
-  async wakeAt(time: number | null): Promise<void> {
-    const { alarm, reporter } = this.#parts;
-    // What a subscriber did not take is brought again before that.
-    const due = [time, this.#notifications.nextDue].filter((at) => at !== null);
-    if (due.length > 0) alarm.set(Math.min(...due));
-    else alarm.clear();
-    await reporter.report();
+  /** The runner has stopped with a turn open. Until the registry has heard of it the heartbeat's alarm stays. */
+  async waiting(): Promise<void> {
+    await this.#parts.reporter.report();
+    this.#arm();
   }
 
   /** Whoever is used for the first time without work, by a look at its output or its files, has an idle time as well. */
@@ -157,28 +151,50 @@ export class Housekeeping {
     if (deadline !== null && alarm.at === null) alarm.set(deadline);
   }
 
-  /** The alarm has gone off. */
+  /** The alarm has gone off: everything that is due is done, whatever the runner does. */
   async onAlarm(): Promise<void> {
-    const { storage, alarm, runner, files } = this.#parts;
+    const { storage, alarm, runner, reporter, files } = this.#parts;
     alarm.fired();
     checkHealth(storage, Date.now());
     if (isOverdue(storage.sql, Date.now())) runner.interrupt();
     this.work();
-    if (runner.running) return;
+    if (runner.running) {
+      await Promise.all([this.#notifications.deliverDue(), reporter.report()]);
+      return this.#arm();
+    }
+    await this.inform();
     if (await this.#expire()) return;
     if (files.isErasing || !(await this.#keepFiles())) return;
-    await this.rest();
+    this.#arm();
   }
 
-  /** While somebody has yet to hear of something, the heartbeat's alarm stays: it is what brings it to them after a crash. */
-  #armForRest(): void {
-    const { storage, alarm, files } = this.#parts;
+  /** Sets the alarm to the first time at which there is something to do, by all of the rows; none: nobody wakes the object. */
+  #arm(): void {
+    const { storage, alarm, runner, files } = this.#parts;
     const { sql } = storage;
-    if (this.#notifications.nextDue !== null || hasUnreported(sql) || instanceRow(sql)?.open_n !== null) return;
-    const deadline = idleDeadline(sql);
-    if (deadline !== null) alarm.set(deadline);
-    else if (files.needsUpload) alarm.notAfter(Date.now());
-    else if (hasEnded(sql)) alarm.clear();
+    const now = Date.now();
+    const times = [
+      this.#runnerTime(now),
+      this.#notifications.nextDue,
+      hasUnreported(sql) ? now + REPORT_RETRY_MS : null,
+      idleDeadline(sql),
+      hasEnded(sql) && files.needsUpload ? now : null,
+    ].filter((time) => time !== null);
+    if (times.length === 0) alarm.clear();
+    // A working turn keeps an alarm that comes sooner: moving it is a write.
+    else if (runner.atWork) alarm.notAfter(Math.min(...times));
+    else alarm.set(Math.min(...times));
+  }
+
+  /** When the turn has to be looked at again, in ms since the epoch; null: when somebody acts. */
+  #runnerTime(now: number): number | null {
+    const { storage, runner } = this.#parts;
+    if (runner.atWork) return now + HEARTBEAT_MS;
+    const instance = instanceRow(storage.sql);
+    if (!instance || isResting(instance)) return null;
+    const action = runner.next;
+    if (!isStop(action)) return now + HEARTBEAT_MS;
+    return action.kind === "wait" || action.kind === "suspend" ? action.until : null;
   }
 
   /** Ends the instance if its idle time is over and the registry agrees. Returns whether it was asked. */

@@ -100,7 +100,7 @@ export function runningInstance(
       case "committed":
         return housekeeping.committed(event.call);
       case "waiting":
-        return housekeeping.wakeAt(event.until);
+        return housekeeping.waiting();
       case "rested":
         return housekeeping.rest();
       case "turn_ended":

@@ -48,6 +48,10 @@ export function questionOfCall(sql: SqlStorage, callId: number, kind: QuestionRo
   return first<QuestionRow>(sql, "SELECT * FROM question WHERE call_id = ? AND kind = ?", callId, kind);
 }
 
+export function hasOpenQuestion(sql: SqlStorage): boolean {
+  return first(sql, "SELECT 1 AS one FROM question WHERE state = 'open' LIMIT 1") !== undefined;
+}
+
 export function openQuestionRows(sql: SqlStorage): QuestionRow[] {
   return sql.exec<QuestionRow>("SELECT * FROM question WHERE state = 'open' ORDER BY n").toArray();
 }

@@ -54,6 +54,8 @@ export interface TurnRows {
   nextQueued: number | null;
   /** The open step's tool calls, in the model's order. */
   calls: readonly ToolCallView[];
+  /** One of the turn's calls has asked something that nobody has answered yet. */
+  asking: boolean;
   maxSteps: number;
   now: number;
 }
@@ -77,6 +79,13 @@ export type TurnAction =
   | { kind: "cancel"; reason: string }
   | { kind: "fail"; error: Failure };
 
+/** Nothing is to be done: until somebody acts, or a time comes. */
+export type Stop = Extract<TurnAction, { kind: "rest" | "pause" | "wait" | "suspend" }>;
+
+export function isStop(action: TurnAction): action is Stop {
+  return action.kind === "rest" || action.kind === "pause" || action.kind === "wait" || action.kind === "suspend";
+}
+
 /** What the runner of an instance does next. Pure. */
 export function nextAction(rows: TurnRows): TurnAction {
   const { turn } = rows;
@@ -84,14 +93,26 @@ export function nextAction(rows: TurnRows): TurnAction {
     if (rows.lifecycle !== "active" || rows.nextQueued === null) return { kind: "rest" };
     return { kind: "start", n: rows.nextQueued };
   }
-  if (turn.generation !== rows.generation) return { kind: "recover" };
+  const action = actionOf(rows, turn);
+  if (turn.generation === rows.generation) return action;
+  // A turn that rests in its rows is left alone: its object may go and come back as often as it likes.
+  const rests = isStop(action) && turn.waitingReason !== null && !rows.calls.some(({ state }) => state === "running");
+  return rests ? action : { kind: "recover" };
+}
+
+/** The same for a turn whose runner asks. */
+function actionOf(rows: TurnRows, turn: TurnView): TurnAction {
   if (rows.lifecycle === "terminated")
     return { kind: "cancel", reason: turn.cancelReason ?? "the instance was terminated" };
   if (turn.cancelReason !== null) return { kind: "cancel", reason: turn.cancelReason };
-  if (turn.deadline !== null && turn.deadline <= rows.now) return { kind: "fail", error: tooLong() };
+  // Only a turn that goes on by itself is finished: whoever could raise a cap or answer may be ended as well.
+  if (rows.lifecycle === "finishing" && (turn.paused || rows.asking))
+    return { kind: "cancel", reason: "the instance was terminated while its turn waited" };
   if (turn.paused) return { kind: "pause" };
+  if (turn.deadline !== null && turn.deadline <= rows.now) return { kind: "fail", error: tooLong() };
   if (turn.notBefore !== null && turn.notBefore > rows.now) {
-    return { kind: "wait", until: turn.notBefore, reason: turn.waitingReason ?? "retry" };
+    const until = Math.min(turn.notBefore, turn.deadline ?? Number.POSITIVE_INFINITY);
+    return { kind: "wait", until, reason: turn.waitingReason ?? "retry" };
   }
   switch (turn.phase) {
     case "ready":

@@ -10,8 +10,8 @@ export type TurnEvent =
   | { kind: "streamed" }
   /** Something is committed that others wait for: a turn's end, a pause, or the end of a model call (`call`: how it went). */
   | { kind: "committed"; call?: CallOutcome }
-  /** The runner stops with a turn open, and goes on at a time (ms since the epoch); null: when it is woken. */
-  | { kind: "waiting"; until: number | null }
+  /** The runner stops with a turn open, until a time or until somebody acts. */
+  | { kind: "waiting" }
   /** The runner stops: nothing is left to do, or nothing that it may do. */
   | { kind: "rested" }
   /** The turn on message `n` is closed. */

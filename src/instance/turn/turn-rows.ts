@@ -4,6 +4,7 @@
 import { turnDeadline } from "../lifecycle/idle-deadline.ts";
 import { instanceRow } from "../store/instance-row.ts";
 import { nextQueued } from "../store/messages.ts";
+import { hasOpenQuestion } from "../store/questions.ts";
 import { callsOf } from "../store/tool-calls.ts";
 import type { TurnStore } from "../store/turn-store.ts";
 import { openTurn } from "../store/turns.ts";
@@ -43,6 +44,7 @@ export function turnRows(store: TurnStore, now: number): TurnRows {
             waitReason: call.wait_reason,
           }))
         : [],
+    asking: row?.phase === "tools" && hasOpenQuestion(sql),
     maxSteps: store.maxSteps,
     now,
   };

@@ -30,7 +30,7 @@ import { describeAfterRefusal, describeSchema } from "./described-schema.ts";
 import { commitAnswer } from "./model-answers.ts";
 import { beginCompaction, noSummary } from "./model-call-steps.ts";
 import { ModelCaller, type ModelCallGate, type RefusedCall } from "./model-caller.ts";
-import { nextAction, type TurnAction } from "./next-action.ts";
+import { isStop, nextAction, type Stop, type TurnAction } from "./next-action.ts";
 import { CHECK_LOST, checkStructured } from "./structured-output.ts";
 import { showSuspended } from "./suspension.ts";
 import { appendResults } from "./tool-call-steps.ts";
@@ -54,18 +54,13 @@ export interface TurnRunnerParts {
 }
 
 /** Actions after which the runner stops, unless something has come up meanwhile. */
-type Stop = Extract<TurnAction, { kind: "rest" | "pause" | "wait" | "suspend" }>;
-
-function isStop(action: TurnAction): action is Stop {
-  return action.kind === "rest" || action.kind === "pause" || action.kind === "wait" || action.kind === "suspend";
-}
-
 export class TurnRunner {
   readonly #parts: TurnRunnerParts;
   readonly #model: ModelCaller;
   readonly #toolCalls: ToolCaller;
   #listener: TurnListener | undefined;
   #running: Promise<void> | undefined;
+  #atWork = false;
 
   constructor(parts: TurnRunnerParts) {
     this.#parts = parts;
@@ -106,6 +101,17 @@ export class TurnRunner {
     return this.#running;
   }
 
+  /** Whether it does something, rather than tell that there is nothing to do. */
+  get atWork(): boolean {
+    return this.#atWork;
+  }
+
+  /** What comes next, by the rows. */
+  get next(): TurnAction {
+    const { store, now } = this.#parts;
+    return nextAction(turnRows(store, now()));
+  }
+
   /** Something that a tool may be about to wait for has happened. */
   notify(id: string): void {
     this.#toolCalls.notify(id);
@@ -132,9 +138,11 @@ export class TurnRunner {
         open = rows.turn?.n ?? null;
         const action = nextAction(rows);
         if (!isStop(action)) {
+          this.#atWork = true;
           await this.#do(action);
           continue;
         }
+        this.#atWork = false;
         await this.#stop(action);
         // A message or a change of the turn may have come in meanwhile.
         if (nextAction(turnRows(store, now())).kind === action.kind) return;
@@ -145,6 +153,7 @@ export class TurnRunner {
       log.error("drive.failed", { error: describe(error) });
     } finally {
       this.#running = undefined;
+      this.#atWork = false;
     }
   }
 
@@ -155,10 +164,10 @@ export class TurnRunner {
       case "pause":
         return this.#emit({ kind: "rested" });
       case "wait":
-        return this.#emit({ kind: "waiting", until: action.until });
+        return this.#emit({ kind: "waiting" });
       case "suspend":
         showSuspended(store, this.#turn(), action, now());
-        return this.#emit({ kind: "waiting", until: action.until });
+        return this.#emit({ kind: "waiting" });
     }
   }
 

@@ -42,6 +42,7 @@ describe("nextAction", () => {
       turn: null,
       nextQueued: null,
       calls: [],
+      asking: false,
       maxSteps: 200,
       now: NOW,
       ...fields,
@@ -197,6 +198,7 @@ describe("nextAction", () => {
       turn: Object.freeze(turn({ phase: "tools" })),
       nextQueued: null,
       calls: Object.freeze(calls),
+      asking: false,
       maxSteps: 200,
       now: NOW,
     });
