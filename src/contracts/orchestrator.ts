@@ -133,7 +133,7 @@ export interface AuditLines {
 }
 
 /** A run of events, or of entries of the ledger (by their ids), in R2. */
-export interface Segment {
+export interface ArchivedRun {
   key: string;
   first_seq: number;
   last_seq: number;
@@ -219,7 +219,7 @@ export interface Grants {
   require_approval: string[];
 }
 
-export interface Birth {
+export interface FirstUse {
   spec: InstanceSpec;
   initial_prompt: string | null;
   /** Sealed; null: none. */
@@ -247,7 +247,7 @@ export interface OrchestratorApi {
   /** Returns whether there was one. Teams that were made of it stay. */
   deleteTemplate(name: string, audit?: AuditedCall): Promise<boolean>;
   /** What an instance copies on its first use; null when this tenant has no such instance. */
-  birthOf(instanceId: string): Promise<Birth | null>;
+  firstUse(instanceId: string): Promise<FirstUse | null>;
   /** The key of secrets that were sealed without ENCRYPTION_KEY. */
   tenantKey(): Promise<string>;
   status(instanceId: string): Promise<StatusRecord | null>;
@@ -271,7 +271,7 @@ export interface OrchestratorApi {
   /** Commits a coordinated task; from then on it runs. Refusals as in jobs.ts. */
   coordinate(request: CoordinateRequest): Promise<Result<JobReceipt>>;
   /** What a job copies on its first use; null when this tenant has no such job. */
-  jobBirth(jobId: string): Promise<JobSpec | null>;
+  jobFirstUse(jobId: string): Promise<JobSpec | null>;
   job(jobId: string): Promise<JobRecord | null>;
   jobs(query: JobQuery): Promise<JobPage>;
   /** Deletes a job that is over for good: steps, result, record. `not_found`, `conflict`. */
@@ -300,11 +300,11 @@ export interface OrchestratorApi {
   /** The newest link of the event log's hash chain. */
   auditHead(): Promise<ChainLink>;
   /** What comes after a sequence in the audit export, up to another: a segment in R2, or lines. */
-  audit(after: number, upTo: number): Promise<Segment | AuditLines>;
+  audit(after: number, upTo: number): Promise<ArchivedRun | AuditLines>;
   /** The id of the ledger's newest entry. */
   ledgerEnd(): Promise<number>;
   /** What comes after an id in the ledger, up to another: a segment in R2, or entries as lines. */
-  ledger(after: number, upTo: number): Promise<Segment | LedgerLines>;
+  ledger(after: number, upTo: number): Promise<ArchivedRun | LedgerLines>;
   /** Registers a webhook; its secret is in this answer and in no other. `invalid_input`, `limit_reached`. */
   addWebhook(request: WebhookRequest, audit?: AuditedCall): Promise<Result<{ webhook: WebhookRecord; secret: string }>>;
   webhooks(): Promise<WebhookRecord[]>;

@@ -237,7 +237,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (isInitialized(storage.sql)) {
       migrate(storage, INSTANCE_SCHEMA);
     } else {
-      const birth = await reporter.ask((orchestrator) => orchestrator.birthOf(this.#id));
+      const birth = await reporter.ask((orchestrator) => orchestrator.firstUse(this.#id));
       if (!birth) return unknownInstance(this.#id);
       if (birth.ended) return terminated(this.#id);
       initialize(storage, birth, config.anthropicApiKey === null, Date.now());

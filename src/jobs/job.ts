@@ -34,7 +34,7 @@ export class Job extends DurableObject<Env> implements JobApi {
   readonly #alarm: Alarm;
   readonly #waiters = new Waiters();
   #spec: JobSpec | undefined;
-  #birth: Promise<Result<JobSpec>> | undefined;
+  #initializing: Promise<Result<JobSpec>> | undefined;
   readonly #dispatch: Dispatch;
   /**
    * Notifications that arrived before the answer to the sending of their message. If they are lost with this object, the message
@@ -64,32 +64,32 @@ export class Job extends DurableObject<Env> implements JobApi {
   }
 
   async wake(): Promise<void> {
-    if ((await this.#born()).ok) this.#advance();
+    if ((await this.#initialize()).ok) this.#advance();
   }
 
   async status(waitMs: number): Promise<Result<JobStatus>> {
-    const born = await this.#born();
-    if (!born.ok) return born;
+    const initialized = await this.#initialize();
+    if (!initialized.ok) return initialized;
     const { sql } = this.ctx.storage;
     const deadline = Date.now() + waitMs;
     for (;;) {
       const left = deadline - Date.now();
-      if (isFinalJob(jobRow(sql).state) || left <= 0) return ok(statusOf(sql, born.value));
+      if (isFinalJob(jobRow(sql).state) || left <= 0) return ok(statusOf(sql, initialized.value));
       await this.#waiters.next(left);
     }
   }
 
   async subscribe(subscriber: string): Promise<Result<JobStatus>> {
-    const born = await this.#born();
-    if (!born.ok) return born;
+    const initialized = await this.#initialize();
+    if (!initialized.ok) return initialized;
     const { sql } = this.ctx.storage;
     if (!isFinalJob(jobRow(sql).state)) this.#commit((tx) => enqueue(tx, "tell", subscriber, "", null));
-    return ok(statusOf(sql, born.value));
+    return ok(statusOf(sql, initialized.value));
   }
 
   async cancel(reason: string, audit?: AuditedCall): Promise<Result<JobStatus>> {
-    const born = await this.#born();
-    if (!born.ok) return born;
+    const initialized = await this.#initialize();
+    if (!initialized.ok) return initialized;
     const { storage } = this.ctx;
     const now = Date.now();
     this.#commit((tx) => {
@@ -102,13 +102,13 @@ export class Job extends DurableObject<Env> implements JobApi {
     });
     this.#waiters.wake();
     await within(this.#dispatch.deliverDue(), CANCEL_PATIENCE_MS);
-    return ok(statusOf(storage.sql, born.value));
+    return ok(statusOf(storage.sql, initialized.value));
   }
 
   async erase(): Promise<Result<ErasedJob>> {
-    const born = await this.#born();
+    const initialized = await this.#initialize();
     // An earlier call has deleted it, and its answer was lost.
-    if (!born.ok) return born.error.code === "not_found" ? ok({ steps: 0, answers: 0 }) : born;
+    if (!initialized.ok) return initialized.error.code === "not_found" ? ok({ steps: 0, answers: 0 }) : initialized;
     const { storage } = this.ctx;
     const { state } = jobRow(storage.sql);
     if (!isFinalJob(state)) return err("conflict", `The job ${this.#id} is ${state}, and not over.`);
@@ -128,15 +128,15 @@ export class Job extends DurableObject<Env> implements JobApi {
 
   async notify(notification: Notification): Promise<void> {
     const { id, message } = notification;
-    const born = await this.#born();
-    if (born.ok && message) await this.#heard.add({ kind: "news", id, message });
+    const initialized = await this.#initialize();
+    if (initialized.ok && message) await this.#heard.add({ kind: "news", id, message });
   }
 
   override async alarm(): Promise<void> {
-    const born = await this.#born();
-    if (!born.ok) return;
+    const initialized = await this.#initialize();
+    if (!initialized.ok) return;
     this.#alarm.fired();
-    this.#commit((tx) => steps.expire(tx, born.value, Date.now()));
+    this.#commit((tx) => steps.expire(tx, initialized.value, Date.now()));
     this.#advance();
   }
 
@@ -198,19 +198,19 @@ export class Job extends DurableObject<Env> implements JobApi {
   }
 
   /** The spec: from storage, or on the very first use from the registry. */
-  async #born(): Promise<Result<JobSpec>> {
+  async #initialize(): Promise<Result<JobSpec>> {
     if (this.#spec) return ok(this.#spec);
-    this.#birth ??= this.#bear().finally(() => {
-      this.#birth = undefined;
+    this.#initializing ??= this.#loadSpec().finally(() => {
+      this.#initializing = undefined;
     });
-    return this.#birth;
+    return this.#initializing;
   }
 
-  async #bear(): Promise<Result<JobSpec>> {
+  async #loadSpec(): Promise<Result<JobSpec>> {
     const { storage } = this.ctx;
     await this.#alarm.load();
     if (!hasTables(storage.sql)) {
-      const spec = await orchestratorOf(this.env, this.#tenant).jobBirth(this.#id);
+      const spec = await orchestratorOf(this.env, this.#tenant).jobFirstUse(this.#id);
       if (!spec) return err("not_found", `There is no job ${this.#id}.`, { job_id: this.#id });
       this.#commit((tx) => {
         migrate(storage, JOB_SCHEMA);

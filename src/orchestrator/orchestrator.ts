@@ -7,12 +7,13 @@ import type { Report } from "../contracts/instance-spec.ts";
 import type { ErasedJob, JobReport, JobSpec } from "../contracts/job.ts";
 import type { Admission, CallOutcome, ReservationRequest } from "../contracts/model-call.ts";
 import type {
+  ArchivedRun,
   AuditLines,
-  Birth,
   ChainLink,
   CoordinateRequest,
   EffectiveLimits,
   EventQuery,
+  FirstUse,
   Grants,
   JobQuery,
   LedgerLines,
@@ -23,7 +24,6 @@ import type {
   PastQuery,
   QuestionQuery,
   Relations,
-  Segment,
   SpawnReceipt,
   SpawnRequest,
   StoredTask,
@@ -62,8 +62,8 @@ import { inTransaction, type Tx } from "../platform/transaction.ts";
 import { NANO_PER_USD } from "../platform/units.ts";
 import { Waiters } from "../platform/waiters.ts";
 import { Archive } from "./archive/archive.ts";
-import { segmentAfter } from "./archive/event-archive.ts";
-import { ledgerEnd, ledgerLines, ledgerSegmentAfter } from "./archive/ledger-archive.ts";
+import { archivedEventsAfter } from "./archive/event-archive.ts";
+import { archivedEntriesAfter, ledgerEnd, ledgerLines } from "./archive/ledger-archive.ts";
 import { tenantSpent } from "./budget/ledger.ts";
 import { spendOf } from "./budget/spend.ts";
 import { ConcurrencyLimiter } from "./concurrency-limiter.ts";
@@ -76,7 +76,7 @@ import { ModelCalls } from "./model-calls.ts";
 import { eraseRefusal } from "./registry/deletion.ts";
 import { EffectivePolicy } from "./registry/effective-policy.ts";
 import { listInstances } from "./registry/instance-list.ts";
-import { applyJob, coordinate, eraseJobRefusal, jobBirth, jobRecord, listJobs } from "./registry/jobs.ts";
+import { applyJob, coordinate, eraseJobRefusal, jobFirstUse, jobRecord, listJobs } from "./registry/jobs.ts";
 import { metricsOf } from "./registry/metrics.ts";
 import { questionsOf } from "./registry/questions.ts";
 import { spawn } from "./registry/spawning.ts";
@@ -88,8 +88,8 @@ import { endIdle, terminate } from "./registry/termination.ts";
 import { childrenOf, relationsOf, treeOf } from "./registry/tree.ts";
 import { waitFor } from "./registry/wait-graph.ts";
 import { recordCall } from "./store/audit-record.ts";
-import { grantsOf, takeBirth } from "./store/births.ts";
-import { chainOlder, eventsAfter, eventsBefore, headOf, linesAfter } from "./store/event-log.ts";
+import { eventsAfter, eventsBefore, hashOlderEvents, headOf, linesAfter } from "./store/event-log.ts";
+import { grantsOf, takeFirstUse } from "./store/first-uses.ts";
 import { rowOf } from "./store/instance-rows.ts";
 import { ORCHESTRATOR_SCHEMA } from "./store/schema.ts";
 import { sealed, tenantKey } from "./tenant-key.ts";
@@ -122,7 +122,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#config = configOf(env);
     this.#log = createLog(this.#config.logLevel, { tenant: this.#tenant });
     migrate(ctx.storage, ORCHESTRATOR_SCHEMA);
-    chainOlder(ctx.storage);
+    hashOlderEvents(ctx.storage);
     this.#alarm = new Alarm(ctx.storage);
     ctx.blockConcurrencyWhile(() => this.#alarm.load());
     this.#eventLogger = new EventLogger(ctx.storage.sql, this.#log);
@@ -216,9 +216,9 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return deleted;
   }
 
-  async birthOf(instanceId: string): Promise<Birth | null> {
-    const birth = this.#commit((tx) => takeBirth(tx, instanceId));
-    return birth ? { ...birth, limits: this.#policy.limitsFor(instanceId) } : null;
+  async firstUse(instanceId: string): Promise<FirstUse | null> {
+    const firstUse = this.#commit((tx) => takeFirstUse(tx, instanceId));
+    return firstUse ? { ...firstUse, limits: this.#policy.limitsFor(instanceId) } : null;
   }
 
   async tenantKey(): Promise<string> {
@@ -317,8 +317,8 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return this.#housekeeping.erase(jobId, jobOf(this.env, this.#tenant, jobId), audit);
   }
 
-  async jobBirth(jobId: string): Promise<JobSpec | null> {
-    return jobBirth(this.ctx.storage.sql, jobId);
+  async jobFirstUse(jobId: string): Promise<JobSpec | null> {
+    return jobFirstUse(this.ctx.storage.sql, jobId);
   }
 
   async job(jobId: string): Promise<JobRecord | null> {
@@ -413,18 +413,18 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return headOf(this.ctx.storage.sql);
   }
 
-  async audit(after: number, upTo: number): Promise<Segment | AuditLines> {
+  async audit(after: number, upTo: number): Promise<ArchivedRun | AuditLines> {
     const { sql } = this.ctx.storage;
-    return segmentAfter(sql, after) ?? linesAfter(sql, after, upTo, EXPORT_CHARACTERS);
+    return archivedEventsAfter(sql, after) ?? linesAfter(sql, after, upTo, EXPORT_CHARACTERS);
   }
 
   async ledgerEnd(): Promise<number> {
     return ledgerEnd(this.ctx.storage.sql);
   }
 
-  async ledger(after: number, upTo: number): Promise<Segment | LedgerLines> {
+  async ledger(after: number, upTo: number): Promise<ArchivedRun | LedgerLines> {
     const { sql } = this.ctx.storage;
-    return ledgerSegmentAfter(sql, after) ?? ledgerLines(sql, after, upTo, EXPORT_CHARACTERS);
+    return archivedEntriesAfter(sql, after) ?? ledgerLines(sql, after, upTo, EXPORT_CHARACTERS);
   }
 
   async addWebhook(

@@ -240,7 +240,7 @@ describe("secrets", () => {
     expect(stored).toContain('"secrets":"1.tenant.');
     // The registry lets go of them once the instance has them.
     const left = await runInDurableObject(env.ORCHESTRATOR.getByName("default"), (_orchestrator, state) => [
-      ...state.storage.sql.exec("SELECT secrets FROM birth WHERE instance_id = ?", id),
+      ...state.storage.sql.exec("SELECT secrets FROM first_use WHERE instance_id = ?", id),
     ]);
     expect(left).toEqual([{ secrets: null }]);
   });

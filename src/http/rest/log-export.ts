@@ -2,7 +2,7 @@
  * A log as JSON lines, streamed from R2 and from the Orchestrator as if it were one.
  */
 
-import type { Segment } from "../../contracts/orchestrator.ts";
+import type { ArchivedRun } from "../../contracts/orchestrator.ts";
 import { MadroxError } from "../../platform/errors.ts";
 
 /** Lines that are still in the Orchestrator, and the number of the last one; null: there are none. */
@@ -22,7 +22,7 @@ export function afterOf(text: string | undefined, what: string): number {
 
 /** The lines after a number, up to another. `read` gives what comes next: a segment in R2, or lines. */
 export function linesResponse(
-  read: (after: number, upTo: number) => Promise<Segment | Lines>,
+  read: (after: number, upTo: number) => Promise<ArchivedRun | Lines>,
   bucket: R2Bucket | undefined,
   after: number,
   upTo: number,
@@ -34,7 +34,7 @@ export function linesResponse(
 
 /** Throws when a segment is not in R2: the reader must not take it for the end. */
 async function* linesOf(
-  read: (after: number, upTo: number) => Promise<Segment | Lines>,
+  read: (after: number, upTo: number) => Promise<ArchivedRun | Lines>,
   bucket: R2Bucket | undefined,
   after: number,
   upTo: number,

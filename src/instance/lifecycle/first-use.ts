@@ -2,7 +2,7 @@
  * The first use of an instance's object: it takes over from the registry what it is.
  */
 
-import type { Birth } from "../../contracts/orchestrator.ts";
+import type { FirstUse } from "../../contracts/orchestrator.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { migrate } from "../../platform/sqlite.ts";
 import { inTransaction } from "../../platform/transaction.ts";
@@ -18,7 +18,7 @@ export function isInitialized(sql: SqlStorage): boolean {
 }
 
 /** Makes the tables and fills them, all or nothing. `simulated`: the simulator answers, as there is no key. */
-export function initialize(storage: DurableObjectStorage, birth: Birth, simulated: boolean, now: number): void {
+export function initialize(storage: DurableObjectStorage, birth: FirstUse, simulated: boolean, now: number): void {
   const { spec, limits, secrets, initial_prompt: prompt } = birth;
   inTransaction(storage, (tx) => {
     migrate(storage, INSTANCE_SCHEMA);

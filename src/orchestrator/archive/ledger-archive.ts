@@ -1,18 +1,18 @@
 /**
- * Old entries of the ledger leave the Orchestrator for R2 as events do (segments.ts): objects of JSON lines, first written, then
- * forgotten here in one transaction, which also adds what they summed up to. So every balance is still the sum of what is carried
- * forward and of the entries that are here, and of the entries alone, here and there. Each entry is older than some event and
- * smaller than the events beside it, so whenever events are moved is often enough: this has no time of its own.
+ * The ledger archive: old ledger entries move to R2 as events do (event-archive.ts). Their run is written first; then one
+ * transaction deletes them and adds their sums to `ledger_carried`. So every balance is still the sum of what is carried and of the
+ * entries here, and also of all entries, here and in R2. Each entry is older than some event and smaller than the events beside
+ * it, so moving entries whenever events are moved is often enough.
  */
 
-import type { LedgerLines, Segment } from "../../contracts/orchestrator.ts";
+import type { ArchivedRun, LedgerLines } from "../../contracts/orchestrator.ts";
 import { first, type Row } from "../../platform/sqlite.ts";
 import { inTransaction, type Tx } from "../../platform/transaction.ts";
 import { deleteEntries } from "../budget/ledger.ts";
-import { keyAfter, SEGMENT_CHARACTERS } from "./event-archive.ts";
+import { keyOf, RUN_CHARACTERS } from "./event-archive.ts";
 
-/** Moves the oldest run of entries from before `cutoff`, one segment of it. Throws when the bucket does not take it: then nothing has changed. */
-export async function moveLedger(
+/** Moves the oldest run of entries from before `cutoff`. Throws when the bucket fails; then nothing has changed. */
+export async function archiveEntries(
   storage: DurableObjectStorage,
   bucket: R2Bucket,
   prefix: string,
@@ -24,14 +24,14 @@ export async function moveLedger(
   const young = first<{ id: number }>(sql, "SELECT id FROM ledger WHERE at > ? ORDER BY id LIMIT 1", cutoff);
   if (!oldest || (young && young.id <= oldest.id)) return;
   const upTo = young ? young.id - 1 : Number.MAX_SAFE_INTEGER;
-  const { lines, last } = ledgerLines(sql, oldest.id - 1, upTo, SEGMENT_CHARACTERS);
+  const { lines, last } = ledgerLines(sql, oldest.id - 1, upTo, RUN_CHARACTERS);
   if (last === null) return;
-  const key = keyAfter(prefix, oldest.id);
+  const key = keyOf(prefix, oldest.id);
   await bucket.put(key, lines, { httpMetadata: { contentType: "application/x-ndjson" } });
   inTransaction(storage, (tx) => {
     carryForward(tx, last);
     tx.exec(
-      "INSERT INTO ledger_segment (first_seq, last_seq, key, moved_at) VALUES (?, ?, ?, ?)",
+      "INSERT INTO archived_entries (first_seq, last_seq, key, moved_at) VALUES (?, ?, ?, ?)",
       oldest.id,
       last,
       key,
@@ -41,7 +41,7 @@ export async function moveLedger(
   });
 }
 
-/** What is reserved is what was reserved less what has ended since: below zero where only the end was moved now. */
+/** Reserved is what was reserved less what has ended: below zero where only the end of a call is in this run. */
 function carryForward(tx: Tx, upTo: number): void {
   tx.exec(
     `INSERT INTO ledger_carried (instance_id, job, settled_nano, unsettled_nano, reserved_nano, fresh, fresh_reserved)
@@ -56,20 +56,20 @@ function carryForward(tx: Tx, upTo: number): void {
   );
 }
 
-/** The oldest segment that has entries after an id, or null. */
-export function ledgerSegmentAfter(sql: SqlStorage, after: number): Segment | null {
-  const next = "SELECT key, first_seq, last_seq FROM ledger_segment WHERE last_seq > ? ORDER BY last_seq LIMIT 1";
-  return first<Segment & Row>(sql, next, after) ?? null;
+/** The oldest archived run that has entries after an id, or null. */
+export function archivedEntriesAfter(sql: SqlStorage, after: number): ArchivedRun | null {
+  const next = "SELECT key, first_seq, last_seq FROM archived_entries WHERE last_seq > ? ORDER BY last_seq LIMIT 1";
+  return first<ArchivedRun & Row>(sql, next, after) ?? null;
 }
 
-/** The newest id; 0 when there was never an entry. */
+/** The newest entry's id; 0 when there never was one. */
 export function ledgerEnd(sql: SqlStorage): number {
   const newest = first<{ id: number }>(sql, "SELECT id FROM ledger ORDER BY id DESC LIMIT 1");
-  const moved = "SELECT last_seq AS id FROM ledger_segment ORDER BY last_seq DESC LIMIT 1";
+  const moved = "SELECT last_seq AS id FROM archived_entries ORDER BY last_seq DESC LIMIT 1";
   return newest?.id ?? first<{ id: number }>(sql, moved)?.id ?? 0;
 }
 
-/** Entries after an id, oldest first, of what is still in this object, up to `upTo` and about `maxCharacters`. */
+/** Entries in this object after an id, oldest first, up to `upTo` and about `maxCharacters`. */
 export function ledgerLines(sql: SqlStorage, after: number, upTo: number, maxCharacters: number): LedgerLines {
   let lines = "";
   let last: number | null = null;

@@ -1,7 +1,7 @@
 /**
- * The ledger: what every model call may cost and did cost. Entries are only appended; every balance is their sum, kept
- * beside them so that nobody adds up. An instance, its ancestors, the tenant and the coordinated task that a call is made for
- * are changed in one transaction.
+ * The ledger: what every model call may cost and did cost. Entries are only appended; every balance is their sum, kept beside
+ * them so that nothing is ever added up. A call changes the balances of its instance, the ancestors, the tenant and the coordinated
+ * tasks that it is made for in one transaction.
  */
 import { costOf, priceOf } from "../../anthropic/prices.ts";
 import type { CallEnding } from "../../contracts/call-settled.ts";
@@ -20,10 +20,10 @@ import { countSpending } from "./spend.ts";
 export type ReservationResult =
   | { kind: "granted"; maxTokens: number }
   | { kind: "wait" }
-  /** Nothing helps but a higher cap: what was asked, and what is left. */
+  /** Only a higher cap helps. The error says what was asked and what is left. */
   | { kind: "refused"; error: Failure };
 
-/** The caps that hold without being set: the tenant's cost in nano-USD, and each instance's own fresh tokens. */
+/** The caps that apply where none was set: the tenant's cost in nano-USD, and each instance's own fresh tokens. */
 export interface DefaultCaps {
   tenantNano: number;
   ownTokens: number;
@@ -41,14 +41,14 @@ export interface BalanceRow extends Row {
   max_total_tokens: number | null;
 }
 
-/** The scopes that an instance's spending counts in: the tenant, its ancestors, itself. */
+/** The scopes that an instance's spending counts in: the tenant, its ancestors, itself. Throws `not_found`. */
 export function scopesOf(sql: SqlStorage, instanceId: string): string[] {
   const row = first<{ path: string }>(sql, "SELECT path FROM instance WHERE instance_id = ?", instanceId);
   if (!row) throw new MadroxError("not_found", `There is no instance ${instanceId}.`);
   return [TENANT, ...(JSON.parse(row.path) as string[]), instanceId];
 }
 
-/** The scopes that one call counts in: its instance's, the job that it is made for, and the jobs for which that was started. */
+/** The scopes that a call counts in: its instance's, the job that it is made for, and the jobs that this one was started for. */
 function scopesOfCall(sql: SqlStorage, instanceId: string, job: string | null): string[] {
   const scopes = scopesOf(sql, instanceId);
   if (job === null) return scopes;
@@ -122,7 +122,7 @@ export function spendingCapsOf(
       });
     }
   }
-  // An explicit limit takes the place of the default, which binds the instance alone. It has one call at a time.
+  // An explicit limit replaces the default, which binds the instance alone. An instance makes one call at a time.
   if (rows.get(instanceId)?.max_total_tokens == null) {
     found.push({
       scope: instanceId,
@@ -180,7 +180,7 @@ export function isStillRefused(
 export function reserve(tx: Tx, instanceId: string, ask: ReservationRequest, caps: DefaultCaps): ReservationResult {
   const job = ask.job ?? null;
   const scopes = scopesOfCall(tx, instanceId, job);
-  // A call that this instance asked for before and never told the end of: its process died. It stays counted.
+  // An earlier call whose end was never reported: its process died. It stays counted.
   for (const open of openReservations(tx, instanceId)) {
     if (open.attempt === ask.attempt) return { kind: "granted", maxTokens: open.max_tokens };
     endReservation(tx, instanceId, open.attempt, { kind: "unsettled" }, ask.at);
@@ -237,7 +237,7 @@ function openReservations(sql: SqlStorage, instanceId: string): ReservationRow[]
 }
 
 /**
- * Ends a reservation. Repeating it changes nothing; nor does ending one that was never made. Returns whether anything came free.
+ * Ends a reservation. Repeating it, or ending one that was never made, changes nothing. Returns whether anything came free.
  */
 export function endReservation(tx: Tx, instanceId: string, attempt: number, ending: CallEnding, now: number): boolean {
   const open = openReservations(tx, instanceId).find((row) => row.attempt === attempt);
@@ -282,13 +282,13 @@ export function endReservation(tx: Tx, instanceId: string, attempt: number, endi
   if (ending.kind !== "release") countSpending(tx, instanceId, open.model, now, { settled, unsettled, fresh });
   addCost(tx, instanceId, settled, unsettled);
   const soft = first(tx, "SELECT 1 FROM instance WHERE instance_id = ? AND soft = 1", instanceId) !== undefined;
-  // What web tools bring is bounded by nothing, and counts as it is.
+  // The results of web tools have no upper bound, and count as they are.
   if (soft) return true;
   if (settled > open.nano || (ending.kind === "settled" && fresh > open.tokens)) countViolation(tx);
   return true;
 }
 
-/** Gives back whatever an instance has reserved for calls that it will not make. */
+/** Releases what an instance has reserved for calls that it will not make. */
 export function releaseReservations(tx: Tx, instanceId: string, now: number): void {
   for (const open of openReservations(tx, instanceId)) {
     endReservation(tx, instanceId, open.attempt, { kind: "release" }, now);

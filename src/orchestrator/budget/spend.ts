@@ -1,6 +1,5 @@
 /**
- * What was spent when, by whom: roll-ups of the ledger, counted in the transactions that append to it, so that no history is
- * ever summed up again.
+ * Spending over time: roll-ups of the ledger, updated in the transactions that append to it, so that no history is ever summed up.
  */
 
 import type { SpendAnswer, SpendBucket, SpendKey, SpendQuery, SpendSeries } from "../../contracts/records.ts";
@@ -12,12 +11,12 @@ import { NANO_PER_USD } from "../../platform/units.ts";
 export const SPEND_BUCKETS = ["hour", "day"] as const satisfies readonly SpendBucket[];
 export const SPEND_KEYS = ["total", "role", "model", "instance"] as const satisfies readonly SpendKey[];
 const BUCKET_MS: Record<SpendBucket, number> = { hour: 3_600_000, day: 86_400_000 };
-/** Buckets in one answer, at most: bounds the rows that a question reads. */
+/** Buckets per answer: bounds the rows that a query reads. */
 const MAX_BUCKETS: Record<SpendBucket, number> = { hour: 168, day: 92 };
-/** Series in one answer, at most; what is smaller is summed up as `other`. */
+/** Series per answer; all smaller ones are summed up as `other`. */
 const MAX_SERIES = 10;
 
-/** Counts a model call that was or may have been billed, with its entry in the ledger. */
+/** Counts a model call that was or may have been billed, with its ledger entry. */
 export function countSpending(
   tx: Tx,
   instanceId: string,
@@ -84,8 +83,8 @@ const KEY: Record<SpendKey, string> = {
 };
 
 /**
- * What was spent in a window, as lines to draw. Reads the window's roll-ups and nothing else: those of each instance only when it
- * is about them.
+ * What was spent in a window, as series to draw. Reads the roll-ups of the window alone, and those of each instance only when the
+ * query is by instance.
  */
 export function spendOf(
   sql: SqlStorage,

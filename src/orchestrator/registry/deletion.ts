@@ -7,8 +7,8 @@ import { err, type Result } from "../../platform/errors.ts";
 import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { recordCall } from "../store/audit-record.ts";
-import { deleteBirth } from "../store/births.ts";
 import { logEvent } from "../store/event-log.ts";
+import { deleteFirstUse } from "../store/first-uses.ts";
 import { deleteInstance, endRetention, instanceIds, rowOf } from "../store/instance-rows.ts";
 import { deleteLimits } from "../store/limits.ts";
 import { callerOf, dequeueAll, enqueue } from "../store/outbox.ts";
@@ -46,7 +46,7 @@ export function removeInstance(tx: Tx, instanceId: string, now: number): void {
   if (!rowOf(tx, instanceId)) return;
   const asked = callerOf(tx, instanceId, "erase");
   deleteInstance(tx, instanceId);
-  deleteBirth(tx, instanceId);
+  deleteFirstUse(tx, instanceId);
   dequeueAll(tx, instanceId);
   deleteLimits(tx, instanceId);
   countDeleted(tx);

@@ -101,7 +101,7 @@ function misnamed(message: string, instanceId: string): Result<never> {
 }
 
 /** What a job copies on its first use; null when this tenant has no such job, or it is over, and its object only empty again. */
-export function jobBirth(sql: SqlStorage, jobId: string): JobSpec | null {
+export function jobFirstUse(sql: SqlStorage, jobId: string): JobSpec | null {
   const row = first<{ spec: string }>(sql, "SELECT spec FROM job WHERE job_id = ? AND finished_at IS NULL", jobId);
   return row ? (JSON.parse(row.spec) as JobSpec) : null;
 }

@@ -1,5 +1,5 @@
 /**
- * Spawning: one instance is a row, its birth and a balance, committed together or not at all.
+ * Spawning: an instance is its row, what it copies on its first use, and a balance, committed together or not at all.
  */
 import type { InstanceSpec } from "../../contracts/instance-spec.ts";
 import type { SpawnReceipt, SpawnRequest } from "../../contracts/orchestrator.ts";
@@ -12,8 +12,8 @@ import { isSoft } from "../../remote-mcp/web-tools.ts";
 import { limitsAndRemaining } from "../budget/balances.ts";
 import { openBalance, scopesOf } from "../budget/ledger.ts";
 import { recordCall } from "../store/audit-record.ts";
-import { insertBirth, specOf } from "../store/births.ts";
 import { logEvent } from "../store/event-log.ts";
+import { insertFirstUse, specOf } from "../store/first-uses.ts";
 import { type InstanceRow, insertInstance, rowOf } from "../store/instance-rows.ts";
 import { changeLimits, type LimitDefaults } from "../store/limits.ts";
 import { enqueue } from "../store/outbox.ts";
@@ -59,11 +59,11 @@ export function spawn(
     }
     depth = parent.depth + 1;
     path = [...scopesOf(tx, parent.instance_id).slice(1)];
-    const family = specOf(tx, parent.instance_id);
-    if (request.workspace === "parent") workspaceOwner = family.workspace_owner ?? parent.instance_id;
+    const inherited = specOf(tx, parent.instance_id);
+    if (request.workspace === "parent") workspaceOwner = inherited.workspace_owner ?? parent.instance_id;
     // What a parent may not do without leave, it can't have done by a child.
-    approvals = [...new Set([...(family.require_approval ?? []), ...approvals])];
-    const tooDeep = familyRefusal(tx, parent, depth, rules);
+    approvals = [...new Set([...(inherited.require_approval ?? []), ...approvals])];
+    const tooDeep = treeRefusal(tx, parent, depth, rules);
     if (tooDeep) return tooDeep;
   }
   const limits = spawnLimits(tx, request, rules.defaults);
@@ -117,7 +117,7 @@ export function spawn(
     },
     now,
   );
-  insertBirth(tx, spec, request.initial_prompt, request.sealed ?? null);
+  insertFirstUse(tx, spec, request.initial_prompt, request.sealed ?? null);
   countSpawned(tx);
   openBalance(tx, instanceId);
   if (Object.values(limits.value).some((limit) => limit !== undefined)) changeLimits(tx, instanceId, limits.value);
@@ -137,7 +137,7 @@ export function spawn(
   return remember(tx, request.idempotency, ok(receipt), now);
 }
 
-function familyRefusal(sql: SqlStorage, parent: InstanceRow, depth: number, rules: SpawnRules): Result<never> | null {
+function treeRefusal(sql: SqlStorage, parent: InstanceRow, depth: number, rules: SpawnRules): Result<never> | null {
   if (depth > rules.maxDepth) {
     return err(
       "limit_reached",

@@ -5,9 +5,9 @@ import { settlementOf } from "../../contracts/call-settled.ts";
 import type { InstanceEvent, Report, TokenCounts } from "../../contracts/instance-spec.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { endReservation } from "../budget/ledger.ts";
-import { forgetSecrets } from "../store/births.ts";
 import { countersAfter, parseCounters } from "../store/counters.ts";
 import { logEvents } from "../store/event-log.ts";
+import { forgetSecrets } from "../store/first-uses.ts";
 import {
   type EventsSeen,
   type InstanceRow,

@@ -1,5 +1,5 @@
 /**
- * Calls on record in the tenant's log, by what they were about.
+ * Audit records in the tenant's event log.
  */
 import { type AuditedCall, CALLED, recordOf } from "../../contracts/audited-call.ts";
 import { isInstanceId, isJobId, parseMessageId, parseQuestionId } from "../../platform/ids.ts";
@@ -7,8 +7,8 @@ import type { Tx } from "../../platform/transaction.ts";
 import { logEvent } from "./event-log.ts";
 
 /**
- * Puts a call on record with the change that it made, if there is one: changes have other causes, too. `subject`: the id that it
- * was about, or null: the tenant.
+ * Appends the audit record of a call to the change that it made. Without a call (a change may have other causes) it does nothing.
+ * `subject`: the id that the call was about, or null: the tenant.
  */
 export function recordCall(
   tx: Tx,
@@ -22,7 +22,7 @@ export function recordCall(
   logEvent(tx, about, 0, now, CALLED, recordOf(call, subject === about ? null : subject, outcome));
 }
 
-/** The instance or job that an id belongs to; empty for what belongs to the tenant. */
+/** The instance or job that an id belongs to; empty: the tenant. */
 function ownerOf(id: string): string {
   if (isInstanceId(id) || isJobId(id)) return id;
   return parseQuestionId(id)?.instanceId ?? parseMessageId(id)?.instanceId ?? "";

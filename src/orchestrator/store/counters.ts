@@ -1,13 +1,13 @@
 /**
- * Counted counters of one instance or a whole tenant, small enough to stand in its row: how long messages took, in buckets,
- * and how they failed. Pure.
+ * Counters of one instance or a whole tenant, small enough to be part of its row: how long messages took, in buckets, and how
+ * they failed. Pure.
  */
 import type { InstanceEvent } from "../../contracts/instance-spec.ts";
 
 /** Upper ends of the response-time buckets, in ms. */
 export const BUCKETS_MS = [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000] as const;
 
-/** `times[i]` messages took at most `BUCKETS_MS[i]`; the last entry is for everything above. `sum_ms` over all of them. */
+/** `times[i]` messages took at most `BUCKETS_MS[i]`, and the last entry counts all longer ones. `sum_ms` is over all of them. */
 export interface Counters {
   times: number[];
   sum_ms: number;
@@ -21,7 +21,7 @@ export function parseCounters(text: string | null): Counters {
   return text === null ? NO_COUNTERS : (JSON.parse(text) as Counters);
 }
 
-/** The counters with what an event tells; the same object when it tells nothing. */
+/** The counters after an event; the same object when it does not concern them. */
 export function countersAfter(counters: Counters, { kind, data }: InstanceEvent): Counters {
   if (kind === "message.completed") {
     const ms = Number(data.duration_ms ?? 0);
@@ -40,7 +40,7 @@ export function countersAfter(counters: Counters, { kind, data }: InstanceEvent)
   return counters;
 }
 
-/** Response times in ms: a percentile is the upper end of the bucket it falls in, and never below what it says. */
+/** Response times in ms. A percentile is the upper end of its bucket, so never below the true one. */
 export function responseTimes(counters: Counters): { mean: number; p50: number; p95: number } {
   const total = counters.times.reduce((sum, count) => sum + count, 0);
   const percentile = (share: number) => {

@@ -1,6 +1,6 @@
 /**
- * The tenant's event log: append-only, with a sequence that never repeats and has no gaps, and a hash chain over it. Everything
- * that watches reads this log.
+ * The tenant's event log: append-only, with a sequence without gaps or repeats, and a hash chain over it. Everything that follows
+ * the tenant reads this log.
  */
 import type { InstanceEvent } from "../../contracts/instance-spec.ts";
 import type { AuditLines, ChainLink, EventQuery, PastQuery } from "../../contracts/orchestrator.ts";
@@ -12,7 +12,7 @@ import { GENESIS, hashOf, lineOf, type StoredEvent } from "./hash-chain.ts";
 type EventRow = Row & StoredEvent;
 type LinkRow = Row & ChainLink;
 
-/** Appends one event. `instanceSeq` is 0 for what the Orchestrator itself saw. Data holds ids, counts and codes, never content. */
+/** Appends one event. `instanceSeq` is 0 for what the Orchestrator itself does. Data holds ids, counts and codes, never content. */
 export function logEvent(
   tx: Tx,
   instanceId: string,
@@ -24,9 +24,7 @@ export function logEvent(
   logEvents(tx, instanceId, [{ seq: instanceSeq, at, kind, data }]);
 }
 
-/**
- * Appends what an instance reports, in one statement: a busy fleet sends thousands of events a second.
- */
+/** Appends what an instance reports, in one statement: a busy fleet sends thousands of events per second. */
 export function logEvents(tx: Tx, instanceId: string, events: readonly InstanceEvent[]): void {
   if (events.length === 0) return;
   let link = headOf(tx);
@@ -57,14 +55,14 @@ export function headOf(sql: SqlStorage): ChainLink {
   return first<LinkRow>(sql, "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1") ?? anchorOf(sql);
 }
 
-/** The link that the oldest event in this object follows: the newest that was moved away. */
+/** The link before the oldest event in this object: the newest one in the archive. */
 function anchorOf(sql: SqlStorage): ChainLink {
-  const newest = "SELECT last_seq AS seq, last_hash AS hash FROM event_segment ORDER BY last_seq DESC LIMIT 1";
+  const newest = "SELECT last_seq AS seq, last_hash AS hash FROM archived_events ORDER BY last_seq DESC LIMIT 1";
   return first<LinkRow>(sql, newest) ?? { seq: 0, hash: GENESIS };
 }
 
-/** Chains events that were logged before there was a chain. Does nothing once that is done. */
-export function chainOlder(storage: DurableObjectStorage): void {
+/** Adds the hashes of events from before there was a hash chain. Does nothing once that is done. */
+export function hashOlderEvents(storage: DurableObjectStorage): void {
   if (headOf(storage.sql).hash !== "") return;
   inTransaction(storage, (tx) => {
     let prev = GENESIS;
@@ -121,7 +119,7 @@ export function lastSeq(sql: SqlStorage): number {
   return headOf(sql).seq;
 }
 
-/** Lines of the chain after a sequence, oldest first, of what is still in this object, up to `upTo` and about `maxBytes`. */
+/** Lines of the audit export for the events in this object after a sequence, oldest first, up to `upTo` and about `maxBytes`. */
 export function linesAfter(sql: SqlStorage, after: number, upTo: number, maxBytes: number): AuditLines {
   const before = first<LinkRow>(sql, "SELECT seq, hash FROM event WHERE seq <= ? ORDER BY seq DESC LIMIT 1", after);
   let prev = (before ?? anchorOf(sql)).hash;

@@ -1,14 +1,14 @@
 /**
- * The hash chain over the event log. A line of the audit export is one event with the hash of the line before it and its own:
- * whoever changes, takes out, adds or moves a line breaks the chain there, unless all later hashes are made anew.
+ * The hash chain over the event log. A line of the audit export is one event with the hash of the line before it and its own.
+ * Changing, removing, adding or moving a line breaks the chain there, unless all later hashes are computed anew.
  *
- * A line's hash is the SHA-256, in hex, of the line's text without its last member, the hash: so a verifier needs no notion of
- * how JSON is written. Node reads this file too.
+ * A line's hash is the SHA-256, in hex, of the line's text without its last member, the hash, so that a verifier does not have to
+ * know how the JSON is written. Node runs this file too.
  */
 import { createHash } from "node:crypto";
 import type { ChainLink } from "../../contracts/orchestrator.ts";
 
-/** What stands for the hash before the first line. */
+/** The hash before the first line. */
 export const GENESIS = "0".repeat(64);
 
 /** An event as it is stored. `at` in ms since the epoch, `data` the text of a JSON object. */
@@ -40,7 +40,7 @@ function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-/** A line that holds in itself, or what is wrong with it, as the end of a sentence. */
+/** A line whose text matches its hash, or what is wrong with it, as the end of a sentence. */
 export type Checked =
   | { ok: true; link: ChainLink; prev: string }
   | { ok: false; problem: string; claims: ChainLink | null };
@@ -48,7 +48,7 @@ export type Checked =
 const TAIL = /,"prev":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}$/;
 const HASH_MEMBER = `,"hash":"${GENESIS}"}`.length;
 
-/** Looks at one line alone: whether it is one, and whether its text has its hash. */
+/** Checks one line alone: whether it is one, and whether its text matches its hash. */
 function checkLine(text: string): Checked {
   const [, prev, hash] = TAIL.exec(text) ?? [];
   const seq = Number(/^\{"seq":(\d{1,15}),/.exec(text)?.[1]);
@@ -58,7 +58,7 @@ function checkLine(text: string): Checked {
   return { ok: false, problem: "was changed: its text does not have its hash", claims: { seq, hash } };
 }
 
-/** What is wrong with `line` coming right after the link `before` (null: it is the first that is seen), or null. */
+/** What is wrong with `line` following the link `before` (null: it is the first one read), or null. */
 function breakBetween(before: ChainLink | null, line: ChainLink & { prev: string }): string | null {
   if (before === null)
     return line.seq === 1 && line.prev !== GENESIS ? "claims to be the first and has one before it" : null;
@@ -71,7 +71,7 @@ function breakBetween(before: ChainLink | null, line: ChainLink & { prev: string
     : `does not follow line ${before.seq}: one of the two was replaced, or lines were added`;
 }
 
-/** Goes through an export line by line and collects what is wrong with it. After a break it goes on from the line that it met. */
+/** Verifies an export line by line and collects the problems. After a break it continues from the line that it found there. */
 export class ChainVerifier {
   readonly problems: string[] = [];
   count = 0;
@@ -95,7 +95,7 @@ export class ChainVerifier {
     this.last = link;
   }
 
-  /** Holds the end against a head that was kept elsewhere. */
+  /** Compares the end with a head that was kept elsewhere. */
   endsAt(head: ChainLink): void {
     const seq = this.last?.seq ?? 0;
     if (seq < head.seq) this.problems.push(`the end is cut off: the lines ${seq + 1} to ${head.seq} are missing`);

@@ -1,5 +1,6 @@
 /**
- * Limits: of the tenant, and of instances with their subtrees. Money in nano-USD, times in minutes. Null: no limit of its own.
+ * The table `limits`: of the tenant, of instances with their subtrees, and of jobs. Money in nano-USD, times in minutes. Null: no
+ * limit of its own.
  */
 import type { Config } from "../../contracts/config.ts";
 import type { LimitChange } from "../../contracts/orchestrator.ts";
@@ -7,7 +8,7 @@ import { first, type Row } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { NANO_PER_USD } from "../../platform/units.ts";
 
-/** What holds where nobody has set a limit. */
+/** What applies where no limit was set. */
 export type LimitDefaults = Pick<
   Config,
   "maxTotalCost" | "maxInstances" | "maxTokensPerInstance" | "instanceTimeoutMinutes"
@@ -37,7 +38,7 @@ export function limitsOf(sql: SqlStorage, scope: string): LimitRow {
   return first<LimitRow>(sql, "SELECT * FROM limits WHERE scope = ?", scope) ?? { scope, ...NONE };
 }
 
-/** Sets what the change names and leaves the rest. */
+/** Sets the limits that the change names and leaves the others. */
 export function changeLimits(tx: Tx, scope: string, change: LimitChange): LimitRow {
   const now = limitsOf(tx, scope);
   const next: LimitRow = {
@@ -61,12 +62,12 @@ export function changeLimits(tx: Tx, scope: string, change: LimitChange): LimitR
   return next;
 }
 
-/** The scope is gone. */
+/** Deletes the limits of a scope that is deleted. */
 export function deleteLimits(tx: Tx, scope: string): void {
   tx.exec("DELETE FROM limits WHERE scope = ?", scope);
 }
 
-/** The tenant's limits, with the deployment's defaults where nobody has set another. */
+/** The tenant's limits, or the deployment's defaults where none was set. */
 export function tenantLimits(sql: SqlStorage, defaults: LimitDefaults): { maxCostNano: number; maxInstances: number } {
   const row = limitsOf(sql, TENANT);
   return {

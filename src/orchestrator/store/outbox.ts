@@ -13,9 +13,9 @@ import { first, type Row } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 
 /**
- * `wake`: take over your spec and initial prompt. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`:
- * delete everything. `forget`: delete the conversation, once the files are where they outlive it. `cancel`: whoever started the
- * job has ended. A job takes `wake`, `cancel` and `erase`, an instance all but `cancel`.
+ * `wake`: start, or continue with changed limits. `stop`: finish the running turn, then end. `stop_now`: end at once. `erase`:
+ * delete everything. `forget`: delete the conversation, once its files are kept elsewhere. `cancel`: the instance that started the
+ * job has ended. A job takes `wake`, `cancel` and `erase`; an instance takes all but `cancel`.
  */
 export type OutboxCall = "wake" | "stop" | "stop_now" | "erase" | "forget" | "cancel";
 
@@ -29,7 +29,7 @@ const OUTBOX: DeliveryTable = {
 
 const POLICY: DeliveryPolicy = { firstMs: 2_000, factor: 2, ceilingMs: 60_000, leaseMs: 5_000, atOnce: 32 };
 
-/** `target`: an instance or a job. `asked`: who asks for it, where that goes on record once it is done. What was pending is replaced. */
+/** `target`: an instance or a job. `asked`: the call that caused it, if it is to be recorded once done. Replaces a pending one. */
 export function enqueue(tx: Tx, target: string, call: OutboxCall, now: number, asked?: AuditedCall): void {
   tx.exec(
     "INSERT OR REPLACE INTO outbox (id, target, call, due_at, asked) VALUES (?, ?, ?, ?, ?)",
@@ -41,13 +41,13 @@ export function enqueue(tx: Tx, target: string, call: OutboxCall, now: number, a
   );
 }
 
-/** Who asked for a pending call, where that is known. */
+/** The call that caused a pending one, where that is known. */
 export function callerOf(sql: SqlStorage, target: string, call: OutboxCall): AuditedCall | undefined {
   const row = first<{ asked: string | null }>(sql, "SELECT asked FROM outbox WHERE id = ?", idOf(target, call));
   return row?.asked ? (JSON.parse(row.asked) as AuditedCall) : undefined;
 }
 
-/** A stop that is to be at once takes the place of one that is not. */
+/** A `stop_now` replaces a pending `stop`. */
 function idOf(target: string, call: OutboxCall): string {
   return `${call === "stop_now" ? "stop" : call}:${target}`;
 }

@@ -2,51 +2,52 @@ import { IDEMPOTENCY_TABLE } from "../../platform/idempotency.ts";
 import type { Schema } from "../../platform/sqlite.ts";
 
 /**
- * The tables of an Orchestrator: one tenant's registry. Each has one module that writes it, and no other does.
+ * The tables of an Orchestrator: one tenant's registry. Each has one module that writes it, named with it. Times are ms since the
+ * epoch, money is nano-USD.
  *
- * instance      One row an instance, from spawn until it is deleted; the row is the instance, and is kept small: every model
- *               call rewrites it. The columns from `report_seq` on are the newest report of the instance itself.
- *               `workspace_owner`: the instance in whose files it works; null: its own.
- *               Times are ms since the epoch, money nano-USD. `active` is 0 once the instance is terminated.
- * birth         What an instance copies on its first use. `spec` is frozen JSON (InstanceSpec).
- * tenant        One row: totals over all instances, kept with every change so that no list is ever summed. `counters`, here
- *               and in an instance's row: as in counters.ts.
- *               `path` is the JSON list of its ancestors, topmost first; `unused_until` its idle deadline while it was never used,
- *               `kept_until` the end of its retention once it is terminated and until its conversation is deleted.
- * limits        Limits that were set: of the scope 'tenant', or of an instance and its subtree. Null: none of its own.
- * balance       What each scope has settled, unsettled and reserved: sums of the ledger, changed in the same transactions.
- * reservation   Calls that may be under way, at their upper bound; deleted when they end.
- * ledger        Append-only: 'reserve' before each model call, then 'settled' (at its usage), 'unsettled' (it may have been
- *               billed: it stays counted as reserved) or 'release' (it was not made or not billed).
- *               `job` in both: the coordinated task that the call's message belongs to.
- * ledger_segment  Runs of old entries that were moved to R2, by the object's `key`; `first_seq` and `last_seq` are their ids.
- * ledger_carried  What the entries that were moved sum up to, by instance and `job` (empty: none): every balance is the sum of
- *               these and of the ledger.
- * spend         The ledger by hour and by day (`bucket`, from `start` on, UTC), instance and model: what was counted in each. Changed
- *               with the ledger. spend_total: the same of all instances together, by model and role.
- * event         The tenant's event log, append-only; `seq` never repeats. `instance_id` is the instance or job that it is about,
- *               `instance_seq` that one's own number; `hash` as in chain.ts. About the whole tenant: `instance_id` is empty.
- * event_segment Runs of old events that were moved to R2, by the object's `key`. The newest row is the anchor of the chain.
- * webhook       One row a webhook, with its secret: it is needed to sign, and never leaves this object again. `cursor` is the
- *               newest event that is settled for it: delivered, or not of its kinds. `due_at`: when there is something to
- *               deliver, or to look for; null while there is not. `failures` of the next delivery in a row; `disabled_at` once
- *               they were too many.
- * outbox        Calls that this object has to make to instances and jobs (`target`); deleted when the call has answered. `id` makes it
- *               idempotent; `asked`: whose call it was (AuditedCall as JSON), for the record that is written once it is done.
- * job           One row a coordinated task; the row is the job. `spec` is frozen JSON (JobSpec). The columns from `report_seq`
- *               on are the newest report of the job itself. `within_job`: the job that its creator was working for. Its cap
- *               is a row of `limits`, its money one of `balance`, under its id. `kept_until`: the end of its retention once it
- *               is over, until it is deleted with everything of it but the ledger.
- * concurrency_limiter  One row: how many model calls may run at once, and until when none may start. Only written when the API
- *               pushes back and while the limit recovers; the calls under way are known in memory alone.
- * wait_edge     Who waits for whom, so that no circle closes. `seq`: the waiter's newest event when it began.
- * question      The open questions of instances, as they reported them last; `instance.open_questions` counts them.
- * task          What a task of the MCP extension waits for; forgotten after its time.
- * team_template The team templates that were stored for this tenant, as JSON (TeamTemplate); `v` is the version of that shape.
- *               In an instance's birth: `secrets` sealed (see secrets.ts), until the instance has them or has ended. In its row:
- *               `soft` 1 when its calls can cost more than was reserved; `simulated` 1 when the simulator spoke last, or would.
- * tenant_key    The tenant's key for secrets, where the deployment has none.
- * idempotency   The answers of calls that carried an idempotency key, for as long as keys are honoured.
+ * instance      (store/instance-rows.ts) One row per instance, from spawn until it is deleted; the row is the instance, and is kept
+ *               small, since every model call rewrites it. The columns from `report_seq` on are from the newest report of the
+ *               instance itself. `path`: its ancestors as a JSON list, topmost first. `active`: 0 once it is terminated.
+ *               `unused_until`: its idle deadline while it has never been used. `kept_until`: the end of its retention, from its
+ *               end until its conversation is deleted. `workspace_owner`: the instance in whose files it works; null: its own.
+ *               `soft`: 1 when its calls can cost more than was reserved. `simulated`: 1 when the simulator answered last, or will.
+ *               `counters`: as in counters.ts.
+ * first_use     (store/first-uses.ts) What an instance copies on its first use. `spec` is frozen JSON (InstanceSpec); `secrets` are
+ *               sealed (platform/secrets.ts), and kept until the instance has them or has ended.
+ * tenant        (store/tenant-row.ts) One row: sums over all instances, changed with each of them so that no list is ever summed.
+ *               `deleted_instances` are no longer in `total_instances`. `counters`: as in counters.ts.
+ * limits        (store/limits.ts) Limits that were set, for the scope 'tenant', an instance with its subtree, or a job. Null: none.
+ * balance       (budget/ledger.ts) What each scope has settled, unsettled and reserved: sums of the ledger, changed with it.
+ * reservation   (budget/ledger.ts) Calls that may be under way, at their upper bound; deleted when they end.
+ * ledger        (budget/ledger.ts) Append-only: 'reserve' before each model call, then 'settled' (at its usage), 'unsettled' (it may
+ *               have been billed, and stays counted as reserved) or 'release' (it was not made, or not billed). `job`: the
+ *               coordinated task that the call's message belongs to.
+ * archived_entries  (archive/ledger-archive.ts) Runs of old ledger entries in R2, under `key`; `first_seq` and `last_seq` are ids.
+ * ledger_carried  (archive/ledger-archive.ts) The sums of the archived entries, by instance and `job` (empty: none): every balance
+ *               is the sum of these and of the ledger.
+ * spend         (budget/spend.ts) The ledger by hour and by day (`bucket`, from `start` on, UTC), instance and model. Changed with
+ *               the ledger. spend_total: the same over all instances, by model and role.
+ * event         (store/event-log.ts) The tenant's event log, append-only; `seq` never repeats. `instance_id`: the instance or job
+ *               that it is about, or empty: the tenant. `instance_seq`: that one's own number. `hash`: as in hash-chain.ts.
+ * archived_events  (archive/event-archive.ts) Runs of old events in R2, under `key`. The newest row anchors the hash chain.
+ * webhook       (delivery/webhooks.ts) One row per webhook. Its secret is needed to sign, and never leaves this object again.
+ *               `cursor`: the newest event that was delivered or that it does not want. `due_at`: when to deliver next; null: there
+ *               is nothing to deliver. `failures` in a row; `disabled_at`: when they were too many.
+ * outbox        (store/outbox.ts) Calls to make to instances and jobs (`target`), deleted once they are answered. `id` makes a call
+ *               unique; `asked`: the call that caused it (AuditedCall as JSON), for the audit record that is written when it is done.
+ * job           (registry/jobs.ts) One row per coordinated task, and the row is the job. `spec` is frozen JSON (JobSpec). The columns
+ *               from `report_seq` on are from the newest report of the job itself. `within_job`: the job that its creator was working
+ *               for. Its cap is a row of `limits` and its money one of `balance`, under its id. `kept_until`: the end of its
+ *               retention once it is over; then it is deleted with everything but its ledger entries.
+ * concurrency_limiter  (concurrency-limiter.ts) One row: how many model calls may run at once, and until when none may start. Only
+ *               written when the API pushes back and while the limit recovers; calls under way are known in memory alone.
+ * wait_edge     (registry/wait-graph.ts) Who waits for whom, so that no cycle forms. `seq`: the waiter's newest event at that time.
+ * question      (registry/questions.ts) The open questions of instances, from their newest reports; `instance.open_questions` counts
+ *               them.
+ * task          (registry/tasks.ts) What a task of the MCP extension waits for; forgotten after its lifetime.
+ * team_template (registry/templates.ts) The tenant's own team templates as JSON (TeamTemplate); `v` is the version of that shape.
+ * tenant_key    (tenant-key.ts) The tenant's key for secrets, where the deployment has none.
+ * idempotency   (platform/idempotency.ts) The answers of calls that carried an idempotency key, for as long as keys are honoured.
  */
 export const ORCHESTRATOR_SCHEMA: Schema = {
   steps: [
@@ -387,6 +388,11 @@ export const ORCHESTRATOR_SCHEMA: Schema = {
   ALTER TABLE vault RENAME TO tenant_key;
   ALTER TABLE instance RENAME COLUMN figures TO counters;
   ALTER TABLE tenant RENAME COLUMN figures TO counters;
+  `,
+    `
+  ALTER TABLE birth RENAME TO first_use;
+  ALTER TABLE event_segment RENAME TO archived_events;
+  ALTER TABLE ledger_segment RENAME TO archived_entries;
   `,
   ],
 };

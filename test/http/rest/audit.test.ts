@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test, vi } from "vitest";
 import { auditOf } from "../../../src/contracts/audited-call.ts";
 import type { ChainLink, OrchestratorApi } from "../../../src/contracts/orchestrator.ts";
 import { instanceOf, orchestratorOf } from "../../../src/contracts/stubs.ts";
-import { chainOlder } from "../../../src/orchestrator/store/event-log.ts";
+import { hashOlderEvents } from "../../../src/orchestrator/store/event-log.ts";
 import { ChainVerifier, GENESIS, hashOf, lineOf } from "../../../src/orchestrator/store/hash-chain.ts";
 import { unwrap } from "../../../src/platform/errors.ts";
 import { request, send, spawn, status, tool, until } from "../../support/door.ts";
@@ -339,7 +339,7 @@ describe("retention", () => {
     await runInDurableObject(stub, async (instance, state) => {
       state.storage.sql.exec("UPDATE event SET at = ? WHERE seq <= 4", Date.now() - 40 * DAY_MS);
       state.storage.sql.exec("UPDATE event SET hash = '' WHERE 1");
-      chainOlder(state.storage);
+      hashOlderEvents(state.storage);
       await instance.alarm();
     });
     const now = await exported();

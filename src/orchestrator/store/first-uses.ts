@@ -1,16 +1,16 @@
 /**
- * The table `birth`: what an instance copies on its first use. Nothing else writes it.
+ * The table `first_use`: what an instance copies on its first use. Nothing else writes it.
  */
 import type { InstanceSpec } from "../../contracts/instance-spec.ts";
-import type { Birth, Grants } from "../../contracts/orchestrator.ts";
+import type { FirstUse, Grants } from "../../contracts/orchestrator.ts";
 import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { markUsed } from "./instance-rows.ts";
 
 /** `secrets`: sealed; null: none. */
-export function insertBirth(tx: Tx, spec: InstanceSpec, initialPrompt: string | null, secrets: string | null): void {
+export function insertFirstUse(tx: Tx, spec: InstanceSpec, initialPrompt: string | null, secrets: string | null): void {
   tx.exec(
-    "INSERT INTO birth (instance_id, spec, initial_prompt, secrets) VALUES (?, ?, ?, ?)",
+    "INSERT INTO first_use (instance_id, spec, initial_prompt, secrets) VALUES (?, ?, ?, ?)",
     spec.instance_id,
     JSON.stringify(spec),
     initialPrompt,
@@ -20,13 +20,13 @@ export function insertBirth(tx: Tx, spec: InstanceSpec, initialPrompt: string | 
 
 /** The spec of an instance that there is. */
 export function specOf(sql: SqlStorage, instanceId: string): InstanceSpec {
-  const { spec } = sql.exec<{ spec: string }>("SELECT spec FROM birth WHERE instance_id = ?", instanceId).one();
+  const { spec } = sql.exec<{ spec: string }>("SELECT spec FROM first_use WHERE instance_id = ?", instanceId).one();
   return JSON.parse(spec) as InstanceSpec;
 }
 
 /** What an instance was given at its spawn, or null when there is none of this id. */
 export function grantsOf(sql: SqlStorage, instanceId: string): Grants | null {
-  const row = first<{ spec: string }>(sql, "SELECT spec FROM birth WHERE instance_id = ?", instanceId);
+  const row = first<{ spec: string }>(sql, "SELECT spec FROM first_use WHERE instance_id = ?", instanceId);
   if (!row) return null;
   const { tools, mcp_servers = [], require_approval = [] } = JSON.parse(row.spec) as InstanceSpec;
   return {
@@ -37,10 +37,10 @@ export function grantsOf(sql: SqlStorage, instanceId: string): Grants | null {
 }
 
 /** What an instance copies on its first use, or null when there is none of this id. */
-export function takeBirth(tx: Tx, instanceId: string): Omit<Birth, "limits"> | null {
+export function takeFirstUse(tx: Tx, instanceId: string): Omit<FirstUse, "limits"> | null {
   const row = first<{ spec: string; initial_prompt: string | null; secrets: string | null; active: number }>(
     tx,
-    "SELECT spec, initial_prompt, secrets, active FROM birth JOIN instance USING (instance_id) WHERE instance_id = ?",
+    "SELECT spec, initial_prompt, secrets, active FROM first_use JOIN instance USING (instance_id) WHERE instance_id = ?",
     instanceId,
   );
   if (!row) return null;
@@ -51,9 +51,9 @@ export function takeBirth(tx: Tx, instanceId: string): Omit<Birth, "limits"> | n
 
 /** The instance has its secrets, or has ended. */
 export function forgetSecrets(tx: Tx, instanceId: string): void {
-  tx.exec("UPDATE birth SET secrets = NULL WHERE instance_id = ? AND secrets IS NOT NULL", instanceId);
+  tx.exec("UPDATE first_use SET secrets = NULL WHERE instance_id = ? AND secrets IS NOT NULL", instanceId);
 }
 
-export function deleteBirth(tx: Tx, instanceId: string): void {
-  tx.exec("DELETE FROM birth WHERE instance_id = ?", instanceId);
+export function deleteFirstUse(tx: Tx, instanceId: string): void {
+  tx.exec("DELETE FROM first_use WHERE instance_id = ?", instanceId);
 }
