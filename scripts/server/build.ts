@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import {
   cpSync,
   existsSync,
+  globSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -75,6 +76,8 @@ async function build(configPath: string, config: BuildConfig, folder: string): P
   const draft = `${folder}.draft`;
   rmSync(draft, { recursive: true, force: true });
   await bundle(configPath, join(draft, "worker"));
+  // Larger than all the rest, and read by nobody.
+  for (const file of globSync(join(draft, "worker", "**", "*.map"))) rmSync(file);
   // A copy, because the next build of the pages empties the folder that they are built into.
   if (config.assets?.directory) {
     cpSync(resolve(dirname(configPath), config.assets.directory), join(draft, "assets"), { recursive: true });

@@ -5,7 +5,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -70,6 +70,31 @@ describe("a start", () => {
     expect(again.log).toContain("nothing that it is made of has changed");
     expect(again.log).not.toContain("Building");
     expect(again.log.trim().split("\n").length).toBeLessThan(15);
+  });
+
+  it("builds anew when a source has changed", async () => {
+    const folder = temporary();
+    const write = (version: number) =>
+      writeFileSync(
+        join(folder, "worker.ts"),
+        `export default { fetch: () => Response.json({ version: ${version} }) };`,
+      );
+    const config = join(folder, "wrangler.toml");
+    writeFileSync(config, 'name = "changing"\nmain = "worker.ts"\ncompatibility_date = "2026-11-01"\n');
+    const served = async () => {
+      const changing = server({ config });
+      await changing.start();
+      const answer = await fetch(`${changing.url}/health`);
+      await changing.stop();
+      return [await answer.json(), changing.log.includes("Building")];
+    };
+    write(1);
+    expect(await served()).toEqual([{ version: 1 }, true]);
+    expect(await served()).toEqual([{ version: 1 }, false]);
+    write(2);
+    expect(await served()).toEqual([{ version: 2 }, true]);
+    write(1);
+    expect(await served()).toEqual([{ version: 1 }, false]);
   });
 
   it("passes on what the configuration binds: the stores, the limits, the pages", async () => {
