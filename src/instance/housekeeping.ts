@@ -9,14 +9,15 @@ import type { CallOutcome } from "../contracts/model-call.ts";
 import type { Alarm } from "../platform/alarm.ts";
 import { Deliveries } from "../platform/delivery.ts";
 import { describe, type Log } from "../platform/log.ts";
-import { type Waiters, within } from "../platform/waiters.ts";
+import type { Notifier } from "../platform/notifier.ts";
+import { within } from "../platform/timeout.ts";
 import type { InstanceFiles } from "./instance-files.ts";
 import { idleDeadline, isOverdue, isResting } from "./lifecycle/idle-deadline.ts";
 import { hasEnded } from "./lifecycle/termination.ts";
 import type { MessageViews } from "./reporting/message-views.ts";
 import { checkHealth } from "./reporting/report.ts";
 import type { Reporter } from "./reporting/reporter.ts";
-import type { Readers } from "./reporting/stream-readers.ts";
+import type { StreamSubscribers } from "./reporting/stream-subscribers.ts";
 import { hasUnreported } from "./store/events.ts";
 import { instanceRow } from "./store/instance-row.ts";
 import { SUBSCRIPTION_POLICY, SUBSCRIPTIONS, type SubscriptionRow, setNotified } from "./store/subscriptions.ts";
@@ -43,8 +44,8 @@ export interface HousekeepingParts {
   files: InstanceFiles;
   reporter: Reporter;
   /** Whoever waits for something to become final, and whoever follows live. */
-  waiters: Waiters;
-  readers: Readers;
+  notifier: Notifier;
+  stream: StreamSubscribers;
   views: MessageViews;
   subscriberOf: (id: string) => Subscriber;
   /** Keeps the object awake until the work is done. */
@@ -111,13 +112,13 @@ export class Housekeeping {
 
   /** Something is committed that the registry and whoever waits have to hear of. Resolves when the registry has. */
   async committed(call?: CallOutcome): Promise<void> {
-    const { runner, reporter, waiters, readers, waitUntil } = this.#parts;
-    readers.wake();
+    const { runner, reporter, notifier, stream, waitUntil } = this.#parts;
+    stream.notify();
     const reported = reporter.report(call);
     const notified = this.#notifications.deliverDue();
     waitUntil(notified);
     await reported;
-    waiters.wake();
+    notifier.notify();
     if (!runner.running) waitUntil(notified.then(() => this.#arm()));
   }
 

@@ -18,8 +18,9 @@ import type { Origin } from "../contracts/request-origin.ts";
 import { err, ok, type Result } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import { messageIdOf } from "../platform/ids.ts";
+import type { Notifier } from "../platform/notifier.ts";
+import { within } from "../platform/timeout.ts";
 import { inTransaction } from "../platform/transaction.ts";
-import { type Waiters, within } from "../platform/waiters.ts";
 import type { Housekeeping } from "./housekeeping.ts";
 import { restOf } from "./lifecycle/idle-deadline.ts";
 import { end } from "./lifecycle/termination.ts";
@@ -27,7 +28,7 @@ import { type Cursor, follow } from "./reporting/live-stream.ts";
 import type { MessageViews } from "./reporting/message-views.ts";
 import { confirm } from "./reporting/report.ts";
 import type { Reporter } from "./reporting/reporter.ts";
-import type { Readers } from "./reporting/stream-readers.ts";
+import type { StreamSubscribers } from "./reporting/stream-subscribers.ts";
 import { recordCall } from "./store/audit-record.ts";
 import { hasUnreported } from "./store/events.ts";
 import { instanceRow } from "./store/instance-row.ts";
@@ -54,9 +55,9 @@ export interface InstanceCallsParts {
   housekeeping: Housekeeping;
   views: MessageViews;
   reporter: Reporter;
-  /** Whoever waits for something to become final, and whoever follows live. */
-  waiters: Waiters;
-  readers: Readers;
+  /** Callers that wait for something to become final, and those that follow live. */
+  notifier: Notifier;
+  stream: StreamSubscribers;
   /** Keeps the object awake until the work is done. */
   waitUntil: (work: Promise<unknown>) => void;
 }
@@ -83,22 +84,22 @@ export class InstanceCalls {
   }
 
   stop({ force }: { force: boolean }): void {
-    const { storage, instanceId, runner, housekeeping, waiters } = this.#parts;
+    const { storage, instanceId, runner, housekeeping, notifier } = this.#parts;
     end(storage, instanceId, force, Date.now());
     if (force) runner.interrupt();
-    waiters.wake();
+    notifier.notify();
     housekeeping.ended();
   }
 
   send(request: SendRequest): Result<MessageView> {
-    const { storage, instanceId, runner, housekeeping, readers } = this.#parts;
+    const { storage, instanceId, runner, housekeeping, stream } = this.#parts;
     const accepted = accept(storage, instanceId, request, Date.now());
     if (!accepted.ok) return accepted;
     const { n, repeated } = accepted.value;
     if (repeated) return request.subscriber ? this.subscribe(n, request.subscriber) : this.view(n);
     if (request.when_busy === "interrupt") runner.interrupt();
     runner.startTurn();
-    readers.wake();
+    stream.notify();
     housekeeping.work("behind the answer");
     return this.view(n);
   }
@@ -111,18 +112,18 @@ export class InstanceCalls {
   }
 
   answer(n: number, given: GivenAnswer): Result<{ question_id: string; answer: string }> {
-    const { storage, instanceId, runner, housekeeping, readers } = this.#parts;
+    const { storage, instanceId, runner, housekeeping, stream } = this.#parts;
     const answered = answer(storage, instanceId, n, given, Date.now());
     if (answered.ok) {
       runner.notify(answered.value.question_id);
-      readers.wake();
+      stream.notify();
       housekeeping.work();
     }
     return answered;
   }
 
   async interrupt(reason: string, { idempotency, audit }: Origin = {}): Promise<Result<string[]>> {
-    const { storage, instanceId, runner, housekeeping, waiters } = this.#parts;
+    const { storage, instanceId, runner, housekeeping, notifier } = this.#parts;
     const sql = this.#sql;
     // A message that was accepted a moment ago may not have begun: beginning it now makes it one that can be stopped.
     housekeeping.work();
@@ -139,7 +140,7 @@ export class InstanceCalls {
     runner.interrupt();
     housekeeping.work();
     const deadline = Date.now() + INTERRUPT_PATIENCE_MS;
-    while (instanceRow(sql)?.open_n === open && Date.now() < deadline) await waiters.next(deadline - Date.now());
+    while (instanceRow(sql)?.open_n === open && Date.now() < deadline) await notifier.next(deadline - Date.now());
     return stopped;
   }
 
@@ -170,7 +171,7 @@ export class InstanceCalls {
       if (view.ok && (isFinal(view.value.state) || view.value.paused)) return this.#reported(n, view);
       // Of a turn that goes on the next call for leave takes along what there is to report.
       if (!view.ok || left <= 0) return view;
-      await this.#parts.waiters.next(left);
+      await this.#parts.notifier.next(left);
     }
   }
 
@@ -197,7 +198,7 @@ export class InstanceCalls {
       const rest = restOf(this.#sql, this.#parts.instanceId);
       const left = deadline - Date.now();
       if (rest.resting || left <= 0) return rest;
-      await this.#parts.waiters.next(left);
+      await this.#parts.notifier.next(left);
     }
   }
 
@@ -208,17 +209,17 @@ export class InstanceCalls {
   }
 
   async follow(from: Cursor, waitMs: number): Promise<Followed & { resting: boolean }> {
-    const { transcript, instanceId, readers } = this.#parts;
+    const { transcript, instanceId, stream } = this.#parts;
     const deadline = Date.now() + waitMs;
     for (;;) {
-      const followed = follow({ sql: this.#sql, transcript, instanceId, live: readers.shown }, from);
+      const followed = follow({ sql: this.#sql, transcript, instanceId, live: stream.shown }, from);
       const left = deadline - Date.now();
       const instance = instanceRow(this.#sql);
       // From one that has ended nothing more comes.
       if (followed.events.length > 0 || left <= 0 || instance?.lifecycle === "terminated") {
         return { ...followed, resting: instance?.open_n == null && (instance?.queued ?? 0) === 0 };
       }
-      await readers.next(left);
+      await stream.next(left);
     }
   }
 

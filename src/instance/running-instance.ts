@@ -10,8 +10,8 @@ import type { InstanceTool } from "../contracts/instance-tool.ts";
 import { subscriberOf } from "../contracts/stubs.ts";
 import type { Alarm } from "../platform/alarm.ts";
 import { describe, type Log } from "../platform/log.ts";
+import { Notifier } from "../platform/notifier.ts";
 import { exportSpans } from "../platform/otlp.ts";
-import { Waiters } from "../platform/waiters.ts";
 import { remoteTools } from "../remote-mcp/remote-tools.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { InstanceCalls } from "./instance-calls.ts";
@@ -19,7 +19,7 @@ import type { InstanceFiles } from "./instance-files.ts";
 import { MessageViews } from "./reporting/message-views.ts";
 import type { Reporter } from "./reporting/reporter.ts";
 import { spansOf } from "./reporting/spans.ts";
-import { Readers } from "./reporting/stream-readers.ts";
+import { StreamSubscribers } from "./reporting/stream-subscribers.ts";
 import { openSecrets } from "./secrets.ts";
 import type { Transcript } from "./store/transcript.ts";
 import type { TurnEvent } from "./turn/turn-events.ts";
@@ -78,10 +78,10 @@ export function runningInstance(
     now: () => Date.now(),
   });
   const views = new MessageViews({ sql, transcript, instanceId, runner });
-  const waiters = new Waiters();
-  const readers = new Readers(() => runner.live);
+  const notifier = new Notifier();
+  const stream = new StreamSubscribers(() => runner.live);
   const waitUntil = (work: Promise<unknown>) => ctx.waitUntil(work);
-  const shared = { storage, instanceId, runner, views, reporter, waiters, readers, waitUntil };
+  const shared = { storage, instanceId, runner, views, reporter, notifier, stream, waitUntil };
   const housekeeping = new Housekeeping({
     ...shared,
     alarm,
@@ -94,9 +94,9 @@ export function runningInstance(
   runner.listen((event: TurnEvent) => {
     switch (event.kind) {
       case "admitting":
-        return readers.wake();
+        return stream.notify();
       case "streamed":
-        return readers.streamed();
+        return stream.streamed();
       case "committed":
         return housekeeping.committed(event.call);
       case "waiting":

@@ -8,9 +8,10 @@ import { Alarm } from "../platform/alarm.ts";
 import { Batch } from "../platform/batch.ts";
 import { err, ok, type Result } from "../platform/errors.ts";
 import { createLog, describe, type Log } from "../platform/log.ts";
+import { Notifier } from "../platform/notifier.ts";
 import { migrate, type Row } from "../platform/sqlite.ts";
+import { within } from "../platform/timeout.ts";
 import { inTransaction, type Tx } from "../platform/transaction.ts";
-import { Waiters, within } from "../platform/waiters.ts";
 import { Dispatch, type SendResult } from "./dispatch.ts";
 import { end, jobRow, note, open, reportAt, reportOf, storedSpec } from "./job-state.ts";
 import { enqueue } from "./outbox.ts";
@@ -32,7 +33,7 @@ export class Job extends DurableObject<Env> implements JobApi {
   readonly #id: string;
   readonly #log: Log;
   readonly #alarm: Alarm;
-  readonly #waiters = new Waiters();
+  readonly #notifier = new Notifier();
   #spec: JobSpec | undefined;
   #initializing: Promise<Result<JobSpec>> | undefined;
   readonly #dispatch: Dispatch;
@@ -75,7 +76,7 @@ export class Job extends DurableObject<Env> implements JobApi {
     for (;;) {
       const left = deadline - Date.now();
       if (isFinalJob(jobRow(sql).state) || left <= 0) return ok(statusOf(sql, initialized.value));
-      await this.#waiters.next(left);
+      await this.#notifier.next(left);
     }
   }
 
@@ -100,7 +101,7 @@ export class Job extends DurableObject<Env> implements JobApi {
       }
       if (reportOf(tx, this.#id) !== null) reportAt(tx, now);
     });
-    this.#waiters.wake();
+    this.#notifier.notify();
     await within(this.#dispatch.deliverDue(), CANCEL_PATIENCE_MS);
     return ok(statusOf(storage.sql, initialized.value));
   }
@@ -183,11 +184,11 @@ export class Job extends DurableObject<Env> implements JobApi {
     const spec = this.#spec;
     if (!spec) return;
     try {
-      if (this.#commit((tx) => advance(tx, spec, Date.now()))) this.#waiters.wake();
+      if (this.#commit((tx) => advance(tx, spec, Date.now()))) this.#notifier.notify();
     } catch (error) {
       this.#log.error("job.broken", { error: describe(error) });
       this.#commit((tx) => failBroken(tx, Date.now()));
-      this.#waiters.wake();
+      this.#notifier.notify();
     }
     this.ctx.waitUntil(this.#dispatch.deliverDue());
   }

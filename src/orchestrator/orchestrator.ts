@@ -57,10 +57,10 @@ import { failureOf, ok, type Result } from "../platform/errors.ts";
 import { recall, remember } from "../platform/idempotency.ts";
 import type { Idempotency } from "../platform/idempotency-key.ts";
 import { createLog, type Log } from "../platform/log.ts";
+import { Notifier } from "../platform/notifier.ts";
 import { migrate } from "../platform/sqlite.ts";
 import { inTransaction, type Tx } from "../platform/transaction.ts";
 import { NANO_PER_USD } from "../platform/units.ts";
-import { Waiters } from "../platform/waiters.ts";
 import { Archive } from "./archive/archive.ts";
 import { archivedEventsAfter } from "./archive/event-archive.ts";
 import { archivedEntriesAfter, ledgerEnd, ledgerLines } from "./archive/ledger-archive.ts";
@@ -108,7 +108,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #alarm: Alarm;
   readonly #limiter: ConcurrencyLimiter;
   /** Whoever follows the event log: by calls that wait, and by sockets. */
-  readonly #eventPollers = new Waiters();
+  readonly #eventPollers = new Notifier();
   readonly #eventSockets: EventSockets;
   readonly #webhooks: WebhookDelivery;
   readonly #eventLogger: EventLogger;
@@ -456,7 +456,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
 
   /** Something was logged, or these instances look different: whoever follows reads again. */
   #onLogged(...instanceIds: string[]): void {
-    this.#eventPollers.wake();
+    this.#eventPollers.notify();
     this.#eventSockets.changed(...instanceIds);
     this.#eventLogger.write();
     if (this.#webhooks.markDue(Date.now())) this.#alarm.notAfter(Date.now());

@@ -8,8 +8,8 @@
  * the delivery that is under way neither removes the row nor puts it off.
  */
 import { first, type Row } from "./sqlite.ts";
+import { within } from "./timeout.ts";
 import { inTransaction, type Tx } from "./transaction.ts";
-import { within } from "./waiters.ts";
 
 export interface Backoff {
   /** After the first failure, in ms. */

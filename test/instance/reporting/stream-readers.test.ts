@@ -4,14 +4,14 @@
 import { describe, expect, it } from "vitest";
 import { eventStream } from "../../../src/http/rest/event-stream.ts";
 import type { LiveAnswer } from "../../../src/instance/reporting/live-stream.ts";
-import { Readers } from "../../../src/instance/reporting/stream-readers.ts";
+import { StreamSubscribers } from "../../../src/instance/reporting/stream-subscribers.ts";
 
 describe("the readers of a running answer", () => {
   const answer = (text: string, attempt = 1): LiveAnswer => ({ attempt, n: 1, step: 1, text });
 
   it("are woken together, once for many pieces, and see the same of it", async () => {
     let live = answer("");
-    const readers = new Readers(() => live);
+    const readers = new StreamSubscribers(() => live);
     let woken = 0;
     const wait = () => Promise.all(Array.from({ length: 50 }, () => readers.next(60_000).then(() => (woken += 1))));
     const comes = () => {
@@ -37,10 +37,10 @@ describe("the readers of a running answer", () => {
 
   it("hear at once of what happened, and of another answer", async () => {
     let live: LiveAnswer | null = answer("some");
-    const readers = new Readers(() => live);
+    const readers = new StreamSubscribers(() => live);
     const next = readers.next(60_000);
     readers.streamed();
-    readers.wake();
+    readers.notify();
     await next;
     live = answer("new", 2);
     expect(readers.shown).toEqual(live);

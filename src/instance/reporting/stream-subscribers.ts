@@ -1,18 +1,18 @@
 /**
- * Whoever follows an instance live. What happened is told at once. Of the answer that is being written readers are shown
- * more at intervals, the longer the more of them there are: the model's pieces may come a hundred times a second, each reader
- * asks again for each, and the object that serves them is the one that runs the turn.
+ * Callers that follow an instance live. Of what happened they are notified at once. Of the answer that is being written they are
+ * shown more at intervals, which are longer the more of them there are: the model's pieces may come a hundred times per second, each
+ * subscriber asks again for each, and the object that serves them is the one that runs the turn.
  */
-import { Waiters } from "../../platform/waiters.ts";
+import { Notifier } from "../../platform/notifier.ts";
 import type { LiveAnswer } from "./live-stream.ts";
 
-/** Between two looks at a running answer for each reader, and at least, in ms. To serve one takes about 1 ms. */
-const PAUSE_PER_READER_MS = 10;
+/** Between two looks at a running answer for each subscriber, and at least, in ms. To serve one takes about 1 ms. */
+const PAUSE_PER_SUBSCRIBER_MS = 10;
 const MIN_PAUSE_MS = 25;
 const MAX_PAUSE_MS = 2_000;
 
-export class Readers {
-  readonly #waiting = new Waiters();
+export class StreamSubscribers {
+  readonly #waiting = new Notifier();
   readonly #live: () => LiveAnswer | null;
   #shown: LiveAnswer | null = null;
   #pause: ReturnType<typeof setTimeout> | undefined;
@@ -39,8 +39,8 @@ export class Readers {
   }
 
   /** Something happened. */
-  wake(): void {
-    this.#waiting.wake();
+  notify(): void {
+    this.#waiting.notify();
   }
 
   /** There is more of the running answer. The first of it is shown at once, what comes soon after it together. */
@@ -49,16 +49,16 @@ export class Readers {
       this.#more = true;
       return;
     }
-    if (this.#waiting.size === 0 && this.#audience === 0) return;
-    this.#audience = this.#waiting.size;
-    const ms = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, this.#audience * PAUSE_PER_READER_MS));
+    if (this.#waiting.waiting === 0 && this.#audience === 0) return;
+    this.#audience = this.#waiting.waiting;
+    const ms = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, this.#audience * PAUSE_PER_SUBSCRIBER_MS));
     this.#show(this.#live());
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
       if (this.#more) this.streamed();
     }, ms);
     this.#more = false;
-    this.#waiting.wake();
+    this.#waiting.notify();
   }
 
   #show(live: LiveAnswer | null): void {
