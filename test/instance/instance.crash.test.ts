@@ -5,12 +5,13 @@
 
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { instanceOf } from "../../src/contracts/stubs.ts";
 import { INSTANCE_SCHEMA } from "../../src/instance/store/schema.ts";
 import { newInstanceId } from "../../src/platform/ids.ts";
 import { migrate, type Schema } from "../../src/platform/sqlite.ts";
 import { ranTools } from "../entry/tools.ts";
+import { installClock } from "../support/clock.ts";
 import { watchCommits } from "../support/commits.ts";
 import { output, send, spawn, status, tool, until } from "../support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "../support/model.ts";
@@ -38,17 +39,13 @@ function script(call: ScriptCall): Script | undefined {
   }
 }
 
-/** How far the clock of the Worker is ahead: what is put off is not waited for. */
-let skew = 0;
+const clock = installClock();
 
 beforeAll(() => {
-  const real = Date.now.bind(Date);
-  vi.spyOn(Date, "now").mockImplementation(() => real() + skew);
   scriptModel(script);
 });
 
 afterAll(() => {
-  vi.mocked(Date.now).mockRestore();
   scriptModel(() => undefined);
 });
 
@@ -419,7 +416,7 @@ describe("spawning with an initial prompt", () => {
       if (!id) continue;
       // No request to either: the Orchestrator's alarm and the instance's own.
       await until(async () => {
-        skew += 1_000;
+        clock.aheadMs += 1_000;
         await runDurableObjectAlarm(registry());
         await runDurableObjectAlarm(objectOf(id));
         const record = await status(id);
@@ -473,7 +470,7 @@ describe("terminating a tree of three levels", () => {
         if (answer.success || repeated) expect(ended).toBe(3);
         if (ended === 0) continue;
         await until(async () => {
-          skew += 1_000;
+          clock.aheadMs += 1_000;
           await runDurableObjectAlarm(registry());
           const refusals = await Promise.all(ids.map((id) => send(id, "Still there?", { wait_for_response: false })));
           return refusals.every((refusal) => refusal.error === "conflict");
@@ -497,7 +494,7 @@ describe("terminating a tree of three levels", () => {
     scriptModel(script);
     await abortAllDurableObjects();
     await until(async () => {
-      skew += 1_000;
+      clock.aheadMs += 1_000;
       await runDurableObjectAlarm(registry());
       await runDurableObjectAlarm(objectOf(id));
       const { live } = await rowsOf(id);

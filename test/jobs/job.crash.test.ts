@@ -1,13 +1,15 @@
 /**
  * Coordinated tasks whose process dies, at every step and in between: they come to the same end, and nobody is asked twice.
  */
+
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import type { CoordinationType } from "../../src/contracts/job.ts";
 import { orchestratorOf } from "../../src/contracts/stubs.ts";
 import { coordinate as commitJob } from "../../src/orchestrator/registry/jobs.ts";
 import { inTransaction } from "../../src/platform/transaction.ts";
+import { installClock } from "../support/clock.ts";
 import { watchCommits } from "../support/commits.ts";
 import { output, until } from "../support/door.ts";
 import { coordinate, playPlainly, schemaOf, team, view } from "../support/jobs.ts";
@@ -44,13 +46,7 @@ async function start(type: string, options: Record<string, unknown>) {
   return { ids, jobId: await coordinate(input) };
 }
 
-/** How far the clock of the Worker is ahead: what is put off is not waited for. */
-let skew = 0;
-beforeAll(() => {
-  const real = Date.now.bind(Date);
-  vi.spyOn(Date, "now").mockImplementation(() => real() + skew);
-});
-afterAll(() => vi.mocked(Date.now).mockRestore());
+const clock = installClock();
 
 /** Waits until the registry says that the job is over. Nobody is asked but alarms. */
 async function endsByAlarms(jobId: string, ids: Record<string, string>): Promise<void> {
@@ -60,7 +56,7 @@ async function endsByAlarms(jobId: string, ids: Record<string, string>): Promise
     for (const stub of [env.ORCHESTRATOR.getByName("default"), job(jobId), ...Object.values(ids).map(instance)]) {
       await runDurableObjectAlarm(stub as ReturnType<typeof instance>);
     }
-    skew += 1_000;
+    clock.aheadMs += 1_000;
     return false;
   }, 500_000);
 }

@@ -4,17 +4,17 @@
  */
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterAll, beforeAll, expect, vi } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 import { isFinal, type MessageView } from "../../src/contracts/instance.ts";
 import { instanceOf } from "../../src/contracts/stubs.ts";
+import { installClock } from "./clock.ts";
 import { send } from "./door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "./model.ts";
 import { objectOf } from "./objects.ts";
 
 const model = installModel();
 
-/** How far the clock of the Worker is ahead, in ms: it goes on, unlike a frozen one, so that watchdogs work. */
-export const clock = { aheadMs: 0 };
+export const clock = installClock();
 
 export interface Case {
   /** Calls of this turn that got an answer which counts as one of its three. */
@@ -68,12 +68,9 @@ function script(call: ScriptCall): Script {
 /** Lets the faults of the cases happen in a test file, and holds its conversations to be ones that the API takes. */
 export function installFaults(): void {
   beforeAll(() => {
-    const real = Date.now.bind(Date);
-    vi.spyOn(Date, "now").mockImplementation(() => real() + clock.aheadMs);
     scriptModel(script);
   });
   afterAll(() => {
-    vi.mocked(Date.now).mockRestore();
     scriptModel(() => undefined);
     expect(model.simulator.journal.filter((entry) => entry.status === 400).length).toBe(ordered.badRequests);
   });

@@ -7,20 +7,18 @@ import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { isFinal, type MessageView } from "../../../src/contracts/instance.ts";
 import { instanceOf } from "../../../src/contracts/stubs.ts";
+import { installClock } from "../../support/clock.ts";
 import { type Output, output, send, spawn, status, tool } from "../../support/door.ts";
 import { installModel, type Script, type ScriptCall, scriptModel } from "../../support/model.ts";
 import { objectOf } from "../../support/objects.ts";
 
 const model = installModel();
 
-/** How far the clock of the Worker is ahead. */
-let skew = 0;
+const clock = installClock();
 /** What the model of an instance says, call by call; the last one for ever. By the instance's name in the message. */
 const scripts = new Map<string, Script[]>();
 
 beforeAll(() => {
-  const real = Date.now.bind(Date);
-  vi.spyOn(Date, "now").mockImplementation(() => real() + skew);
   scriptModel((call: ScriptCall) => {
     const name = /<([^>]+)>/.exec(JSON.stringify(call.body.messages))?.[1] ?? "";
     const left = scripts.get(name);
@@ -29,7 +27,6 @@ beforeAll(() => {
 });
 
 afterAll(() => {
-  vi.mocked(Date.now).mockRestore();
   scriptModel(() => undefined);
 });
 
@@ -81,7 +78,7 @@ async function settled(id: string, message: string): Promise<MessageView> {
     if (isFinal(view.value.state)) return view.value;
     const until = view.value.waiting_for?.until;
     if (!until) continue;
-    skew += Math.max(0, Date.parse(until) - Date.now() + 1);
+    clock.aheadMs += Math.max(0, Date.parse(until) - Date.now() + 1);
     await runDurableObjectAlarm(objectOf(id));
   }
 }
@@ -104,7 +101,7 @@ describe("a conversation with tools, read from outside", () => {
     for (const message of [`Can we sail? <${made.name}>`, "Thank you."]) {
       const answer = await send(id, message);
       sent.push(String(answer.message_id));
-      skew += 5_000;
+      clock.aheadMs += 5_000;
     }
     rows = await output(id);
   });

@@ -2,9 +2,11 @@
  * Answers with a `response_schema`, through the public door: what the API is asked for, what becomes of each answer, and what
  * no schema can do to the server.
  */
+
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { installClock } from "../../support/clock.ts";
 import { watchCommits } from "../../support/commits.ts";
 import { type Json, output, send, spawn, status, tool, until } from "../../support/door.ts";
 import { installModel, type Script, scriptModel } from "../../support/model.ts";
@@ -14,16 +16,13 @@ const objectOf = (id: string) => env.INSTANCE.getByName(`default/${id}`);
 
 /** What the model of a conversation says, call by call; by the name in its messages. */
 const scripts = new Map<string, Script[]>();
-let skew = 0;
+const clock = installClock();
 
 beforeAll(() => {
-  const real = Date.now.bind(Date);
-  vi.spyOn(Date, "now").mockImplementation(() => real() + skew);
   scriptModel((call) => scripts.get(/<([^>]+)>/.exec(JSON.stringify(call.body.messages))?.[1] ?? "")?.shift());
 });
 
 afterAll(() => {
-  vi.mocked(Date.now).mockRestore();
   scriptModel(() => undefined);
 });
 
@@ -345,7 +344,7 @@ describe("an answer is safe before it is checked", () => {
       const taken = await counted(id, "message");
       await evictDurableObject(objectOf(id));
       if (taken === 0) continue;
-      skew += 20_000;
+      clock.aheadMs += 20_000;
       await until(async () => {
         await runDurableObjectAlarm(objectOf(id)).catch(() => undefined);
         return (await counted(id, "output WHERE type = 'response'")) > 0;

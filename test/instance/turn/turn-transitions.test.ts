@@ -1,12 +1,14 @@
 /**
  * Which states of messages and instances follow on which: the tables, and what is really gone through.
  */
+
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MAX_TRIES } from "../../../src/anthropic/failure.ts";
 import { isFinal, MESSAGE_STATES } from "../../../src/contracts/instance.ts";
 import { INSTANCE_STATES } from "../../../src/contracts/instance-spec.ts";
 import { INSTANCE_TRANSITIONS, MESSAGE_TRANSITIONS } from "../../../src/instance/turn/next-action.ts";
+import { installClock } from "../../support/clock.ts";
 import { output, send, spawn, status, tool, until } from "../../support/door.ts";
 import { installModel, type Script, scriptModel } from "../../support/model.ts";
 import { objectOf, registry } from "../../support/objects.ts";
@@ -14,7 +16,7 @@ import { objectOf, registry } from "../../support/objects.ts";
 installModel();
 
 describe("the transition tables", () => {
-  let skew = 0;
+  const clock = installClock();
   const observed = { message: new Set<string>(), instance: new Set<string>() };
   const scripts = new Map<string, () => Script | Promise<Script>>();
 
@@ -58,7 +60,7 @@ describe("the transition tables", () => {
       return isFinal(state as (typeof MESSAGE_STATES)[number]) && state;
     });
   async function elapse(id: string, ms: number): Promise<void> {
-    skew += ms;
+    clock.aheadMs += ms;
     await runDurableObjectAlarm(objectOf(id));
   }
 
@@ -73,8 +75,6 @@ describe("the transition tables", () => {
   };
 
   beforeAll(async () => {
-    const real = Date.now.bind(Date);
-    vi.spyOn(Date, "now").mockImplementation(() => real() + skew);
     scriptModel((call) => {
       const about = JSON.stringify(call.body.messages);
       for (const [name, script] of scripts) if (about.includes(`<${name}>`)) return script();
@@ -132,7 +132,7 @@ describe("the transition tables", () => {
     await inState(limited, "waiting");
     await tool("terminate_instance", { instance_id: limited, force: true });
     await finished(limited, 1);
-    skew += 700_000;
+    clock.aheadMs += 700_000;
 
     const prompted = await tool("spawn_claude", { name: "prompted", initial_prompt: "Begin." });
     await inState(String(prompted.instance_id), "idle");
@@ -149,7 +149,6 @@ describe("the transition tables", () => {
   }, 60_000);
 
   afterAll(() => {
-    vi.mocked(Date.now).mockRestore();
     scriptModel(() => undefined);
   });
 

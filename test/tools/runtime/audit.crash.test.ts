@@ -5,7 +5,8 @@
 
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
+import { afterEach, expect, it } from "vitest";
+import { installClock } from "../../support/clock.ts";
 import { watchCommits } from "../../support/commits.ts";
 import { request, send, spawn, tool, until } from "../../support/door.ts";
 import { installModel, scriptModel } from "../../support/model.ts";
@@ -13,14 +14,8 @@ import { objectOf, registry } from "../../support/objects.ts";
 
 installModel();
 
-/** How far the clock of the Worker is ahead: what is put off is not waited for. */
-let skew = 0;
-beforeAll(() => {
-  const real = Date.now.bind(Date);
-  vi.spyOn(Date, "now").mockImplementation(() => real() + skew);
-});
+const clock = installClock();
 afterEach(() => scriptModel(() => undefined));
-afterAll(() => vi.mocked(Date.now).mockRestore());
 
 /** Anything that has an event log of its own. */
 type Watched = ReturnType<typeof registry> | ReturnType<typeof objectOf> | ReturnType<typeof jobObject>;
@@ -50,7 +45,7 @@ async function settled(id: string): Promise<void> {
     const unreported = await count(objectOf(id), "event WHERE seq > (SELECT reported_seq FROM instance)");
     const due = jobs.has(id) ? await count(jobObject(id), "job WHERE report_due IS NOT NULL") : 0;
     if (owed + unreported + due === 0) return true;
-    skew += 10_000;
+    clock.aheadMs += 10_000;
     const stubs: Watched[] = [registry(), objectOf(id), ...(jobs.has(id) ? [jobObject(id)] : [])];
     for (const stub of stubs) await runWhenDue(stub as ReturnType<typeof objectOf>);
     return false;
