@@ -53,7 +53,7 @@ async function run(): Promise<{ id: string; message: string }> {
   return { id, message: String(sent.message_id) };
 }
 
-describe("the lines of a run", () => {
+describe("the log lines of a run", () => {
   it("are JSON, have its ids, and neither what was said nor a key", async () => {
     const { id, message } = await run();
     const text = written.join("\n");
