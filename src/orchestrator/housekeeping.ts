@@ -1,6 +1,6 @@
 /**
- * What an Orchestrator does unasked: it delivers its outbox, ends instances that nobody uses, lets go of what has
- * outlived its time, and moves old rows away. One alarm wakes it for all of that; its time follows from the rows.
+ * What an Orchestrator does by itself: delivers its outbox and webhooks, terminates idle instances, deletes what is past its
+ * retention, and archives old rows. One alarm wakes it for all of that, and its time is computed from the rows.
  */
 import type { AuditedCall } from "../contracts/audited-call.ts";
 import type { Alarm } from "../platform/alarm.ts";
@@ -18,13 +18,13 @@ import { endIdle, nextUnused, unusedSince } from "./registry/termination.ts";
 import { putOffIdleDeadline } from "./store/instance-rows.ts";
 import { dequeue, enqueue, type Outbox, outboxOf, type Receivers } from "./store/outbox.ts";
 
-/** A deletion that its caller's request did not finish goes on after this time. */
+/** A deletion that was not finished within its request is continued after this time. */
 const ERASE_RETRY_MS = 60_000;
 /** A duty that failed is tried again after this time. */
 const DUTY_RETRY_MS = 60_000;
-/** How long the alarm waits for what it has begun; it does not stop for that. */
+/** How long the alarm handler waits for what it has started, which goes on in any case. */
 const ALARM_PATIENCE_MS = 5_000;
-/** How long a call waits for instances to take the word of its change; the outbox goes on by alarm after it. */
+/** How long a call waits for its change to be delivered. After that the outbox goes on by itself. */
 const DELIVERY_PATIENCE_MS = 2_000;
 
 export interface HousekeepingParts {
@@ -36,13 +36,13 @@ export interface HousekeepingParts {
   receivers: Receivers;
   retentionDays: number;
   log: Log;
-  /** Something was onLogged: whoever follows is told. */
+  /** Something was logged. */
   onLogged: () => void;
   /** Keeps the object awake until the work is done. */
   waitUntil: (work: Promise<unknown>) => void;
 }
 
-/** Something that the alarm is for. */
+/** A task of the alarm. */
 interface Duty {
   name: string;
   /** When there is something to do, in ms since the epoch; null: nothing. */
@@ -54,9 +54,9 @@ interface Duty {
 export class Housekeeping {
   readonly #parts: HousekeepingParts;
   readonly #outbox: Outbox;
-  /** The outbox comes last: it delivers what the others put into it. */
+  /** The outbox comes last, since the others enqueue into it. */
   readonly #duties: readonly Duty[];
-  /** Not before this time is a duty tried again that has failed. */
+  /** When to try a failed duty again, in ms since the epoch. */
   readonly #retryAt = new Map<string, number>();
 
   constructor(parts: HousekeepingParts) {
@@ -84,7 +84,7 @@ export class Housekeeping {
         due: () => nextOutlivedJob(sql),
         run: (now) => this.#commit((tx) => outliveJobs(tx, now)),
       },
-      // Nobody waits for receivers of webhooks, not the next alarm either.
+      // Receivers can be slow: not even the next alarm waits for them.
       { name: "webhooks", due: () => webhooks.nextDue, run: () => waitUntil(webhooks.deliverDue()) },
       { name: "archive", due: () => archive.due, run: (now) => archive.move(now) },
       { name: "outbox", due: () => this.#outbox.nextDue, run: () => this.#outbox.deliverDue() },
@@ -104,7 +104,7 @@ export class Housekeeping {
     this.setAlarm();
   }
 
-  /** Never rejects: a duty that fails is put off, and keeps nothing else from being done. */
+  /** Never rejects: a duty that fails is put off, and does not keep the others from being done. */
   async #do({ name, run }: Duty, now: number): Promise<void> {
     try {
       await run(now);
@@ -129,19 +129,19 @@ export class Housekeeping {
     }
   }
 
-  /** Delivers the outbox. The alarm is armed with it, so what this object leaves undone is done later. */
+  /** Delivers the outbox, and sets the alarm for the rest. */
   deliverOutbox(): Promise<void> {
     const delivered = this.#outbox.deliverDue();
     this.setAlarm();
     return delivered;
   }
 
-  /** The same, for a moment in front of the caller and then behind it. */
+  /** The same, and waits for it a moment. */
   async deliverOutboxSoon(): Promise<void> {
     await within(this.deliverOutbox(), DELIVERY_PATIENCE_MS);
   }
 
-  /** Wakes these instances, behind whoever asks for it. */
+  /** Wakes these instances, without waiting for it. */
   wake(instanceIds: readonly string[]): void {
     if (instanceIds.length === 0) return;
     this.#commit((tx) => {
@@ -151,8 +151,8 @@ export class Housekeeping {
   }
 
   /**
-   * Has an instance or a job delete everything of its own, and then its record. Enqueued before it is tried: what this call leaves
-   * undone, the alarm does.
+   * Has an instance or a job delete everything of its own, and then deletes its record. Enqueued before it is tried, so that the
+   * alarm finishes what this call does not.
    */
   async erase<Deleted>(
     id: string,

@@ -94,12 +94,12 @@ import { rowOf } from "./store/instance-rows.ts";
 import { ORCHESTRATOR_SCHEMA } from "./store/schema.ts";
 import { sealed, tenantKey } from "./tenant-key.ts";
 
-/** Characters of an export in one answer, about. */
+/** Approximate characters of an export per answer. */
 const EXPORT_CHARACTERS = 512 * 1024;
 
 /**
- * One tenant's Orchestrator. The object's name is the tenant. A plain Durable Object: it needs one alarm, for its
- * outbox, whose time is derived from rows.
+ * One tenant's Orchestrator; the object's name is the tenant. A plain Durable Object: it needs one alarm, whose time is computed from
+ * its rows (housekeeping.ts).
  */
 export class Orchestrator extends DurableObject<Env> implements OrchestratorApi {
   readonly #tenant: string;
@@ -107,7 +107,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   readonly #log: Log;
   readonly #alarm: Alarm;
   readonly #limiter: ConcurrencyLimiter;
-  /** Whoever follows the event log: by calls that wait, and by sockets. */
+  /** Calls that long-poll the event log. */
   readonly #eventPollers = new Notifier();
   readonly #eventSockets: EventSockets;
   readonly #webhooks: WebhookDelivery;
@@ -170,7 +170,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     await this.#housekeeping.onAlarm();
   }
 
-  /** A socket that follows the event log; the front door has looked at who asks. */
+  /** Opens an event socket. The Worker has authenticated the request. */
   override async fetch(): Promise<Response> {
     return this.#eventSockets.accept();
   }
@@ -196,7 +196,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
   #onSpawned(spawned: SpawnReceipt[]): void {
     this.#onLogged();
     if (spawned.some(({ message_id }) => message_id !== null)) this.ctx.waitUntil(this.#housekeeping.deliverOutbox());
-    // Their idle time, in case they are never used.
+    // For their idle deadline, in case they are never used.
     else this.#housekeeping.setAlarm();
   }
 
@@ -248,7 +248,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     this.#onLogged();
     if (instanceIds.length === 0) return;
     for (const id of instanceIds) this.#limiter.abandon(id);
-    // The rows are committed. Waiting a moment for the objects spares the caller a send that is accepted and cancelled.
+    // The rows are committed. Waiting a moment for the objects spares the caller a message that is accepted and then cancelled.
     await this.#housekeeping.deliverOutboxSoon();
   }
 
@@ -454,7 +454,7 @@ export class Orchestrator extends DurableObject<Env> implements OrchestratorApi 
     return inTransaction(this.ctx.storage, work);
   }
 
-  /** Something was logged, or these instances look different: whoever follows reads again. */
+  /** Something was logged, or the rows of these instances have changed. */
   #onLogged(...instanceIds: string[]): void {
     this.#eventPollers.notify();
     this.#eventSockets.changed(...instanceIds);

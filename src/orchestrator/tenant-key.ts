@@ -5,7 +5,7 @@ import type { Config } from "../contracts/config.ts";
 import { hasSecrets, newKey, type Secrets, seal } from "../platform/secrets.ts";
 import { inTransaction } from "../platform/transaction.ts";
 
-/** Made on first use. */
+/** The key, which is made on first use. */
 export function tenantKey(storage: DurableObjectStorage): string {
   return inTransaction(storage, (tx) => {
     tx.exec("INSERT OR IGNORE INTO tenant_key (id, key) VALUES (1, ?)", newKey());
@@ -13,7 +13,7 @@ export function tenantKey(storage: DurableObjectStorage): string {
   });
 }
 
-/** Null when there are none. */
+/** The secrets, sealed with the deployment's key or the tenant's; null when there are none. */
 export async function sealed(
   storage: DurableObjectStorage,
   secrets: Secrets | undefined,

@@ -1,6 +1,6 @@
 /**
- * The event log in the server's logs: one line an event, with everything that it carries. So each step in the life of an instance,
- * a message, a model call, a question and a job is one line, wherever it happened, in the order of the log.
+ * Writes the event log to the server's logs: one line per event with all its data. So every step of an instance, a message, a model
+ * call, a question and a job is one line, wherever it happened, in the order of the event log.
  */
 
 import { isJobId } from "../../platform/ids.ts";
@@ -10,7 +10,7 @@ import { headOf } from "../store/event-log.ts";
 
 type LineRow = Row & { seq: number; at: number; instance_id: string; kind: string; data: string };
 
-/** Steps within a turn, and calls, which have a line of their own where they are answered. */
+/** Details: steps within a turn, and calls, which are logged where they are answered. */
 const DETAILS: ReadonlySet<string> = new Set([
   "tool.finished",
   "tools.answered",
@@ -19,7 +19,7 @@ const DETAILS: ReadonlySet<string> = new Set([
   "audit.called",
 ]);
 
-/** How loud the line of a kind of event is. */
+/** The log level of a kind of event. */
 function levelOf(kind: string): "debug" | "info" | "warning" {
   if (DETAILS.has(kind)) return "debug";
   return /\.(failed|lost|disabled|unhealthy)$/.test(kind) ? "warning" : "info";
@@ -36,7 +36,7 @@ export class EventLogger {
     this.#written = headOf(sql).seq;
   }
 
-  /** Writes the lines of what was logged since the last time. */
+  /** Writes the lines of the events since the last time. */
   write(): void {
     if (!this.#log.writes("WARNING")) return;
     const rows = this.#sql
@@ -44,7 +44,7 @@ export class EventLogger {
       .toArray();
     for (const { seq, at, instance_id: id, kind, data } of rows) {
       const about = id === "" ? {} : isJobId(id) ? { job_id: id } : { instance_id: id };
-      // A name is its giver's words, not ours.
+      // A name is content: a caller has chosen it.
       const { name: _name, ...fields } = JSON.parse(data) as LogFields;
       this.#log[levelOf(kind)](kind, { ...about, ...fields, seq, at: new Date(at).toISOString() });
       this.#written = seq;

@@ -1,10 +1,10 @@
 /**
- * Viewers: sockets that follow the event log from a sequence on. They hibernate with the object: where a viewer is stands in
- * its socket's attachment, and everything that it is sent is read from the log. They can only listen.
+ * Event sockets follow the event log from a sequence on. They hibernate with the object: a socket's position is in its attachment,
+ * and all that it is sent is read from the log. Clients can only listen.
  *
- * A viewer says `{type: "follow", after}` first, and after every reconnect with the last sequence that it has; null: from a
- * little before now on. It is sent frames, each with the events after the one before, and `ack`s a sequence now and then: a
- * slow one is not sent more than a window ahead.
+ * A client first sends `{type: "follow", after}`, and after a reconnect names the last sequence that it has; null: from a little
+ * before now on. It gets frames, each with the events after those of the frame before, and `ack`s a sequence now and then. A slow
+ * client is not sent more than a window ahead.
  */
 import * as z from "zod";
 import type { LiveFrame } from "../../contracts/records.ts";
@@ -12,15 +12,15 @@ import type { DefaultCaps } from "../budget/ledger.ts";
 import { nodesOf } from "../registry/tree.ts";
 import { eventsAfter, lastSeq } from "../store/event-log.ts";
 
-/** Changes are collected for so long: a busy fleet makes one frame and not hundreds. */
+/** Changes are collected for so long, so that a busy fleet makes one frame and not hundreds. */
 const COLLECT_MS = 100;
-/** Events in one frame, at most. */
+/** Events per frame. */
 const FRAME_EVENTS = 500;
-/** Events that a viewer is sent beyond what it has confirmed, at most. */
+/** Events that a client may be sent beyond what it has confirmed. */
 const WINDOW_EVENTS = 5_000;
-/** Events before now that a viewer gets which names no sequence. */
+/** Events before now for a client that names no sequence. */
 const RECENT_EVENTS = 200;
-/** Characters of a viewer's frame: both kinds have less than fifty. A longer one is not even parsed. */
+/** Upper bound on the characters of a client's message: both kinds have less than fifty. A longer one is not even parsed. */
 const MAX_FRAME_CHARACTERS = 200;
 /** The subprotocol of these sockets. */
 const LIVE_PROTOCOL = "madrox.live";
@@ -30,7 +30,7 @@ const Said = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ack"), seq: z.int().min(0) }),
 ]);
 
-/** Where a viewer is: the last sequence that it was sent, and that it has confirmed. Before its `follow` it has none. */
+/** A socket's position: the last sequence that it was sent, and the last that it has confirmed. Before `follow` it has none. */
 interface Position {
   after: number;
   acked: number;
@@ -45,28 +45,31 @@ export class EventSockets {
   constructor(ctx: DurableObjectState, caps: () => DefaultCaps) {
     this.#ctx = ctx;
     this.#caps = caps;
-    // Answered by the runtime, so that a viewer's sign of life wakes nobody.
+    // Answered by the runtime, so that a client's pings do not wake the object.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
   }
 
-  /** Takes a viewer in. */
+  /** Accepts a socket. */
   accept(): Response {
     const { 0: client, 1: server } = new WebSocketPair();
     this.#ctx.acceptWebSocket(server);
     return new Response(null, { status: 101, webSocket: client, headers: { "sec-websocket-protocol": LIVE_PROTOCOL } });
   }
 
-  /** A viewer has said something; one that says what it should not is sent away. */
+  /** A client has sent a message. A socket with an invalid one is closed. */
   onMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     const said = Said.safeParse(typeof message === "string" ? parsed(message) : null);
     if (!said.success) {
       socket.close(1008, "Only follow and ack can be said here.");
       return;
     }
-    const place = positionOf(socket);
+    const position = positionOf(socket);
     if (said.data.type === "ack") {
-      if (!place) return;
-      socket.serializeAttachment({ ...place, acked: Math.max(place.acked, Math.min(said.data.seq, place.after)) });
+      if (!position) return;
+      socket.serializeAttachment({
+        ...position,
+        acked: Math.max(position.acked, Math.min(said.data.seq, position.after)),
+      });
       this.#send([socket], []);
       return;
     }
@@ -78,7 +81,7 @@ export class EventSockets {
     this.#send([socket], [], unknown ? "restart" : "start");
   }
 
-  /** Something was logged, or (with ids) instances look different. Viewers hear of it soon. */
+  /** Something was logged, or (with ids) the rows of instances have changed: the sockets get a frame soon. */
   changed(...instanceIds: string[]): void {
     if (this.#ctx.getWebSockets().length === 0) return;
     for (const id of instanceIds) this.#touched.add(id);
@@ -92,16 +95,16 @@ export class EventSockets {
     }, COLLECT_MS);
   }
 
-  /** Sends each socket what it does not have yet; viewers at the same place share the reading and the text. */
+  /** Sends each socket what it does not have yet. Sockets at the same position share the query and the text. */
   #send(sockets: readonly WebSocket[], touched: readonly string[], greeting?: "start" | "restart"): void {
     const { sql } = this.#ctx.storage;
-    const places = new Map<number, { socket: WebSocket; place: Position }[]>();
+    const positions = new Map<number, { socket: WebSocket; position: Position }[]>();
     for (const socket of sockets) {
-      const place = positionOf(socket);
-      if (place) places.set(place.after, [...(places.get(place.after) ?? []), { socket, place }]);
+      const position = positionOf(socket);
+      if (position) positions.set(position.after, [...(positions.get(position.after) ?? []), { socket, position }]);
     }
-    for (const [from, viewers] of places) {
-      let ready = viewers;
+    for (const [from, sharing] of positions) {
+      let ready = sharing;
       let after = from;
       for (let nth = 0; ready.length > 0; nth++) {
         const page = eventsAfter(sql, { after, instance_id: null, limit: FRAME_EVENTS });
@@ -117,12 +120,12 @@ export class EventSockets {
         };
         after = page.events.at(-1)?.seq ?? after;
         const text = JSON.stringify(frame);
-        for (const { socket, place } of ready) {
-          socket.serializeAttachment({ after, acked: place.acked } satisfies Position);
+        for (const { socket, position } of ready) {
+          socket.serializeAttachment({ after, acked: position.acked } satisfies Position);
           if (socket.readyState === WebSocket.OPEN) socket.send(text);
         }
         if (page.events.length < FRAME_EVENTS) break;
-        ready = ready.filter(({ place }) => after - place.acked < WINDOW_EVENTS);
+        ready = ready.filter(({ position }) => after - position.acked < WINDOW_EVENTS);
       }
     }
   }

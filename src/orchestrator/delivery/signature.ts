@@ -1,12 +1,12 @@
 /**
- * Signatures of webhooks, as the Standard Webhooks specification has them: HMAC-SHA256 over id, time and body, so that a receiver
- * can tell that a call is from this server, was not changed and is not an old one sent again.
+ * Webhook signatures by the Standard Webhooks specification: HMAC-SHA256 over id, time and body, so that a receiver can verify that a
+ * call is from this server, unchanged, and not a replay.
  */
 import { createHmac } from "node:crypto";
 
 const PREFIX = "whsec_";
 
-/** A secret of 32 random bytes, as its owner writes it. */
+/** A new secret of 32 random bytes, in its text form. */
 export function newSecret(): string {
   return PREFIX + btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32))));
 }
@@ -20,7 +20,7 @@ export function isSecret(text: string): boolean {
   return bytes >= 24 && bytes <= 64;
 }
 
-/** The headers that go with a body. `now` in ms since the epoch: the time of this try. */
+/** The headers for a body. `now`: the time of this try, in ms since the epoch. */
 export function signedHeaders(secret: string, id: string, body: string, now: number): Record<string, string> {
   const timestamp = String(Math.floor(now / 1000));
   const key = Uint8Array.from(atob(secret.slice(PREFIX.length)), (c) => c.charCodeAt(0));

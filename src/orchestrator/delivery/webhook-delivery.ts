@@ -1,6 +1,6 @@
 /**
- * Carries out webhooks: at least once, in the order of the log for each webhook. A webhook's row is one delivery: its next event;
- * once that has arrived, the one after it is due. A call that dies with its process is made again, with the same id.
+ * Delivers webhooks: at least once, and for each webhook in the order of the event log. A webhook's row is one delivery, of its next
+ * event; once that is delivered, the event after it is due. A call that is lost in a crash is repeated with the same id.
  */
 import { Deliveries, type DeliveryTable, retryDelay } from "../../platform/delivery.ts";
 import { describe, type Log } from "../../platform/log.ts";
@@ -21,16 +21,16 @@ import {
   type WebhookRow,
 } from "./webhooks.ts";
 
-/** How long a receiver may take to answer. */
+/** Time-out of a call to a receiver. */
 const PATIENCE_MS = 10_000;
-/** A delivery that was not heard of for this long died with its process. */
+/** After a crash, an unfinished delivery is repeated after this time. */
 const LEASE_MS = 30_000;
-/** The receiver says that it is not there any more. */
+/** The status with which a receiver says that it is gone. */
 const GONE = 410;
 
 const WEBHOOKS: DeliveryTable = { name: "webhook", key: ["webhook_id"], columns: ["*"], due: "due_at", tries: null };
 
-/** What came of a delivery: what the receiver answered, or that up to a sequence there was nothing that the webhook wants. */
+/** The outcome of a delivery: the answer of the receiver, or that there is no event to deliver up to a sequence. */
 type Posted = Answered | { event: null; upTo: number };
 
 /** `at`: when it was sent, in ms since the epoch. */
@@ -44,16 +44,16 @@ export interface WebhookDeliveryParts {
   storage: DurableObjectStorage;
   tenant: string;
   log: Log;
-  /** Something was onLogged. */
+  /** Something was logged. */
   onLogged: () => void;
-  /** Nothing is under way any more: the time for the alarm is another. */
+  /** Nothing is under way any more: the alarm can be set to what is next. */
   onIdle: () => void;
 }
 
 export class WebhookDelivery {
   readonly #parts: WebhookDeliveryParts;
   readonly #deliveries: Deliveries<WebhookRow, Posted>;
-  /** The webhooks that are not disabled: their filters and how far the log was looked through for them. Null: to be read. */
+  /** The active webhooks with their filters, and how far the log was scanned for them. Null: to be read again. */
   #watching: { id: string; filters: string[]; seen: number }[] | null = null;
 
   constructor(parts: WebhookDeliveryParts) {
@@ -61,7 +61,7 @@ export class WebhookDelivery {
     this.#deliveries = new Deliveries<WebhookRow, Posted>({
       storage: parts.storage,
       table: WEBHOOKS,
-      // All at once: none waits for another's receiver.
+      // All at once, so that none waits for another's receiver.
       policy: { ...BACKOFF, leaseMs: LEASE_MS, atOnce: MAX_WEBHOOKS },
       send: (row) => this.#post(row),
       onDelivered: (tx, row, posted) => this.#posted(tx, row, posted),
@@ -70,7 +70,7 @@ export class WebhookDelivery {
     });
   }
 
-  /** When there is something to deliver, in ms since the epoch, or null. */
+  /** When the next delivery is due, in ms since the epoch, or null. */
   get nextDue(): number | null {
     return this.#deliveries.nextDue;
   }
@@ -86,8 +86,8 @@ export class WebhookDelivery {
   }
 
   /**
-   * Looks whether what was just onLogged is to be delivered. Call in the same breath as the commit, so that the row, and the alarm
-   * that the caller then sets, are one with it. Returns whether there is something due that was not before.
+   * Marks webhooks due that want what was just logged. To be called right after the commit, before anything is awaited: then its
+   * rows and the alarm that the caller sets are part of the same commit. Returns whether anything became due.
    */
   markDue(now: number): boolean {
     const { sql } = this.#parts.storage;
@@ -103,7 +103,7 @@ export class WebhookDelivery {
         webhook.seen = next.upTo;
         continue;
       }
-      // A run that is under way or comes now looks at all of the rest.
+      // The delivery that is due or under way will scan the rest.
       webhook.seen = headOf(sql).seq;
       due = inTransaction(this.#parts.storage, (tx) => markDue(tx, webhook.id, now)) || due;
     }
@@ -117,7 +117,7 @@ export class WebhookDelivery {
     return { event: next.event, status: await post(row, next.event, this.#parts.tenant), at };
   }
 
-  /** Notes what came of a delivery, and when the next one is due. */
+  /** Records the outcome of a delivery, and when the next one is due. */
   #posted(tx: Tx, row: WebhookRow, posted: Posted): void {
     if (posted.event === null) noteDelivery(tx, row.webhook_id, { due_at: null, cursor: posted.upTo });
     else if (posted.status >= "200" && posted.status < "300") this.#arrived(tx, row, posted);
@@ -162,7 +162,7 @@ function filtersOf(row: WebhookRow): string[] {
   return JSON.parse(row.events) as string[];
 }
 
-/** The status that the receiver answered with, or in a word why there was none. A redirection is followed nowhere. */
+/** Calls the receiver. Returns its status, or a word for why there is none. Redirections are not followed. */
 async function post(row: WebhookRow, event: StoredEvent, tenant: string): Promise<string> {
   const id = `${row.webhook_id}_${event.seq}`;
   const body = payloadOf(event, tenant);

@@ -1,6 +1,6 @@
 /**
- * Webhooks: their rows, and the decisions on them. A webhook reads the event log from its cursor on, in order, one event a
- * delivery; webhook-delivery.ts carries them out.
+ * The table `webhook`, and decisions about webhooks. A webhook reads the event log from its cursor on, in order, one event per
+ * delivery (webhook-delivery.ts).
  */
 import type { AuditedCall } from "../../contracts/audited-call.ts";
 import type { WebhookRequest } from "../../contracts/orchestrator.ts";
@@ -16,10 +16,10 @@ import { headOf } from "../store/event-log.ts";
 import type { StoredEvent } from "../store/hash-chain.ts";
 import { isSecret, newSecret } from "./signature.ts";
 
-/** Webhooks of one tenant, at most. */
+/** Webhooks per tenant. */
 export const MAX_WEBHOOKS = 20;
 
-/** What a webhook is told of unless it says otherwise: that something has ended, and that somebody is asked. */
+/** The events of a webhook that names none: that something has ended, and that a question was asked. */
 export const DEFAULT_EVENTS: readonly string[] = [
   "message.completed",
   "message.failed",
@@ -33,15 +33,15 @@ export const DEFAULT_EVENTS: readonly string[] = [
   "question.asked",
 ];
 
-/** A kind of event, all of a family (`job.*`), or all (`*`). */
+/** A kind of event, a group of kinds (`job.*`), or all (`*`). */
 export const EVENT_FILTER = /^(\*|[a-z_]{1,40}\.(\*|[a-z_]{1,40}))$/;
 
-/** When a delivery that failed is tried again: after 5 s, 20 s, 80 s and so on, at most 6 h. */
+/** A failed delivery is tried again after 5 s, 20 s, 80 s and so on, up to 6 h. */
 export const BACKOFF: Backoff = { firstMs: 5_000, factor: 4, ceilingMs: 6 * 60 * 60 * 1000 };
 /** Failures in a row after which a webhook is disabled: about 20 hours. */
 export const MAX_FAILURES = 10;
 
-/** Whether a filter lets a kind of event through. */
+/** Whether a filter matches a kind of event. */
 export function wants(filters: readonly string[], kind: string): boolean {
   return filters.some(
     (filter) => filter === "*" || filter === kind || (filter.endsWith(".*") && kind.startsWith(filter.slice(0, -1))),
@@ -63,7 +63,7 @@ export interface WebhookRow extends Row {
   disabled_at: number | null;
 }
 
-/** Registers a webhook for what happens from now on. `invalid_input`, `limit_reached`. */
+/** Registers a webhook for events from now on. `invalid_input`, `limit_reached`. */
 export function addWebhook(
   storage: DurableObjectStorage,
   request: WebhookRequest,
@@ -124,7 +124,7 @@ export function activeWebhooks(sql: SqlStorage): WebhookRow[] {
   return sql.exec<WebhookRow>("SELECT * FROM webhook WHERE disabled_at IS NULL").toArray();
 }
 
-/** There is something to deliver. Returns whether there was nothing before. */
+/** Marks a webhook due, unless it already is or is disabled. Returns whether it was marked. */
 export function markDue(tx: Tx, id: string, now: number): boolean {
   const marked = tx.exec(
     "UPDATE webhook SET due_at = ? WHERE webhook_id = ? AND due_at IS NULL AND disabled_at IS NULL RETURNING webhook_id",
@@ -134,17 +134,17 @@ export function markDue(tx: Tx, id: string, now: number): boolean {
   return marked.toArray().length > 0;
 }
 
-/** Notes how far a webhook is, or what its last delivery came to. */
+/** Records the outcome of a delivery. */
 export function noteDelivery(tx: Tx, id: string, changes: Partial<WebhookRow>): void {
   const names = Object.keys(changes);
   const values = names.map((name) => changes[name] ?? null);
   tx.exec(`UPDATE webhook SET ${names.map((name) => `${name} = ?`).join(", ")} WHERE webhook_id = ?`, ...values, id);
 }
 
-/** Events that are looked through at a time. */
+/** Events per query of a scan. */
 const SCAN = 500;
 
-/** The first event after a sequence that the filters let through, or null with the newest sequence: there is none up to it. */
+/** The first event after a sequence that matches the filters, or null and the sequence up to which there is none. */
 export function nextWanted(
   sql: SqlStorage,
   filters: readonly string[],
@@ -171,7 +171,7 @@ export function nextWanted(
   }
 }
 
-/** What is sent: as Standard Webhooks has it. `details` are the event's data: ids, counts and codes, never content. */
+/** The body by Standard Webhooks. `details` is the event's data: ids, counts and codes, never content. */
 export function payloadOf(event: StoredEvent, tenant: string): string {
   return JSON.stringify({
     type: event.kind,

@@ -1,6 +1,5 @@
 /**
- * What becomes of instances that have ended: their conversation goes when its retention is over, and all of them when somebody
- * deletes them.
+ * Deleting terminated instances: their conversation at the end of its retention, everything on request.
  */
 import { unknownInstance } from "../../contracts/refusals.ts";
 import { err, type Result } from "../../platform/errors.ts";
@@ -14,7 +13,7 @@ import { deleteLimits } from "../store/limits.ts";
 import { callerOf, dequeueAll, enqueue } from "../store/outbox.ts";
 import { countDeleted } from "../store/tenant-row.ts";
 
-/** Why an instance can't be deleted, or null. */
+/** Why an instance can't be deleted (`not_found`, `conflict`), or null. */
 export function eraseRefusal(sql: SqlStorage, instanceId: string): Result<never> | null {
   const row = rowOf(sql, instanceId);
   if (!row) return unknownInstance(instanceId);
@@ -41,7 +40,7 @@ export function eraseRefusal(sql: SqlStorage, instanceId: string): Result<never>
   );
 }
 
-/** Takes an instance whose object is empty out of the registry. What it spent stays in the ledger and in the totals. */
+/** Removes an instance whose object is empty from the registry. Its spending stays in the ledger and in the totals. */
 export function removeInstance(tx: Tx, instanceId: string, now: number): void {
   if (!rowOf(tx, instanceId)) return;
   const asked = callerOf(tx, instanceId, "erase");
@@ -54,7 +53,7 @@ export function removeInstance(tx: Tx, instanceId: string, now: number): void {
   recordCall(tx, asked, instanceId, now);
 }
 
-/** Terminated instances whose retention is over. */
+/** Terminated instances whose retention is over, up to a hundred. */
 export function outlived(sql: SqlStorage, now: number): string[] {
   return instanceIds(sql, "SELECT instance_id FROM instance WHERE kept_until <= ? LIMIT 100", now);
 }
@@ -69,7 +68,7 @@ export function nextOutlived(sql: SqlStorage): number | null {
   );
 }
 
-/** The instance's conversation is about to be deleted; its record stays. */
+/** Has an instance's conversation deleted. Its record stays. */
 export function forgetConversation(tx: Tx, instanceId: string, now: number): void {
   endRetention(tx, instanceId);
   enqueue(tx, instanceId, "forget", now);

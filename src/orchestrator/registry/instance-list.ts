@@ -1,5 +1,5 @@
 /**
- * The list of instances, page by page.
+ * The list of instances, in pages.
  */
 import type { ListQuery } from "../../contracts/orchestrator.ts";
 import type { InstancePage } from "../../contracts/records.ts";
@@ -18,7 +18,7 @@ export function listInstances(sql: SqlStorage, query: ListQuery, prefix: string,
     values.push(value);
   };
   match("parent_id = ?", query.parent_id);
-  // Children are the fewest: with a parent, the indexes of the others are out of the question.
+  // Children are the fewest. The unary plus keeps SQLite from using the other indexes when a parent is given.
   const other = query.parent_id === undefined ? "" : "+";
   match(`${other}state = ?`, query.state);
   match(`${other}role = ?`, query.role);

@@ -16,9 +16,8 @@ import { changeLimits, deleteLimits } from "../store/limits.ts";
 import { callerOf, dequeueAll, enqueue } from "../store/outbox.ts";
 
 /**
- * Commits one job, or answers why not, and then nothing has begun: `invalid_input` for a coordinator among the participants or
- * one of them named twice, `not_found`, `conflict` for one that is terminated, `forbidden` for one that the instance that asks
- * has no say over.
+ * Commits a job, or returns why not: `invalid_input` for a coordinator among the participants or a participant named twice,
+ * `not_found`, `conflict` for a member that is terminated, `forbidden` for one that is not below the instance that asks.
  */
 export function coordinate(tx: Tx, request: CoordinateRequest, now: number): Result<JobReceipt> {
   const known = recall<JobReceipt>(tx, request.idempotency);
@@ -100,13 +99,13 @@ function misnamed(message: string, instanceId: string): Result<never> {
   return err("invalid_input", message, { field: "participant_ids", instance_id: instanceId });
 }
 
-/** What a job copies on its first use; null when this tenant has no such job, or it is over, and its object only empty again. */
+/** What a job copies on its first use; null when there is no such job, or when it is over and its object has been emptied. */
 export function jobFirstUse(sql: SqlStorage, jobId: string): JobSpec | null {
   const row = first<{ spec: string }>(sql, "SELECT spec FROM job WHERE job_id = ? AND finished_at IS NULL", jobId);
   return row ? (JSON.parse(row.spec) as JobSpec) : null;
 }
 
-/** Takes over what a job reports of itself: its row and the event log. Repeating it changes nothing. */
+/** Applies a report of a job to its row and the event log. Repeating it changes nothing. */
 export function applyJob(tx: Tx, report: JobReport, retentionDays: number): void {
   const row = first<{ report_seq: number }>(tx, "SELECT report_seq FROM job WHERE job_id = ?", report.job_id);
   if (!row || report.seq <= row.report_seq) return;
@@ -132,12 +131,12 @@ export function applyJob(tx: Tx, report: JobReport, retentionDays: number): void
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** The end of the day (UTC): what is to go on a day goes together, and wakes the Orchestrator once. */
+/** The end of the day (UTC), so that what is due on a day goes together and wakes the Orchestrator once. */
 function wholeDay(time: number): number {
   return Math.ceil(time / DAY_MS) * DAY_MS;
 }
 
-/** The jobs that are not over and were started by one of these instances. */
+/** The open jobs that were started by one of these instances. */
 export function openJobsOf(sql: SqlStorage, creators: readonly string[]): string[] {
   return sql
     .exec<{ job_id: string }>(
@@ -148,7 +147,7 @@ export function openJobsOf(sql: SqlStorage, creators: readonly string[]): string
     .map((row) => row.job_id);
 }
 
-/** Why a job can't be deleted, or null: `not_found`, `conflict` while it, or one that its cap binds, is not over. */
+/** Why a job can't be deleted, or null: `not_found`, `conflict` while it, or one that its cap binds, is open. */
 export function eraseJobRefusal(sql: SqlStorage, jobId: string): Result<never> | null {
   const row = first<{ state: string; finished_at: number | null }>(
     sql,
@@ -174,13 +173,13 @@ export function eraseJobRefusal(sql: SqlStorage, jobId: string): Result<never> |
   });
 }
 
-/** The end of the next job's retention, in ms since the epoch, or null. */
+/** The end of the next retention of a job, in ms since the epoch, or null. */
 export function nextOutlivedJob(sql: SqlStorage): number | null {
   const next = "SELECT kept_until AS at FROM job WHERE kept_until IS NOT NULL ORDER BY kept_until LIMIT 1";
   return first<{ at: number }>(sql, next)?.at ?? null;
 }
 
-/** Jobs whose retention is over are to be deleted, a hundred of them; who can't be deleted yet is looked at again a day later. */
+/** Has up to a hundred jobs deleted whose retention is over. One that can't be deleted yet is checked again a day later. */
 export function outliveJobs(tx: Tx, now: number): void {
   const due = tx.exec<{ job_id: string }>("SELECT job_id FROM job WHERE kept_until <= ? LIMIT 100", now).toArray();
   if (due.length === 0) return;
@@ -191,7 +190,7 @@ export function outliveJobs(tx: Tx, now: number): void {
   }
 }
 
-/** Takes a job whose object is empty out of the registry. What it spent stays in the ledger and in the totals. */
+/** Removes a job whose object is empty from the registry. Its spending stays in the ledger and in the totals. */
 export function removeJob(tx: Tx, jobId: string, now: number): void {
   const asked = callerOf(tx, jobId, "erase");
   if (tx.exec("DELETE FROM job WHERE job_id = ? RETURNING job_id", jobId).toArray().length === 0) return;
@@ -220,7 +219,7 @@ interface JobRow extends Row {
   max_cost_nano: number | null;
 }
 
-/** A job's row without its spec, which can be large, and its money. */
+/** A job's row, without its spec, which can be large, and with its money. */
 const RECORD = `SELECT job_id, type, state, coordinator_id, participants, creator, created_at, started_at, finished_at,
   steps_done, steps_total, error, settled_nano, unsettled_nano, max_cost_nano
   FROM job LEFT JOIN balance ON balance.scope = job_id LEFT JOIN limits ON limits.scope = job_id`;
@@ -230,7 +229,7 @@ export function jobRecord(sql: SqlStorage, jobId: string): JobRecord | null {
   return row ? recordOf(row) : null;
 }
 
-/** One page of jobs in the order of their making. */
+/** One page of jobs in the order of their creation. */
 export function listJobs(sql: SqlStorage, query: JobQuery): JobPage {
   const rows = sql
     .exec<JobRow>(

@@ -1,5 +1,5 @@
 /**
- * Figures of a tenant: counted as things happen, never summed over rows.
+ * The metrics of a tenant: counted as things happen, never summed over rows.
  */
 
 import type { Metrics } from "../../contracts/records.ts";
@@ -26,9 +26,9 @@ export function metricsOf(sql: SqlStorage, limiter: LimiterView): Metrics {
   return metricsFrom(tenantRow(sql), balance, limiter);
 }
 
-/** Pure. */
+/** The metrics, from their rows. Pure. */
 export function metricsFrom(totals: TenantRow, balance: Balance, limiter: LimiterView): Metrics {
-  // Who was deleted is in no list any more, and was all the same.
+  // Deleted instances are in no list, and were created all the same.
   const created = totals.total_instances + totals.deleted_instances;
   const counters = parseCounters(totals.counters);
   const completed = counters.times.reduce((sum, count) => sum + count, 0);
@@ -67,7 +67,7 @@ export function metricsFrom(totals: TenantRow, balance: Balance, limiter: Limite
   };
 }
 
-/** The counters in Prometheus' text format. */
+/** The metrics in Prometheus' text format. */
 export function prometheus(metrics: Metrics): string {
   const lines: string[] = [];
   const add = (name: string, type: string, help: string, values: readonly [labels: string, value: number][]) => {

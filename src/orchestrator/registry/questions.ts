@@ -1,5 +1,5 @@
 /**
- * The open questions of a tenant's instances, as they report them.
+ * The table `question`: the open questions of a tenant's instances, as they report them.
  */
 import type { OpenQuestion } from "../../contracts/instance-spec.ts";
 import type { QuestionQuery } from "../../contracts/orchestrator.ts";
@@ -8,7 +8,7 @@ import type { Row } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { setOpenQuestions } from "../store/instance-rows.ts";
 
-/** Takes over what an instance has open now; `before` is how many it had. */
+/** Replaces an instance's open questions. `before`: how many it had. */
 export function keepQuestions(tx: Tx, instanceId: string, before: number, questions: readonly OpenQuestion[]): void {
   if (before === 0 && questions.length === 0) return;
   forgetQuestions(tx, instanceId);
@@ -28,7 +28,7 @@ export function keepQuestions(tx: Tx, instanceId: string, before: number, questi
   setOpenQuestions(tx, instanceId, questions.length);
 }
 
-/** The instance asks nothing any more. */
+/** The instance has no open questions any more. */
 export function forgetQuestions(tx: Tx, instanceId: string): void {
   tx.exec("DELETE FROM question WHERE instance_id = ?", instanceId);
 }

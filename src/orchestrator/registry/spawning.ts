@@ -20,19 +20,19 @@ import { enqueue } from "../store/outbox.ts";
 import { countSpawned, tenantRow } from "../store/tenant-row.ts";
 import { spawnLimits } from "./spawn-limits.ts";
 
-/** What binds a spawn beside its request. */
+/** The rules for spawning that do not come with the request. */
 export interface SpawnRules {
   maxInstances: number;
   maxDepth: number;
   maxChildren: number | null;
   timeoutMinutes: number;
-  /** The simulator will answer for it. */
+  /** The simulator will answer for the instance. */
   simulated: boolean;
   defaults: LimitDefaults;
 }
 
 /**
- * Commits one instance, or answers why not: `not_found` for a parent that does not exist, `conflict` for a parent
+ * Commits an instance, or returns why not: `not_found` for a parent that does not exist, `conflict` for a parent
  * that is terminated, `forbidden` for limits beyond those of the instance that spawns it, `limit_reached` when the tenant has
  * `maxInstances` active ones.
  */
@@ -61,7 +61,7 @@ export function spawn(
     path = [...scopesOf(tx, parent.instance_id).slice(1)];
     const inherited = specOf(tx, parent.instance_id);
     if (request.workspace === "parent") workspaceOwner = inherited.workspace_owner ?? parent.instance_id;
-    // What a parent may not do without leave, it can't have done by a child.
+    // What needs approval for the parent needs it for its children: they can't be a way around it.
     approvals = [...new Set([...(inherited.require_approval ?? []), ...approvals])];
     const tooDeep = treeRefusal(tx, parent, depth, rules);
     if (tooDeep) return tooDeep;

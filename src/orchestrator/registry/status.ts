@@ -1,5 +1,5 @@
 /**
- * A status record: what the registry knows of one instance, computed from its row.
+ * Status records: what the registry knows of an instance, computed from its row.
  */
 import type { TokenCounts, Unhealthy } from "../../contracts/instance-spec.ts";
 import type { Health, StatusRecord } from "../../contracts/records.ts";

@@ -1,5 +1,5 @@
 /**
- * What an instance reports of itself, taken over into the registry.
+ * Applying the reports of instances to the registry.
  */
 import { settlementOf } from "../../contracts/call-settled.ts";
 import type { InstanceEvent, Report, TokenCounts } from "../../contracts/instance-spec.ts";
@@ -20,8 +20,8 @@ import { keepQuestions } from "./questions.ts";
 import { waitOver } from "./wait-graph.ts";
 
 /**
- * Takes over a report: the event log, the ledger, the instance's row and the tenant's sums. Repeating it changes nothing; of one
- * that comes late only events that are new count. Returns whether a reservation came free.
+ * Applies a report to the event log, the ledger, the instance's row and the tenant's sums. Repeating it changes nothing; of a late
+ * one only the events that are new count. Returns whether a reservation came free.
  */
 export function takeReport(tx: Tx, report: Report): boolean {
   const row = rowOf(tx, report.instance_id);
@@ -55,7 +55,7 @@ function takeSnapshot(tx: Tx, row: InstanceRow, report: Report, seen: EventsSeen
   if (row.active) keepQuestions(tx, row.instance_id, row.open_questions, report.questions);
   if (snapshot.state !== "waiting") waitOver(tx, row.instance_id, report.seq);
   updateFromReport(tx, report, seen);
-  // It has reported, so it has been used: it has its secrets.
+  // It reports, so it has been used and has its secrets.
   if (row.report_seq === 0) forgetSecrets(tx, row.instance_id);
   const more: TokenCounts = {
     input: snapshot.tokens.input - row.tokens_input,

@@ -1,12 +1,12 @@
 /**
- * What the tasks of the MCP extension wait for. A task that waits for one message needs no row: its id is the message's.
+ * The table `task`: what tasks of the MCP extension wait for. A task that waits for one message needs no row: its id is the message's.
  */
 
 import type { StoredTask } from "../../contracts/orchestrator.ts";
 import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 
-/** How long a task can be asked for. */
+/** How long a task can be polled. */
 export const TASK_LIFETIME_MS = 24 * 60 * 60 * 1000;
 
 export function saveTask(tx: Tx, task: StoredTask): void {

@@ -12,8 +12,8 @@ import { tenantRow } from "../store/tenant-row.ts";
 import { type SpawnRules, spawn } from "./spawning.ts";
 
 /**
- * Commits a whole team or nothing: `limit_reached` when there is no room for all of it, and whatever a spawn of the supervisor
- * or of a member is refused for.
+ * Commits a whole team or nothing: `limit_reached` when there is no room for all of it, and any refusal of spawning the supervisor
+ * or a member.
  */
 export function spawnTeam(
   storage: DurableObjectStorage,

@@ -1,5 +1,5 @@
 /**
- * The team templates that a tenant has stored: the table `team_template`, which nothing else writes.
+ * The table `team_template`: the team templates that a tenant has stored.
  */
 import type { AuditedCall } from "../../contracts/audited-call.ts";
 import { MAX_TEMPLATE_BYTES, MAX_TEMPLATES, type TeamTemplate } from "../../contracts/team-template.ts";
@@ -17,8 +17,8 @@ export function storedTemplates(sql: SqlStorage): TeamTemplate[] {
 }
 
 /**
- * Stores a template. The same one again changes nothing; `conflict` for another one of that name, `too_large`, and
- * `limit_reached` when there are as many as there may be.
+ * Stores a template. Storing the same one again changes nothing. `conflict` for another one of that name, `too_large`,
+ * `limit_reached`.
  */
 export function storeTemplate(
   tx: Tx,

@@ -1,5 +1,5 @@
 /**
- * The end of instances: on request, or because nobody used them for too long.
+ * Terminating instances: on request, or because they were idle for too long.
  */
 import type { TerminateReceipt, TerminateRequest } from "../../contracts/orchestrator.ts";
 import { unknownInstance } from "../../contracts/refusals.ts";
@@ -18,13 +18,13 @@ import { forgetQuestions } from "./questions.ts";
 import { idleDeadline, TREE } from "./tree.ts";
 import { forgetWaits } from "./wait-graph.ts";
 
-/** The reason in the record of an instance that nobody used for too long. */
+/** The reason in the record of an instance that was idle for too long. */
 const IDLE_TIMEOUT = "idle timeout";
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
- * Ends an instance and everything below it in one transaction: the rows are terminated, and the outbox stops
- * each object and cancels the jobs that they started. Repeating it changes nothing.
+ * Terminates an instance and everything below it: marks the rows, and enqueues stopping the objects and cancelling the jobs that
+ * they started. Repeating it changes nothing. `not_found`.
  */
 export function terminate(
   tx: Tx,
@@ -50,19 +50,19 @@ export function terminate(
     enqueue(tx, id, request.force ? "stop_now" : "stop", now);
     logEvent(tx, id, 0, now, "instance.terminated", { reason, force: request.force });
   }
-  // Due before the stops: what a job asked for is cancelled with it, and does not make it fail first.
+  // Due before the stops, so that a job is cancelled before the end of its instances can make it fail.
   for (const job of openJobsOf(tx, ended)) enqueue(tx, job, "cancel", now - 1);
   if (ended.length > 0) countTerminated(tx, ended.length);
   recordCall(tx, request.audit, request.instance_id, now);
   return remember(tx, request.idempotency, ok({ terminated: ended }), now);
 }
 
-/** Instances that nobody has used up to their idle deadline. */
+/** Instances that were never used and are past their idle deadline, up to a hundred. */
 export function unusedSince(sql: SqlStorage, now: number): string[] {
   return instanceIds(sql, "SELECT instance_id FROM instance WHERE unused_until <= ? AND active = 1 LIMIT 100", now);
 }
 
-/** The next idle deadline of an instance that nobody has used, in ms since the epoch, or null. */
+/** The next idle deadline of an instance that was never used, in ms since the epoch, or null. */
 export function nextUnused(sql: SqlStorage): number | null {
   return (
     first<{ at: number }>(
@@ -73,8 +73,8 @@ export function nextUnused(sql: SqlStorage): number | null {
 }
 
 /**
- * Ends an instance whose idle time is over, or says when to look `again`, in ms since the epoch. One that has ended before has
- * ended, and nothing more by this.
+ * Terminates an instance that is past its idle deadline, or returns when to check `again`, in ms since the epoch. `terminated` is
+ * empty for one that had ended before.
  */
 export function endIdle(
   tx: Tx,

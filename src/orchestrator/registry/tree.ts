@@ -1,5 +1,5 @@
 /**
- * Who belongs to whom: questions about the tree of instances.
+ * Queries about the tree of instances.
  */
 
 import type { InstanceState } from "../../contracts/instance-spec.ts";
@@ -13,18 +13,19 @@ import { NANO_PER_USD } from "../../platform/units.ts";
 import type { DefaultCaps } from "../budget/ledger.ts";
 
 /**
- * An instance and everything below it that has not ended; bind the id. What is asked of it reads `tree CROSS JOIN instance`, here and elsewhere:
- * in SQLite that is the order of the loops. Else a condition with an index of its own makes it read every instance of the tenant.
+ * An instance and everything below it that has not ended; bind the id. Queries on it read `tree CROSS JOIN instance`, here and
+ * elsewhere: CROSS JOIN fixes the order of SQLite's loops. Otherwise a condition with an index of its own would make it read every
+ * instance of the tenant.
  */
 export const TREE = `WITH RECURSIVE tree(id) AS (
   SELECT ? UNION ALL SELECT instance_id FROM tree CROSS JOIN instance ON parent_id = tree.id AND active = 1)`;
 
-/** When to look at an instance below which somebody is at work again. */
+/** When to check an instance again whose subtree is at work. */
 const LOOK_AGAIN_MS = 60_000;
 
 /**
- * When the idle time of an instance is over, in ms since the epoch: counted from the last activity of its whole subtree, and
- * never while anyone in it is at work, or a job will still ask it. Null when it is terminated.
+ * An instance's idle deadline, in ms since the epoch: counted from the last activity in its subtree, and put off while anything in
+ * it is at work or belongs to an open job. Null when it is terminated.
  */
 export function idleDeadline(sql: SqlStorage, instanceId: string, timeoutMs: number, now: number): number | null {
   const row = first<{ active: number }>(sql, "SELECT active FROM instance WHERE instance_id = ?", instanceId);
@@ -39,7 +40,7 @@ export function idleDeadline(sql: SqlStorage, instanceId: string, timeoutMs: num
   return busy > 0 || isInOpenJob(sql, instanceId) ? now + LOOK_AGAIN_MS : last + timeoutMs;
 }
 
-/** Whether anybody in the subtree of an instance belongs to a job that is not over. */
+/** Whether anything in the subtree of an instance belongs to an open job. */
 function isInOpenJob(sql: SqlStorage, instanceId: string): boolean {
   const found = first(
     sql,
@@ -81,8 +82,7 @@ interface RelatedRow extends Row {
 }
 
 /**
- * What others are to an instance; a job is what its creator is. An id that names nobody, and anybody outside the family, is
- * `stranger`.
+ * What others are to an instance. A job is what its creator is. An unknown id, or one of another tree, is a `stranger`.
  */
 export function relationsOf(sql: SqlStorage, instanceId: string, others: readonly string[]): Result<Relations> {
   const wanted = [...new Set([instanceId, ...others])];
@@ -100,7 +100,7 @@ export function relationsOf(sql: SqlStorage, instanceId: string, others: readonl
   return ok({ name: self.name, parent_id: self.parent_id, to: Object.fromEntries(related) });
 }
 
-/** The instances that started the jobs among some ids, by job. */
+/** The instances that started the jobs among these ids, by job. */
 function creatorsOf(sql: SqlStorage, ids: readonly string[]): ReadonlyMap<string, string> {
   const jobs = ids.filter((id) => isJobId(id));
   if (jobs.length === 0) return new Map();
@@ -161,7 +161,7 @@ function treeRow(row: NodeRow, caps: DefaultCaps): TreeRow {
     cost: row.cost / NANO_PER_USD,
     subtree_cost: row.subtree_cost / NANO_PER_USD,
     max_cost: row.max_cost_nano === null ? null : row.max_cost_nano / NANO_PER_USD,
-    // A limit of its own binds the subtree, the default the instance alone.
+    // A limit of its own binds the subtree, the default only the instance.
     tokens: row.max_total_tokens === null ? row.own_fresh : row.fresh,
     max_total_tokens: row.max_total_tokens ?? caps.ownTokens,
     queue_depth: row.queue_depth,
@@ -171,7 +171,7 @@ function treeRow(row: NodeRow, caps: DefaultCaps): TreeRow {
   };
 }
 
-/** The rows of instances as they are in the tree, and of those above them, whose money theirs is. Unknown ids are left out. */
+/** The tree rows of instances and of their ancestors, whose balances change with theirs. Unknown ids are left out. */
 export function nodesOf(sql: SqlStorage, ids: readonly string[], caps: DefaultCaps): TreeRow[] {
   if (ids.length === 0) return [];
   return sql
@@ -186,15 +186,15 @@ export function nodesOf(sql: SqlStorage, ids: readonly string[], caps: DefaultCa
 }
 
 /**
- * The tree below an instance, or (null) all trees, level by level down to `depth` levels below their top, at most `limit`
- * instances: the uppermost ones. `not_found`.
+ * The tree below an instance, or (null) all trees, down to `depth` levels below the top, and at most the `limit` uppermost
+ * instances. `not_found`.
  */
 export function treeOf(sql: SqlStorage, query: TreeQuery, caps: DefaultCaps): Result<TreeAnswer> {
   const { root_id, depth, limit, terminated } = query;
   if (root_id !== null && !first(sql, "SELECT 1 AS one FROM instance WHERE instance_id = ?", root_id))
     return unknownInstance(root_id);
   const only = terminated ? "" : "AND active = 1";
-  // SQLite takes all of the first SELECT before it looks at the LIMIT of the whole.
+  // SQLite reads all of the first SELECT before it applies the LIMIT of the whole.
   const top =
     root_id === null
       ? `SELECT * FROM (SELECT instance_id, 0 FROM instance WHERE parent_id IS NULL ${only} ORDER BY instance_id LIMIT ?)`

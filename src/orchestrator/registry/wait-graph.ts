@@ -1,13 +1,13 @@
 /**
- * Who waits for whom: the table `wait_edge`, which nothing else writes. A wait that would close a circle is refused.
+ * The table `wait_edge`: who waits for whom. A wait that would close a cycle is refused, as it would never end.
  */
 import { err, ok, type Result } from "../../platform/errors.ts";
 import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
 
 /**
- * Notes that an instance is about to wait for others (a job waits for all its members), unless somebody of them waits for it: `conflict`, and nothing is noted.
- * `seq`: the instance's newest event; a later report of it that does not wait takes the note away.
+ * Records that an instance waits for others (a job waits for all its members). `conflict` when any of those waits for it, directly
+ * or not, and then nothing is recorded. `seq`: the instance's newest event; a later report in which it does not wait ends the wait.
  */
 export function waitFor(tx: Tx, waiter: string, targets: readonly string[], seq: number): Result<null> {
   const circle = first<{ id: string }>(
@@ -35,12 +35,12 @@ export function waitFor(tx: Tx, waiter: string, targets: readonly string[], seq:
   return ok(null);
 }
 
-/** The instance works or rests again, by a report of this sequence: it waits for nobody. */
+/** The instance works or rests, by a report of this sequence: ends its earlier waits. */
 export function waitOver(tx: Tx, waiter: string, seq: number): void {
   tx.exec("DELETE FROM wait_edge WHERE waiter = ? AND seq < ?", waiter, seq);
 }
 
-/** The instance has ended: it waits for nobody. */
+/** The instance has ended: ends its waits. */
 export function forgetWaits(tx: Tx, waiter: string): void {
   tx.exec("DELETE FROM wait_edge WHERE waiter = ?", waiter);
 }
