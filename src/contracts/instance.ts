@@ -174,6 +174,8 @@ export interface Rest {
   queue_depth: number;
   /** The message whose turn is open. */
   working_on: string | null;
+  /** The cap that has paused the turn: waiting does not raise it. Null: none. */
+  paused: Failure | null;
 }
 
 /** `files`: a call to the instance's workspace; what changes something is a `conflict` once the instance has ended. */

@@ -197,14 +197,14 @@ export class InstanceCalls {
     for (;;) {
       const rest = restOf(this.#sql, this.#parts.instanceId);
       const left = deadline - Date.now();
-      if (rest.resting || left <= 0) return rest;
+      if (rest.resting || rest.paused || left <= 0) return rest;
       await this.#parts.notifier.next(left);
     }
   }
 
   async subscribeToRest(subscriber: string): Promise<Rest> {
     const rest = await this.rest(0);
-    if (!rest.resting) subscribe(this.#sql, INSTANCE_REST, subscriber);
+    if (!rest.resting && !rest.paused) subscribe(this.#sql, INSTANCE_REST, subscriber);
     return rest;
   }
 

@@ -47,7 +47,7 @@ import { storedSpec } from "./store/spec.ts";
 import { Transcript } from "./store/transcript.ts";
 
 /** An instance that has ended before it was ever used. */
-const NEVER_USED: Rest = { resting: true, ended: true, queue_depth: 0, working_on: null };
+const NEVER_USED: Rest = { resting: true, ended: true, queue_depth: 0, working_on: null, paused: null };
 
 /**
  * One Claude instance. A plain Durable Object: it needs one alarm, whose time is derived from its rows, and a fresh object

@@ -34,7 +34,9 @@ export const terminateInstance = defineTool({
       success: true,
       message:
         terminated.length === 0
-          ? "The instance was terminated before."
+          ? input.force
+            ? "The instance was terminated before; a turn that it was still finishing is stopped."
+            : "The instance was terminated before."
           : `Terminated ${terminated.length === 1 ? "the instance" : `${terminated.length} instances, children first`}.`,
       instance_id: input.instance_id,
       terminated,

@@ -3,6 +3,7 @@
  */
 
 import type { Rest } from "../../contracts/instance.ts";
+import type { Failure } from "../../platform/errors.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { effectiveLimits, type InstanceRow, instanceRow } from "../store/instance-row.ts";
 import { startedAt } from "../store/messages.ts";
@@ -15,11 +16,13 @@ export function isResting(instance: InstanceRow): boolean {
 
 export function restOf(sql: SqlStorage, instanceId: string): Rest {
   const instance = instanceRow(sql);
+  const paused = (instance && openTurn(sql)?.paused) ?? null;
   return {
     resting: !instance || isResting(instance),
     ended: instance?.lifecycle === "terminated",
     queue_depth: instance?.queued ?? 0,
     working_on: instance && instance.open_n !== null ? messageIdOf(instanceId, instance.open_n) : null,
+    paused: paused === null ? null : (JSON.parse(paused) as Failure),
   };
 }
 

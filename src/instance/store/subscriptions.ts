@@ -52,6 +52,11 @@ export function markRestDue(tx: Tx, now: number): void {
   );
 }
 
+/** A cap has paused the turn: whoever waits for the instance's rest is told, since waiting does not raise the cap. */
+export function markPauseDue(tx: Tx, now: number): void {
+  tx.exec("UPDATE subscription SET due_at = ?, tries = 0 WHERE n = ?", now, INSTANCE_REST);
+}
+
 /** A subscriber has taken its notification. `last`: nothing follows it. */
 export function setNotified(tx: Tx, { n, subscriber }: SubscriptionRow, last: boolean): void {
   const change = last ? "DELETE FROM subscription" : "UPDATE subscription SET due_at = NULL, tries = 0";

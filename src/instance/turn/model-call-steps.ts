@@ -13,7 +13,7 @@ import { addUsage, countModelCall } from "../store/instance-row.ts";
 import { messagesOfTurn, showRunning } from "../store/messages.ts";
 import { insertModelCall, type ModelCallOutcome, modelCall, setOutcome } from "../store/model-calls.ts";
 import { show } from "../store/output.ts";
-import { markDue } from "../store/subscriptions.ts";
+import { markDue, markPauseDue } from "../store/subscriptions.ts";
 import { textOf } from "../store/transcript.ts";
 import { fenced, type TurnStore } from "../store/turn-store.ts";
 import {
@@ -115,6 +115,7 @@ export function pause(store: TurnStore, turn: TurnRow, error: Failure, now: numb
     setPaused(tx, turn.n, error, now);
     tellWaiting(tx, store.spec.instance_id, turn.n, { reason: error.code, until: null }, now);
     for (const n of messagesOfTurn(tx, turn.n)) markDue(tx, n, now);
+    markPauseDue(tx, now);
   });
 }
 

@@ -41,6 +41,15 @@ export function terminate(
        ORDER BY depth DESC, instance_id`,
     request.instance_id,
   );
+  // One that was to finish its turn is stopped now: its object has ended before only if it says so itself.
+  if (request.force) {
+    const before = instanceIds(
+      tx,
+      `${TREE} SELECT instance_id FROM tree CROSS JOIN instance ON instance_id = tree.id WHERE active = 0`,
+      request.instance_id,
+    );
+    for (const id of before) enqueue(tx, id, "stop_now", now);
+  }
   for (const id of ended) {
     const reason = id === request.instance_id ? request.reason : `parent ${request.instance_id} terminated`;
     markTerminated(tx, id, reason, now + retentionDays * DAY_MS, now);

@@ -166,9 +166,13 @@ async function ask(context: Context, id: string, waitMs: number, subscriber?: st
       ? context.instance(id).subscribeToRest(subscriber)
       : context.instance(id).rest(waitMs));
     if (!rest.ok) return rest;
-    const { resting, ended, queue_depth, working_on } = rest.value;
-    const status = ended ? "terminated" : resting ? "idle" : "working";
-    const doing = working_on ? `working on ${working_on}, ${queue_depth} queued` : `${queue_depth} queued`;
+    const { resting, ended, queue_depth, working_on, paused } = rest.value;
+    const status = paused ? "paused" : ended ? "terminated" : resting ? "idle" : "working";
+    const doing = paused
+      ? paused.message
+      : working_on
+        ? `working on ${working_on}, ${queue_depth} queued`
+        : `${queue_depth} queued`;
     return { ok: true, value: { id, kind: "instance", done: resting, status, doing } };
   }
   if (isJobId(id)) {
