@@ -2,6 +2,7 @@
  * The table of routes against the server that is made from it: every route and every tool for every kind of caller, and that
  * nothing outside the table is answered.
  */
+
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { allows, SCOPES, type Scope } from "../../src/contracts/scopes.ts";
@@ -12,21 +13,13 @@ import { MAX_JSON_DEPTH, MAX_JSON_VALUES } from "../../src/platform/bounded-json
 import { newInstanceId, questionIdOf } from "../../src/platform/ids.ts";
 import { CATALOGUE } from "../../src/tools/runtime/catalogue.ts";
 import { type Json, request } from "../support/door.ts";
-import { jobWith, keyed, newKey } from "../support/keyed.ts";
+import { jobWith, newKey } from "../support/keyed.ts";
 import { installModel, scriptModel } from "../support/model.ts";
 import { login, postToken } from "../support/oauth.ts";
+import { ALICE, BOB, OPERATOR, READER, server } from "../support/tenants.ts";
 
 installModel();
 beforeEach(() => scriptModel(() => undefined));
-
-const ALICE = newKey();
-const READER = newKey();
-const OPERATOR = newKey();
-const BOB = newKey();
-const server = keyed({
-  alice: [ALICE, { key: READER, scopes: ["read"] }, { key: OPERATOR, scopes: ["operate"] }],
-  bob: BOB,
-});
 
 /** A path that fits a route's. */
 function pathFor({ path }: Pick<Route, "path">, id = newInstanceId()): string {
