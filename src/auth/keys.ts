@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import * as z from "zod";
 import { SCOPES, type Scope } from "../contracts/scopes.ts";
-import { TenantName } from "../platform/tenant-name.ts";
+import { byTenant, TENANT_NAME_RULE } from "../platform/tenant-name.ts";
 
 export interface AccessKey {
   /** First 8 hex digits of the hash: names the key in logs and tokens. */
@@ -22,7 +22,7 @@ const Key = z
   .max(500, "a key has at most 500 characters");
 const ScopedKey = z.strictObject({ key: Key, scopes: z.array(z.enum(SCOPES)).min(1) });
 const KeyEntry = z.union([Key.transform((key) => ({ key, scopes: [...SCOPES] as Scope[] })), ScopedKey]);
-const Tenants = z.record(TenantName, z.union([KeyEntry.transform((entry) => [entry]), z.array(KeyEntry).min(1)]));
+const Tenants = byTenant(z.union([KeyEntry.transform((entry) => [entry]), z.array(KeyEntry).min(1)]));
 
 export type ParsedKeys = { ok: true; keys: AccessKey[] } | { ok: false; problem: string };
 
@@ -57,7 +57,7 @@ function problemOf(error: z.ZodError): string {
   const [issue] = error.issues;
   const tenant = issue?.path[0];
   const where = tenant === undefined ? "" : `: ${String(tenant).slice(0, 64)}`;
-  return `must map tenants to keys of at least ${SHORTEST_KEY} characters or lists of them, each a text or {"key", "scopes": ${JSON.stringify(SCOPES)}}${where}`;
+  return `must map tenants (${TENANT_NAME_RULE}) to keys of at least ${SHORTEST_KEY} characters or lists of them, each a text or {"key", "scopes": ${JSON.stringify(SCOPES)}}${where}`;
 }
 
 /** The key with this text. Takes equal time for all texts of a length: every hash is compared, each in constant time. */

@@ -5,7 +5,7 @@ import * as z from "zod";
 import { resolveModel } from "../anthropic/models.ts";
 import type { Config } from "../contracts/config.ts";
 import { LOG_LEVELS } from "../platform/log.ts";
-import { TenantName } from "../platform/tenant-name.ts";
+import { byTenant } from "../platform/tenant-name.ts";
 import { list, misconfigured, orNull } from "../platform/variable-values.ts";
 import type { ConfigVariable } from "../platform/variables.ts";
 
@@ -114,7 +114,7 @@ const Vars = z.object({
     .optional()
     .transform(orNull)
     .transform((text, context) => {
-      const read = z.record(TenantName, z.string().min(1)).safeParse(parsedOrNull(text ?? "{}"));
+      const read = byTenant(z.string().min(1)).safeParse(parsedOrNull(text ?? "{}"));
       if (read.success) return new Map(Object.entries(read.data));
       context.addIssue({ code: "custom", message: 'must be JSON like {"my-tenant": "sk-ant-..."}', input: null });
       return z.NEVER;

@@ -228,6 +228,15 @@ export class Changes {
   }
 
   #admit(growth: Growth, held = this.#store.held): void {
+    const { pathRoom } = this.#store;
+    const bytes = new TextEncoder().encode(growth.path).length;
+    if (bytes > pathRoom) {
+      throw new MadroxError(
+        "invalid_input",
+        `${growth.path.slice(0, 80).toWellFormed()}... has ${bytes} bytes, and below this workspace's prefix a path has at most ${pathRoom}. Take a shorter one.`,
+        { field: "path", limit_bytes: pathRoom },
+      );
+    }
     const refusal = quotaRefusal(this.#limits, held, growth);
     if (refusal) throw new MadroxError(refusal.code, refusal.message, refusal.details);
   }

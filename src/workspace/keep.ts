@@ -7,7 +7,7 @@
 import { MadroxError } from "../platform/errors.ts";
 import { inTransaction } from "../platform/transaction.ts";
 import { hasUnkept, isKept, markKept } from "./kept-files.ts";
-import { keyOf } from "./keys.ts";
+import { keyOf, pathRoom } from "./keys.ts";
 import { mediaTypeOf } from "./media.ts";
 import { dropBytes, hasFiles, type Node } from "./nodes.ts";
 import { allUploads, forgetUpload, type PartUpload, saveUpload, uploadOf } from "./part-uploads.ts";
@@ -34,6 +34,10 @@ export class Keeper implements KeptBytes {
   /** Whether there is a file that is not kept yet. */
   get pending(): boolean {
     return hasUnkept(this.#storage.sql);
+  }
+
+  get pathRoom(): number {
+    return pathRoom(this.#prefix);
   }
 
   has(inode: number): boolean {

@@ -20,6 +20,8 @@ export type ReadBytes = (offset: number, length: number) => ReadableStream<Uint8
 
 /** Where the bytes of a file are that the database no longer has; see keep.ts. */
 export interface KeptBytes {
+  /** Bytes of the longest path that can be kept. */
+  readonly pathRoom: number;
   has(inode: number): boolean;
   /** Puts a file where it outlives this object, and lets go of its bytes here. */
   store(path: string, node: Node, bytes: ReadBytes): Promise<void>;
@@ -41,6 +43,11 @@ export class FileStore {
 
   get sql(): SqlStorage {
     return this.storage.sql;
+  }
+
+  /** Bytes of the longest path that a file may have, beside what a path may have anyway: its bytes have to be kept under it. */
+  get pathRoom(): number {
+    return this.#kept?.pathRoom ?? Number.POSITIVE_INFINITY;
   }
 
   /** Makes the tables, unless there are some. Every other call does that too. */

@@ -5,6 +5,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { Buffer } from "node:buffer";
 import { unzipSync } from "fflate";
 import { beforeEach, describe, expect, it } from "vitest";
+import { MAX_TENANT_NAME } from "../../src/platform/tenant-name.ts";
 import { Keeper, PART_BYTES } from "../../src/workspace/keep.ts";
 import { keyOf, prefixOf } from "../../src/workspace/keys.ts";
 import { Workspace } from "../../src/workspace/workspace.ts";
@@ -59,6 +60,29 @@ describe("the files of an instance that has ended", () => {
     expect(unzipSync(await zip())).toEqual(zipped);
     expect(await write(id, "late.txt", "x")).toMatchObject({ success: false, error: "conflict" });
     expect((await request(`/instances/${id}/files/big.bin`, { method: "DELETE" })).status).toBe(409);
+  });
+
+  it("can have as long a path as R2 takes below the longest prefix, and no longer one is written", async () => {
+    const id = await spawn();
+    await send(id, "hello");
+    const prefix = prefixOf("p".repeat(64), "t".repeat(MAX_TENANT_NAME), id);
+    const room = 1_024 - prefix.length;
+    const longest = `${`${"d".repeat(200)}/`.repeat(4)}${"f".repeat(room - 804)}`;
+    await runInDurableObject(objectOf(id), async (_instance, { storage }) => {
+      const workspace = new Workspace(storage, LIMITS, new Keeper(storage, BUCKET, prefix));
+      await workspace.write(longest, bytesOf("whole"), {});
+      await workspace.write("short", bytesOf("x"), {});
+      const tooLong = `${longest}x`;
+      for (const change of [
+        () => workspace.write(tooLong, bytesOf("x"), {}),
+        () => workspace.upload(tooLong, new Blob(["x"]).stream(), {}),
+        () => workspace.makeFolder(tooLong, {}),
+        () => workspace.move("short", tooLong, { overwrite: true }),
+      ])
+        expect(await failure(change())).toMatchObject({ code: "invalid_input", details: { limit_bytes: room } });
+      await workspace.keep();
+    });
+    expect(await (await BUCKET.get(prefix + longest))?.text()).toBe("whole");
   });
 
   it("are all there, once, wherever keeping them broke off", async () => {
