@@ -102,6 +102,54 @@ describe("nextAction", () => {
       { turn: turn({ notBefore: NOW + 1 }) },
       { kind: "wait", until: NOW + 1, reason: "retry" },
     ],
+    [
+      "its time is over before what it waits for",
+      { turn: turn({ notBefore: NOW + 9, waitingReason: "rate_limited", deadline: NOW + 5 }) },
+      { kind: "wait", until: NOW + 5, reason: "rate_limited" },
+    ],
+    [
+      "another object has taken over a turn that waits",
+      { turn: turn({ generation: "gone", notBefore: NOW + 9, waitingReason: "rate_limited" }) },
+      { kind: "wait", until: NOW + 9, reason: "rate_limited" },
+    ],
+    [
+      "another object has taken over a paused turn",
+      { turn: turn({ generation: "gone", paused: true, waitingReason: "budget_exceeded" }) },
+      { kind: "pause" },
+    ],
+    [
+      "another object has taken over a suspended call",
+      { turn: turn({ generation: "gone", phase: "tools", waitingReason: "an answer" }), calls: [call(1, "suspended")] },
+      { kind: "suspend", until: null, reason: "an answer" },
+    ],
+    [
+      "another object has taken over a call that was never shown as suspended",
+      { turn: turn({ generation: "gone", phase: "tools" }), calls: [call(1, "suspended")] },
+      { kind: "recover" },
+    ],
+    [
+      "another object has taken over a suspended call beside one that ran",
+      {
+        turn: turn({ generation: "gone", phase: "tools", waitingReason: "an answer" }),
+        calls: [call(1, "suspended"), call(2, "running")],
+      },
+      { kind: "recover" },
+    ],
+    [
+      "the instance ends after a turn that is paused",
+      { lifecycle: "finishing", turn: turn({ paused: true, waitingReason: "budget_exceeded" }) },
+      { kind: "cancel", reason: "the instance was terminated while its turn waited" },
+    ],
+    [
+      "the instance ends after a turn that asks",
+      {
+        lifecycle: "finishing",
+        turn: turn({ phase: "tools", waitingReason: "an answer" }),
+        calls: [call(1, "suspended")],
+        asking: true,
+      },
+      { kind: "cancel", reason: "the instance was terminated while its turn waited" },
+    ],
     ["the time is now", { turn: turn({ notBefore: NOW, waitingReason: "stalled" }) }, { kind: "call_model" }],
     ["the time is past", { turn: turn({ notBefore: NOW - 1, waitingReason: "stalled" }) }, { kind: "call_model" }],
     [
