@@ -141,6 +141,8 @@ export interface LiveFrame {
   events: TenantEvent[];
   instances: TreeRow[];
   last_seq: number;
+  /** To be sent back in an `ack`: it shows that the frame was read, and makes room for more. */
+  receipt?: string;
 }
 
 export interface JobReceipt {

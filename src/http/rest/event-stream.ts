@@ -1,6 +1,6 @@
 /**
- * Server-sent events, pulled page by page from a source by cursor. A slow reader delays only itself, and one that reconnects
- * continues where it was.
+ * Server-sent events, pulled page by page from a source by cursor. A slow reader delays only itself: a page is pulled when the one
+ * before it is on its way, and never ahead. One that reconnects continues where it was.
  */
 
 /** The events after a cursor. `end`: no more are expected for now, so the stream ends and the reader reconnects later. */
@@ -20,7 +20,7 @@ export function eventStream(cursor: string, pull: (cursor: string) => Promise<Ev
   const encoder = new TextEncoder();
   let at = cursor;
   let gone = false;
-  const body = new ReadableStream<Uint8Array>({
+  const source: UnderlyingSource<Uint8Array> = {
     start(controller) {
       controller.enqueue(encoder.encode(`retry: ${RETRY_MS}\n\n`));
     },
@@ -42,8 +42,9 @@ export function eventStream(cursor: string, pull: (cursor: string) => Promise<Ev
     cancel() {
       gone = true;
     },
-  });
-  return new Response(body, {
+  };
+  // Nothing is made in advance: who does not read costs the one page that was asked for.
+  return new Response(new ReadableStream(source, { highWaterMark: 0 }), {
     headers: {
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-store",

@@ -47,8 +47,8 @@ export function parseCursor(text: string): Cursor | null {
 }
 
 const MAX_EVENTS = 100;
-/** A page ends after this much text, in UTF-16 units. */
-const PAGE_UNITS = 2_000_000;
+/** A page ends after this much text, in UTF-16 units: each reader holds one. */
+const PAGE_UNITS = 250_000;
 
 interface Source {
   sql: SqlStorage;

@@ -51,9 +51,9 @@ export function Live({ ended, onRefused, children }: { ended: boolean; onRefused
       const at = store.apply(frame);
       for (const row of frame.instances) meanwhile.current?.set(row.instance_id, row);
       if (frame.restart) acked.current = 0;
-      if (at - acked.current >= ACK_EVENTS) {
+      if (frame.receipt !== undefined || at - acked.current >= ACK_EVENTS) {
         acked.current = at;
-        (message.target as WebSocket).send(JSON.stringify({ type: "ack", seq: at }));
+        (message.target as WebSocket).send(JSON.stringify({ type: "ack", seq: at, receipt: frame.receipt }));
       }
       if (store.fleet().connection !== "live") store.connected("live");
     },

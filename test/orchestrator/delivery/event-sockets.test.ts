@@ -3,9 +3,10 @@
  */
 
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { LiveFrame, TenantEvent } from "../../../src/contracts/records.ts";
-import { request, send, spawn, tool } from "../../support/door.ts";
+import type { Position } from "../../../src/orchestrator/delivery/socket-window.ts";
+import { request, send, spawn, tool, until } from "../../support/door.ts";
 import { keyed, newKey } from "../../support/keyed.ts";
 import { installModel } from "../../support/model.ts";
 import { registry } from "../../support/objects.ts";
@@ -20,7 +21,9 @@ afterEach(() => {
 /** A viewer, as a page is one: it keeps what it was sent. */
 class Viewer {
   readonly frames: LiveFrame[] = [];
-  closed: { code: number } | null = null;
+  closed: { code: number; reason: string } | null = null;
+  /** Characters that came. */
+  size = 0;
   readonly #socket: WebSocket;
   #heard: () => void = () => undefined;
 
@@ -32,11 +35,12 @@ class Viewer {
     this.#socket = socket;
     open.push(socket);
     socket.addEventListener("message", ({ data }) => {
+      this.size += String(data).length;
       this.frames.push(JSON.parse(String(data)));
       this.#heard();
     });
-    socket.addEventListener("close", ({ code }) => {
-      this.closed = { code };
+    socket.addEventListener("close", ({ code, reason }) => {
+      this.closed = { code, reason };
       this.#heard();
     });
     socket.accept();
@@ -166,9 +170,139 @@ describe("a viewer", () => {
     const viewer = await Viewer.connect();
     viewer.say(said);
     await viewer.until(() => viewer.closed !== null);
-    expect(viewer.closed).toEqual({ code: 1008 });
+    expect(viewer.closed).toMatchObject({ code: 1008 });
   });
 });
+
+/** Makes the log longer by events of about `size` characters. */
+async function fill(count: number, size: number): Promise<void> {
+  await runInDurableObject(registry(), async (_object, state) => {
+    state.storage.sql.exec(
+      `INSERT INTO event (at, instance_id, instance_seq, kind, data)
+       WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+       SELECT i, 'inst_none', i, 'test.filled', ? FROM n`,
+      count,
+      JSON.stringify({ text: "x".repeat(size) }),
+    );
+  });
+}
+
+const newest = async () => (await logged()).at(-1)?.seq ?? 0;
+
+/** Has something happen, which every socket hears of. */
+async function happen(): Promise<void> {
+  await spawn();
+}
+
+describe("a socket that is not read", () => {
+  /** Ahead of the real clock, in ms. */
+  let skew = 0;
+  beforeAll(() => {
+    const real = Date.now.bind(Date);
+    vi.spyOn(Date, "now").mockImplementation(() => real() + skew);
+  });
+  afterAll(() => {
+    vi.mocked(Date.now).mockRestore();
+  });
+
+  it("follows once: thousands of frames bring no more than one", async () => {
+    await fill(4_000, 100);
+    const viewer = await Viewer.connect();
+    for (let i = 0; i < 3_000; i++) viewer.say({ type: "follow", after: 0 });
+    await viewer.until(() => viewer.closed !== null);
+    expect(viewer.closed).toEqual({ code: 1008, reason: expect.stringContaining("follow was said before") });
+    expect(viewer.size).toBeLessThan(2_000_000);
+  });
+
+  it.each([
+    ["before anything was followed", false],
+    ["more often than it is sent something", true],
+  ])("may not confirm %s", async (_what, followed) => {
+    const viewer = await Viewer.connect();
+    if (followed) viewer.say({ type: "follow", after: null });
+    for (let i = 0; i < 200; i++) viewer.say({ type: "ack", seq: i });
+    await viewer.until(() => viewer.closed !== null);
+    expect(viewer.closed).toMatchObject({ code: 1008 });
+  });
+
+  it("is sent a window of characters and no more, whatever happens and whatever it confirms blindly", async () => {
+    const from = await newest();
+    await fill(3_000, 2_000);
+    const viewer = await Viewer.connect();
+    viewer.say({ type: "follow", after: from });
+    await viewer.until(() => viewer.size > 900_000);
+    for (let i = 0; i < 15; i++) viewer.say({ type: "ack", seq: from + 3_000, receipt: `guess ${i}` });
+    for (let i = 0; i < 5; i++) {
+      await happen();
+      await new Promise((done) => setTimeout(done, 150));
+    }
+    expect(viewer.size).toBeLessThan(1_300_000);
+    expect(viewer.closed).toBeNull();
+  });
+
+  it("gets all of it, once and in order, when it sends each receipt back", async () => {
+    const from = await newest();
+    await fill(3_000, 2_000);
+    const viewer = await Viewer.connect();
+    let answered = 0;
+    viewer.say({ type: "follow", after: from });
+    await viewer.until(() => {
+      for (; answered < viewer.frames.length; answered++) {
+        const { receipt } = viewer.frames[answered] ?? {};
+        if (receipt) viewer.say({ type: "ack", seq: viewer.last, receipt });
+      }
+      return viewer.events.length >= 3_000 || viewer.closed !== null;
+    });
+    expect(viewer.closed).toBeNull();
+    expect(viewer.events.map(({ seq }) => seq)).toEqual(Array.from({ length: 3_000 }, (_, i) => from + 1 + i));
+    for (const frame of viewer.frames) expect(JSON.stringify(frame).length).toBeLessThan(260_000);
+  });
+
+  it("is let go after a minute in which there was more for it, and told where to go on", async () => {
+    const from = await newest();
+    await fill(1_000, 2_000);
+    const viewer = await Viewer.connect();
+    viewer.say({ type: "follow", after: from });
+    await viewer.until(() => viewer.size > 900_000);
+    await happen();
+    await until(async () => (await heldSockets()) > 0);
+    skew += 61_000;
+    await happen();
+    await viewer.until(() => viewer.closed !== null);
+    expect(viewer.closed).toEqual({ code: 1013, reason: expect.stringContaining("last seq") });
+    const again = await Viewer.connect();
+    again.say({ type: "follow", after: viewer.last });
+    await again.until(() => again.events.length > 0);
+    expect(again.events[0]?.seq).toBe(viewer.last + 1);
+  });
+
+  it("takes one of fifty places", async () => {
+    const viewers: Viewer[] = [];
+    let refused: Response | undefined;
+    for (let i = 0; i < 60 && !refused; i++) {
+      const response = await request("/live", { headers: { upgrade: "websocket" } });
+      if (response.status === 101) viewers.push(new Viewer(response));
+      else refused = response;
+    }
+    expect(viewers.length).toBeLessThanOrEqual(50);
+    expect(refused?.status).toBe(429);
+    expect(await refused?.json()).toMatchObject({ success: false, error: "limit_reached" });
+    for (const viewer of viewers) viewer.close();
+    await until(async () => {
+      const response = await request("/live", { headers: { upgrade: "websocket" } });
+      if (response.status !== 101) return false;
+      new Viewer(response).close();
+      return true;
+    });
+  });
+});
+
+function heldSockets(): Promise<number> {
+  return runInDurableObject(registry(), (_object, state) => {
+    const positions = state.getWebSockets().map((socket) => socket.deserializeAttachment() as Position | null);
+    return positions.filter((position) => position?.heldSince != null).length;
+  });
+}
 
 describe("the live door", () => {
   it("says what it is to a plain request", async () => {
