@@ -37,7 +37,7 @@ export interface SendRequest extends Origin {
   /** Who sends, as the model is told, when that is an instance. */
   sender_title?: string;
   /** Starts no turn of its own: it is read with the running or the next one. `when_busy` does not matter. */
-  note?: boolean;
+  passive?: boolean;
   /** An object that is notified of the message: its id. As with `subscribe`. */
   subscriber?: string;
   /** The coordinated task that the message belongs to: its turn counts against that one's cap too. */

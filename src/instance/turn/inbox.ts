@@ -48,7 +48,7 @@ export function accept(
     const instance = instanceRow(tx);
     if (instance?.lifecycle !== "active") return terminated(instanceId);
     const busy = instance.open_n !== null || instance.queued > 0;
-    const passive = request.note === true;
+    const passive = request.passive === true;
     if (!passive && busy && request.when_busy === "reject") {
       return err(
         "conflict",
@@ -60,7 +60,7 @@ export function accept(
     if (waiting >= (passive ? MAX_PASSIVE : MAX_QUEUED)) {
       return err(
         "limit_reached",
-        `${waiting} ${passive ? "notes" : "messages"} are queued on ${instanceId}. Wait for some of them before sending more.`,
+        `${waiting} ${passive ? "passive messages" : "messages"} are queued on ${instanceId}. Wait for some of them before sending more.`,
         { queue_depth: waiting },
       );
     }

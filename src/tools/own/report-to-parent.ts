@@ -27,7 +27,7 @@ export const reportToParent: InstanceTool = ownTool({
         sender_title: titleOf(context.name, context.instanceId, "child"),
         priority: 0,
         when_busy: "steer",
-        note: input.kind === "progress",
+        passive: input.kind === "progress",
         response_schema: null,
         job: context.job,
         trace: context.trace ?? null,

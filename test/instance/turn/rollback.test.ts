@@ -113,7 +113,7 @@ describe.each(Object.entries(refusals))("after %s", (_kind, refusal) => {
         priority: 0,
         when_busy: "queue",
         response_schema: null,
-        note: true,
+        passive: true,
       });
       if (!note.ok) throw new Error(note.error.message);
       expect(await send(id, message)).toMatchObject({ success: true, status: "completed" });
