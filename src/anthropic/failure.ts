@@ -3,6 +3,7 @@
  * process, and repeat calls that can never succeed.
  */
 import { APIConnectionError, APIError, APIUserAbortError } from "@anthropic-ai/sdk/error";
+import { type Backoff, retryDelay } from "../platform/delivery.ts";
 import type { Failure } from "../platform/errors.ts";
 
 /** `retry`: try again, at the earliest after `afterMs`. `too_long`: the conversation no longer fits. `fatal`: never again. */
@@ -28,8 +29,7 @@ export const MAX_TRIES: Record<RetryReason, number> = {
   stalled: 3,
 };
 
-const BACKOFF_BASE_MS = 1_000;
-const BACKOFF_CEILING_MS = 60_000;
+const BACKOFF: Backoff = { firstMs: 1_000, factor: 2, ceilingMs: 60_000 };
 
 /**
  * A limit that is said to last longer is probed this often: it may be lifted, or the key changed, long before a time that somebody
@@ -41,9 +41,9 @@ const LONGEST_WAIT_MS = 5 * 60_000;
  * How long to wait before try `failures + 1`, in ms: what the API asked for, with up to a tenth on top so that a fleet does
  * not come back at once; else exponential backoff with full jitter. `random` in 0..1.
  */
-export function retryDelay(failures: number, afterMs: number | null, random: number): number {
+export function callRetryDelay(failures: number, afterMs: number | null, random: number): number {
   if (afterMs !== null) return Math.round(afterMs * (1 + random / 10));
-  const ceiling = Math.min(BACKOFF_BASE_MS * 2 ** Math.max(0, failures - 1), BACKOFF_CEILING_MS);
+  const ceiling = retryDelay(Math.max(1, failures), BACKOFF);
   return Math.round(ceiling * (0.5 + random / 2));
 }
 
@@ -162,7 +162,7 @@ function retryAfter(error: APIError): number | null {
 }
 
 function boundedWait(ms: number): number | null {
-  return ms > 0 ? Math.min(Math.max(ms, BACKOFF_BASE_MS), LONGEST_WAIT_MS) : null;
+  return ms > 0 ? Math.min(Math.max(ms, BACKOFF.firstMs), LONGEST_WAIT_MS) : null;
 }
 
 /** What the API itself said; an HTML page of a proxy is not worth repeating. */

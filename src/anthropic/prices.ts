@@ -139,7 +139,7 @@ export function priceOf(modelId: string, atMs: number, promptTokens: number): Pr
  * The highest rate of every kind over all bands at that time: what an upper bound is made of. Null when there is no
  * price.
  */
-export function dearestPrice(modelId: string, atMs: number): Price | null {
+export function highestPrice(modelId: string, atMs: number): Price | null {
   const bands = bandsAt(modelId, atMs);
   const first = bands[0];
   if (!first) return null;
@@ -160,7 +160,7 @@ export function dearestPrice(modelId: string, atMs: number): Price | null {
  * The most that one prompt token can cost under this price, in nano-USD, whichever way it is counted (a 1 h cache
  * write, today).
  */
-export function dearestInput(price: Price): number {
+export function highestInputPrice(price: Price): number {
   return Math.max(price.input, price.cacheWrite5m, price.cacheWrite1h, price.cacheRead);
 }
 

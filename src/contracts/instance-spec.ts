@@ -92,13 +92,13 @@ export interface TokenCounts {
 }
 
 /** The newest calls, `LAST_CALLS` at most, and how many of them failed. */
-export interface CallFigures {
+export interface CallCounts {
   calls: number;
   failed: number;
 }
 
 /** The figures that made an instance unhealthy, and since when (ms since the epoch). */
-export interface Unhealthy extends CallFigures {
+export interface Unhealthy extends CallCounts {
   since: number;
 }
 

@@ -4,7 +4,7 @@
 
 import type { Failure, Result } from "../platform/errors.ts";
 import type { AuditedCall } from "./audited-call.ts";
-import type { CallFigures, Unhealthy } from "./instance-spec.ts";
+import type { CallCounts, Unhealthy } from "./instance-spec.ts";
 import type { Funds } from "./records.ts";
 import type { Origin } from "./request-origin.ts";
 import type { WorkspaceHost } from "./workspace-rpc.ts";
@@ -154,7 +154,7 @@ export interface Checkup {
   queue_depth: number;
   unreported_events: number;
   /** Its newest model calls. */
-  last_calls: CallFigures;
+  last_calls: CallCounts;
   unhealthy: Unhealthy | null;
   next_alarm_at: string | null;
 }

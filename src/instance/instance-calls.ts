@@ -29,7 +29,7 @@ import type { MessageViews } from "./reporting/message-views.ts";
 import { confirm } from "./reporting/report.ts";
 import type { Reporter } from "./reporting/reporter.ts";
 import type { StreamSubscribers } from "./reporting/stream-subscribers.ts";
-import { recordCall } from "./store/audit-record.ts";
+import { auditCall } from "./store/audit-record.ts";
 import { hasUnreported } from "./store/events.ts";
 import { instanceRow } from "./store/instance-row.ts";
 import { messagesOfTurn, senderOf } from "./store/messages.ts";
@@ -132,7 +132,7 @@ export class InstanceCalls {
       const known = recall<string[]>(tx, idempotency);
       if (known) return known;
       const messages = open !== null && requestCancel(tx, reason) ? messagesOfTurn(tx, open) : [];
-      recordCall(tx, audit, Date.now());
+      auditCall(tx, audit, Date.now());
       return remember(tx, idempotency, ok(messages.map((n) => messageIdOf(instanceId, n))), Date.now());
     });
     housekeeping.announce();

@@ -11,7 +11,7 @@ import { Keeper } from "../workspace/keep.ts";
 import { prefixOf } from "../workspace/keys.ts";
 import { Workspace } from "../workspace/workspace.ts";
 import { hasEnded } from "./lifecycle/termination.ts";
-import { recordCall } from "./store/audit-record.ts";
+import { auditCall } from "./store/audit-record.ts";
 
 export class InstanceFiles {
   readonly #storage: DurableObjectStorage;
@@ -102,7 +102,7 @@ export class InstanceFiles {
 
   #ownFiles(): Workspace {
     this.#own ??= new Workspace(this.#storage, this.#config.workspace, this.#keeper, (tx, call) =>
-      recordCall(tx, call, Date.now()),
+      auditCall(tx, call, Date.now()),
     );
     return this.#own;
   }

@@ -65,7 +65,7 @@ export function runningInstance(
       compactAt: compactAtOf(spec, config),
     },
     claude: createClaude(config),
-    gate: reporter,
+    admission: reporter,
     tools: toolsOf(spec, tools, config),
     environment: {
       workspace: files.workspace(spec.workspace_owner ?? null),

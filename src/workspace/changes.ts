@@ -25,14 +25,14 @@ import { absolute, type FileStore, INCOMING, infoOf, otherKind } from "./store.t
 import { inChunks } from "./streams.ts";
 
 /** Puts a call on record, in the transaction of what it changes. */
-export type RecordCall = (tx: Tx, call: AuditedCall) => void;
+export type AuditCall = (tx: Tx, call: AuditedCall) => void;
 
 export class Changes {
   readonly #store: FileStore;
   readonly #limits: WorkspaceLimits;
-  readonly #record: RecordCall;
+  readonly #record: AuditCall;
 
-  constructor(store: FileStore, limits: WorkspaceLimits, record: RecordCall) {
+  constructor(store: FileStore, limits: WorkspaceLimits, record: AuditCall) {
     this.#store = store;
     this.#limits = limits;
     this.#record = record;

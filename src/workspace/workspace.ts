@@ -21,7 +21,7 @@ import type {
   Written,
 } from "../contracts/workspace.ts";
 import { MAX_PIECE_BYTES } from "../contracts/workspace.ts";
-import { Changes, type RecordCall } from "./changes.ts";
+import { type AuditCall, Changes } from "./changes.ts";
 import { linesFrom } from "./lines.ts";
 import { filePath, folderPath } from "./path.ts";
 import { search } from "./search.ts";
@@ -43,7 +43,7 @@ export class Workspace implements WorkspaceApi {
     storage: DurableObjectStorage,
     limits: WorkspaceLimits,
     kept: KeptBytes | null = null,
-    record: RecordCall = () => undefined,
+    record: AuditCall = () => undefined,
   ) {
     this.#store = new FileStore(storage, kept);
     this.#changes = new Changes(this.#store, limits, record);

@@ -3,7 +3,7 @@
  */
 import { APIConnectionError, APIError, APIUserAbortError } from "@anthropic-ai/sdk/error";
 import { describe, expect, it } from "vitest";
-import { type CallFailure, CutOffError, classify, retryDelay, StalledError } from "../../src/anthropic/failure.ts";
+import { type CallFailure, CutOffError, callRetryDelay, classify, StalledError } from "../../src/anthropic/failure.ts";
 import { installModel } from "../support/model.ts";
 
 installModel();
@@ -127,6 +127,6 @@ describe("retryDelay", () => {
     ["that and a tenth, at the most", 1, 5_000, 1, 5_500],
     ["at once, if it says so", 3, 0, 1, 0],
   ])("%s", (_name, failures, afterMs, random, delay) => {
-    expect(retryDelay(failures, afterMs, random)).toBe(delay);
+    expect(callRetryDelay(failures, afterMs, random)).toBe(delay);
   });
 });

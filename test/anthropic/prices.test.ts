@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ALIASES, MODELS, RETIRED, resolveModel } from "../../src/anthropic/models.ts";
-import { costOf, dearestInput, dearestPrice, PRICES, priceOf } from "../../src/anthropic/prices.ts";
+import { costOf, highestInputPrice, highestPrice, PRICES, priceOf } from "../../src/anthropic/prices.ts";
 
 const NOW = Date.parse("2026-11-22T12:00:00Z");
 const none = { input: 0, output: 0, cacheRead: 0, cacheWrite5m: 0, cacheWrite1h: 0, webSearches: 0 };
@@ -94,19 +94,19 @@ describe("prices", () => {
   it("every model has one, except Mythos 5.2 whose price nobody has seen", () => {
     const without = MODELS.filter((model) => priceOf(model.id, NOW, 1) === null).map((model) => model.id);
     expect(without).toEqual(["claude-mythos-5-2"]);
-    expect(dearestPrice("claude-mythos-5-2", NOW)).toBeNull();
+    expect(highestPrice("claude-mythos-5-2", NOW)).toBeNull();
   });
 
   it.each(["claude-sonnet-5-5-20260928", "claude-sonnet", "claude-sonnet-4-20250514", ""])("%j has none", (id) => {
     expect(priceOf(id, NOW, 1)).toBeNull();
-    expect(dearestPrice(id, NOW)).toBeNull();
+    expect(highestPrice(id, NOW)).toBeNull();
   });
 
   it("Sonnet 5.5 reads from the cache at half the price since 2026-10-07", () => {
     const change = Date.parse("2026-10-07T00:00:00Z");
     expect(priceOf("claude-sonnet-5-5", change - 1, 1)?.cacheRead).toBe(200);
     expect(priceOf("claude-sonnet-5-5", change, 1)?.cacheRead).toBe(100);
-    expect(dearestPrice("claude-sonnet-5-5", change)?.cacheRead).toBe(100);
+    expect(highestPrice("claude-sonnet-5-5", change)?.cacheRead).toBe(100);
   });
 
   it("Haiku 5.5 costs five times as much, on every token, above 100,000 prompt tokens", () => {
@@ -114,12 +114,12 @@ describe("prices", () => {
     const high = priceOf("claude-haiku-5-5", NOW, 100_001);
     expect([low?.input, low?.output, low?.cacheRead]).toEqual([100, 500, 10]);
     expect([high?.input, high?.output, high?.cacheRead]).toEqual([500, 2500, 50]);
-    expect(dearestPrice("claude-haiku-5-5", NOW)).toMatchObject({ input: 500, output: 2500, cacheWrite1h: 1000 });
+    expect(highestPrice("claude-haiku-5-5", NOW)).toMatchObject({ input: 500, output: 2500, cacheWrite1h: 1000 });
   });
 
   it("the dearest input is the 1 h write", () => {
-    const price = dearestPrice("claude-opus-5-5", NOW);
-    expect(price && dearestInput(price)).toBe(8000);
+    const price = highestPrice("claude-opus-5-5", NOW);
+    expect(price && highestInputPrice(price)).toBe(8000);
   });
 
   it.each([Number.NaN, -1, 0.5, Number.POSITIVE_INFINITY])("a count of %d is refused", (input) => {

@@ -6,7 +6,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { configOf } from "../../src/config/config.ts";
-import type { CallFigures, Unhealthy } from "../../src/contracts/instance-spec.ts";
+import type { CallCounts, Unhealthy } from "../../src/contracts/instance-spec.ts";
 import { LOCAL } from "../../src/contracts/principal.ts";
 import { orchestratorOf } from "../../src/contracts/stubs.ts";
 import { contextOf } from "../../src/http/context.ts";
@@ -158,7 +158,7 @@ describe("the number of instances", () => {
 
 describe("the verdict on an instance's calls", () => {
   const sick = { calls: 10, failed: 5, since: 1_000 };
-  it.each<[string, Unhealthy | null, CallFigures, Unhealthy | null]>([
+  it.each<[string, Unhealthy | null, CallCounts, Unhealthy | null]>([
     ["no calls yet", null, { calls: 0, failed: 0 }, null],
     ["a few failures", null, { calls: 10, failed: 4 }, null],
     ["half of the last ten failed", null, { calls: 10, failed: 5 }, { calls: 10, failed: 5, since: 2_000 }],

@@ -19,14 +19,14 @@ export interface CacheUsage {
   readonly write1h: number;
 }
 
-interface Entry {
+interface CachedPrefix {
   readonly ttl: CacheTtl;
   expires: number;
 }
 
 /** A prompt cache of bounded size; the least recently used entry goes first. */
 export class PromptCache {
-  private readonly entries = new Map<string, Entry>();
+  private readonly entries = new Map<string, CachedPrefix>();
   private readonly limit: number;
 
   constructor(limit = 4096) {

@@ -3,7 +3,7 @@
  * done, never for its own sake: an idle instance makes no calls that could fail.
  */
 
-import type { CallFigures, Unhealthy } from "../../contracts/instance-spec.ts";
+import type { CallCounts, Unhealthy } from "../../contracts/instance-spec.ts";
 import type { Tx } from "../../platform/transaction.ts";
 import { healthOf, setHealth } from "../store/instance-row.ts";
 import { lastCalls } from "../store/model-calls.ts";
@@ -16,7 +16,7 @@ const UNHEALTHY_FROM = 5;
 const HEALTHY_UP_TO = 2;
 
 /** Null: healthy. Pure; returns `before` itself unless the figures change the verdict. */
-export function verdictOn(before: Unhealthy | null, figures: CallFigures, now: number): Unhealthy | null {
+export function verdictOn(before: Unhealthy | null, figures: CallCounts, now: number): Unhealthy | null {
   if (before === null) return figures.failed >= UNHEALTHY_FROM ? { ...figures, since: now } : null;
   return figures.failed <= HEALTHY_UP_TO ? null : before;
 }

@@ -7,10 +7,10 @@ import type { Admission, CallOutcome, ReservationRequest } from "../../contracts
 import type { OrchestratorApi } from "../../contracts/orchestrator.ts";
 import { describe, type Log } from "../../platform/log.ts";
 import { hasUnreported } from "../store/events.ts";
-import type { ModelCallGate } from "../turn/model-caller.ts";
+import type { AdmissionControl } from "../turn/model-caller.ts";
 import { confirm, reportOf } from "./report.ts";
 
-export class Reporter implements ModelCallGate {
+export class Reporter implements AdmissionControl {
   readonly #sql: SqlStorage;
   readonly #instanceId: string;
   readonly #connect: () => OrchestratorApi;

@@ -9,6 +9,6 @@ import { emit } from "./events.ts";
  * Puts a call on record in the transaction of its change, if there is one: messages and stops have other causes, too. `subject`:
  * the message or the question that it was about.
  */
-export function recordCall(tx: Tx, call: AuditedCall | undefined, now: number, subject: string | null = null): void {
+export function auditCall(tx: Tx, call: AuditedCall | undefined, now: number, subject: string | null = null): void {
   if (call) emit(tx, now, CALLED, recordOf(call, subject));
 }

@@ -3,7 +3,7 @@
  * its answer is lost, so each one is on record.
  */
 import type { Reply } from "../../anthropic/reply.ts";
-import type { CallFigures } from "../../contracts/instance-spec.ts";
+import type { CallCounts } from "../../contracts/instance-spec.ts";
 import type { TokenUsage } from "../../contracts/model-call.ts";
 import type { Failure } from "../../platform/errors.ts";
 import { first } from "../../platform/sqlite.ts";
@@ -129,7 +129,7 @@ export function liveModelCalls(sql: SqlStorage, n: number): number[] {
 }
 
 /** Of the newest `last` calls that came to an end of their own. */
-export function lastCalls(sql: SqlStorage, last: number): CallFigures {
+export function lastCalls(sql: SqlStorage, last: number): CallCounts {
   const row = sql
     .exec<{ calls: number; failed: number | null }>(
       `SELECT COUNT(*) AS calls, SUM(outcome = 'failed') AS failed FROM

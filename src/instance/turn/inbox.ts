@@ -8,7 +8,7 @@ import { err, type Failure, ok, type Result } from "../../platform/errors.ts";
 import { otherRequest } from "../../platform/idempotency.ts";
 import { messageIdOf } from "../../platform/ids.ts";
 import { inTransaction } from "../../platform/transaction.ts";
-import { recordCall } from "../store/audit-record.ts";
+import { auditCall } from "../store/audit-record.ts";
 import { emit } from "../store/events.ts";
 import { countAccepted, countDequeued, instanceRow } from "../store/instance-row.ts";
 import * as messages from "../store/messages.ts";
@@ -84,7 +84,7 @@ export function accept(
     if (request.when_busy === "interrupt" && !passive) requestCancel(tx, "another message interrupted it");
     if (request.when_busy === "steer" && !passive) wakeEarly(tx, instanceId, now);
     emit(tx, now, "message.queued", { message_id: messageIdOf(instanceId, n), sender: request.sender });
-    recordCall(tx, request.audit, now, messageIdOf(instanceId, n));
+    auditCall(tx, request.audit, now, messageIdOf(instanceId, n));
     return ok({ n, repeated: false });
   });
 }
@@ -104,7 +104,7 @@ export function cancelQueued(
     if (!taken) return false;
     countDequeued(tx, taken.passive ? 0 : 1, now);
     emit(tx, now, "message.cancelled", { message_id: messageIdOf(instanceId, n) });
-    recordCall(tx, audit, now, messageIdOf(instanceId, n));
+    auditCall(tx, audit, now, messageIdOf(instanceId, n));
     markDue(tx, n, now);
     markRestDue(tx, now);
     return true;

@@ -1,9 +1,9 @@
 /**
- * A turn's model calls: leave from the Orchestrator, then the call, then its commit; each with everything on record.
+ * A turn's model calls: admission by the Orchestrator, then the call, then its commit; each with everything on record.
  */
 import type { MessageCreateParamsStreaming } from "@anthropic-ai/sdk/resources/messages";
 import type { CallOptions, Claude } from "../../anthropic/client.ts";
-import { type CallFailure, classify, MAX_TRIES, retryDelay } from "../../anthropic/failure.ts";
+import { type CallFailure, callRetryDelay, classify, MAX_TRIES } from "../../anthropic/failure.ts";
 import type { Reply } from "../../anthropic/reply.ts";
 import type { Admission, ReservationRequest } from "../../contracts/model-call.ts";
 import type { TranscriptEntry } from "../../contracts/transcript.ts";
@@ -24,11 +24,11 @@ import { abandon, giveUp } from "./turn-transitions.ts";
 /** An answer of the Orchestrator that takes this long waits for a slot: a round trip takes a few ms. */
 const QUEUED_FROM_MS = 1_000;
 
-/** Who gives leave for model calls. */
-export interface ModelCallGate {
-  /** Leave for one call, or when to ask again. Rejects when it can't be asked. */
+/** Decides when a model call may be made. */
+export interface AdmissionControl {
+  /** Admits one call, or says when to ask again. Rejects when it can't be asked. */
   admit(request: ReservationRequest, signal: AbortSignal): Promise<Admission>;
-  /** The leave that was asked for is no longer needed. */
+  /** The admission that was asked for is no longer needed. */
   withdraw(): Promise<void>;
 }
 
@@ -52,7 +52,7 @@ export interface RefusedCall {
 export interface ModelCallerParts {
   store: TurnStore;
   claude: Claude;
-  gate: ModelCallGate;
+  admission: AdmissionControl;
   emit: TurnListener;
   log: Log;
   now(): number;
@@ -108,7 +108,7 @@ export class ModelCaller {
 
   /** The most that the call may answer, in tokens; null: it may not be made now. */
   async #admit(turn: TurnRow, { body, entries }: ModelRequest): Promise<number | null> {
-    const { store, gate, emit, log, now } = this.#parts;
+    const { store, admission, emit, log, now } = this.#parts;
     const { sql } = store.storage;
     const abort = new AbortController();
     this.#abort = abort;
@@ -123,16 +123,16 @@ export class ModelCaller {
       };
       this.#askedAt = now();
       emit({ kind: "admitting" });
-      const admission = await unlessAborted(gate.admit(request, abort.signal), abort.signal);
-      if (admission === null) {
-        await gate.withdraw();
+      const answer = await unlessAborted(admission.admit(request, abort.signal), abort.signal);
+      if (answer === null) {
+        await admission.withdraw();
         return null;
       }
-      if (admission.granted) return admission.maxTokens;
-      if (admission.until !== null) waitForLeave(store, turn, { at: admission.until, reason: admission.reason }, now());
+      if (answer.granted) return answer.maxTokens;
+      if (answer.until !== null) waitForLeave(store, turn, { at: answer.until, reason: answer.reason }, now());
       // A job's cap is never raised: there is nothing to wait for.
-      else if (isJobId(String(admission.error.details?.scope))) abandon(store, "failed", admission.error, now());
-      else pause(store, turn, admission.error, now());
+      else if (isJobId(String(answer.error.details?.scope))) abandon(store, "failed", answer.error, now());
+      else pause(store, turn, answer.error, now());
       await emit({ kind: "committed" });
       return null;
     } catch (error) {
@@ -225,7 +225,7 @@ export class ModelCaller {
     failure: Extract<CallFailure, { kind: "retry" }>,
   ): Promise<void> {
     const { store, emit, now } = this.#parts;
-    const at = now() + retryDelay(turn.failures + 1, failure.afterMs, Math.random());
+    const at = now() + callRetryDelay(turn.failures + 1, failure.afterMs, Math.random());
     postpone(store, attempt, turn, { at, reason: failure.reason, error: failure.error, reply }, now());
     const pushedBack = failure.reason === "rate_limited" || failure.reason === "overloaded";
     // Only a time that the API named holds for everybody; a backoff of our own is this turn's affair.

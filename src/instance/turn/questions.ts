@@ -11,7 +11,7 @@ import { recall, remember } from "../../platform/idempotency.ts";
 import { questionIdOf } from "../../platform/ids.ts";
 import { inTransaction, type Tx } from "../../platform/transaction.ts";
 import { answerRefusal, approvalIn, countedAnswer } from "../question-policy.ts";
-import { recordCall } from "../store/audit-record.ts";
+import { auditCall } from "../store/audit-record.ts";
 import { emit } from "../store/events.ts";
 import {
   closeOpenQuestions,
@@ -105,7 +105,7 @@ export function answer(
     }
     setAnswer(tx, n, counted, given.by, now);
     emit(tx, now, "question.answered", { question_id: id, by: given.by });
-    recordCall(tx, given.audit, now, id);
+    auditCall(tx, given.audit, now, id);
     resumeCall(tx, instanceId, row.call_id, now);
     return remember(tx, given.idempotency, ok({ question_id: id, answer: counted }), now);
   });

@@ -29,7 +29,7 @@ import {
 import { describeAfterRefusal, describeSchema } from "./described-schema.ts";
 import { commitAnswer } from "./model-answers.ts";
 import { beginCompaction, noSummary } from "./model-call-steps.ts";
-import { ModelCaller, type ModelCallGate, type RefusedCall } from "./model-caller.ts";
+import { type AdmissionControl, ModelCaller, type RefusedCall } from "./model-caller.ts";
 import { isStop, nextAction, type Stop, type TurnAction } from "./next-action.ts";
 import { CHECK_LOST, checkStructured } from "./structured-output.ts";
 import { showSuspended } from "./suspension.ts";
@@ -45,7 +45,7 @@ const MAX_CRASHES = 20;
 export interface TurnRunnerParts {
   store: TurnStore;
   claude: Claude;
-  gate: ModelCallGate;
+  admission: AdmissionControl;
   /** What the instance has, by name. */
   tools: ReadonlyMap<string, InstanceTool>;
   environment: ToolEnvironment;
