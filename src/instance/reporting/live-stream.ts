@@ -14,7 +14,7 @@ import { type Transcript, textOf } from "../store/transcript.ts";
 
 /** The answer that is being written. */
 export interface LiveAnswer {
-  attempt: number;
+  callId: number;
   n: number;
   step: number;
   text: string;
@@ -22,19 +22,19 @@ export interface LiveAnswer {
 
 /**
  * `seq`: the last event that was delivered whole. Beyond it: `index`, the last output row, and `offset` UTF-16 units of the
- * text of `attempt`. As text: `12`, `12.34` or `12_5_678`.
+ * text of model call `callId`. As text: `12`, `12.34` or `12_5_678`.
  */
 export interface Cursor {
   seq: number;
   index: number | null;
-  attempt: number | null;
+  callId: number | null;
   offset: number;
 }
 
-export const START: Cursor = { seq: 0, index: null, attempt: null, offset: 0 };
+export const START: Cursor = { seq: 0, index: null, callId: null, offset: 0 };
 
 export function cursorText(cursor: Cursor): string {
-  if (cursor.attempt !== null) return `${cursor.seq}_${cursor.attempt}_${cursor.offset}`;
+  if (cursor.callId !== null) return `${cursor.seq}_${cursor.callId}_${cursor.offset}`;
   return cursor.index === null ? String(cursor.seq) : `${cursor.seq}.${cursor.index}`;
 }
 
@@ -43,7 +43,7 @@ export function parseCursor(text: string): Cursor | null {
   const match = /^(\d{1,15})(?:\.(\d{1,15})|_(\d{1,15})_(\d{1,15}))?$/.exec(text);
   if (!match) return null;
   const number = (part: string | undefined) => (part === undefined ? null : Number(part));
-  return { seq: Number(match[1]), index: number(match[2]), attempt: number(match[3]), offset: Number(match[4] ?? 0) };
+  return { seq: Number(match[1]), index: number(match[2]), callId: number(match[3]), offset: Number(match[4] ?? 0) };
 }
 
 const MAX_EVENTS = 100;
@@ -68,13 +68,13 @@ export function follow(source: Source, from: Cursor): Followed {
     events.push({ id: cursorText(next), event, data });
   };
   const pushText = (answer: LiveAnswer) => {
-    const known = at.attempt === answer.attempt;
+    const known = at.callId === answer.callId;
     const place = { message_id: messageIdOf(instanceId, answer.n), step: answer.step };
-    if (!known && at.attempt !== null && at.offset > 0) push("restart", { ...at, attempt: null, offset: 0 }, place);
+    if (!known && at.callId !== null && at.offset > 0) push("restart", { ...at, callId: null, offset: 0 }, place);
     const text = answer.text.slice(known ? at.offset : 0);
     units += text.length;
     if (text)
-      push("text", { ...at, index: null, attempt: answer.attempt, offset: answer.text.length }, { ...place, text });
+      push("text", { ...at, index: null, callId: answer.callId, offset: answer.text.length }, { ...place, text });
   };
 
   const rows = sql
@@ -96,19 +96,19 @@ export function follow(source: Source, from: Cursor): Followed {
       const page = pageOf(sql, source.transcript, instanceId, { since: null, after, limit: row.output_index - after });
       for (const output of page.rows) {
         units += output.content.length;
-        push("output", { seq: at.seq, index: output.message_index, attempt: null, offset: 0 }, { ...output });
+        push("output", { seq: at.seq, index: output.message_index, callId: null, offset: 0 }, { ...output });
         after = output.message_index;
       }
       if (page.rows.length === 0) break;
     }
     shown = row.output_index;
     const { answer: _row, attempt: _attempt, ...told } = data;
-    const { attempt, offset } = at;
+    const { callId, offset } = at;
     // A reader keeps its place in an answer that is still being written.
-    const keeps = row.kind !== "model_call.completed" && attempt !== null;
+    const keeps = row.kind !== "model_call.completed" && callId !== null;
     push(
       "status",
-      { seq: row.seq, index: null, attempt: keeps ? attempt : null, offset: keeps ? offset : 0 },
+      { seq: row.seq, index: null, callId: keeps ? callId : null, offset: keeps ? offset : 0 },
       {
         kind: row.kind,
         at: new Date(row.at).toISOString(),
@@ -123,7 +123,7 @@ export function follow(source: Source, from: Cursor): Followed {
 /** The text of an answer that has been committed, as it was while it was being written. */
 function answerOf(source: Source, data: Record<string, unknown>): LiveAnswer {
   const entry = source.transcript.entry(Number(data.answer));
-  const attempt = Number(data.attempt);
-  const step = stepOf(source.sql, attempt);
-  return { attempt, n: entry?.n ?? 0, step, text: entry ? textOf(entry.blocks) : "" };
+  const callId = Number(data.attempt);
+  const step = stepOf(source.sql, callId);
+  return { callId, n: entry?.n ?? 0, step, text: entry ? textOf(entry.blocks) : "" };
 }

@@ -29,7 +29,7 @@ export class StreamSubscribers {
   /** The running answer, as far as it is shown. */
   get shown(): LiveAnswer | null {
     const live = this.#live();
-    if (this.#pause === undefined || this.#shown?.attempt !== live?.attempt) this.#show(live);
+    if (this.#pause === undefined || this.#shown?.callId !== live?.callId) this.#show(live);
     return this.#shown;
   }
 

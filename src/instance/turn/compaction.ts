@@ -108,7 +108,7 @@ export function betasOf(entries: readonly TranscriptEntry[]): string[] {
 /** Puts the summary in the place of what it summarizes. Returns false when the answer holds none. */
 export function commitCompaction(
   store: TurnStore,
-  attempt: number,
+  callId: number,
   turn: TurnRow,
   reply: Reply,
   plan: CompactionPlan,
@@ -117,7 +117,7 @@ export function commitCompaction(
   const summary = reply.blocks.find((block) => block?.type === "compaction" && typeof block.content === "string");
   if (!summary) return false;
   fenced(store, (tx) => {
-    const ended = endCall(tx, store, { id: attempt, n: turn.n, outcome: "completed", reply }, now);
+    const ended = endCall(tx, store, { id: callId, n: turn.n, outcome: "completed", reply }, now);
     store.transcript.omitAll(tx);
     store.transcript.append(tx, turn.n, "assistant", [summary], now);
     keep(tx, store, plan, now);

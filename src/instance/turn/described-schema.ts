@@ -23,12 +23,12 @@ export function describeAfterRefusal(
   store: TurnStore,
   turn: TurnRow,
   schema: Schema,
-  refused: { attempt: number; partial: Reply | null; error: Failure },
+  refused: { callId: number; partial: Reply | null; error: Failure },
   now: number,
 ): void {
-  const { attempt, partial: reply, error } = refused;
+  const { callId, partial: reply, error } = refused;
   fenced(store, (tx) => {
-    announce(tx, endCall(tx, store, { id: attempt, n: turn.n, outcome: "failed", reply, error }, now), now);
+    announce(tx, endCall(tx, store, { id: callId, n: turn.n, outcome: "failed", reply, error }, now), now);
     describe(tx, store, turn, schema, error.message, now);
   });
 }

@@ -64,7 +64,7 @@ export function isCut(stopReason: string | null): boolean {
 /** A whole answer is in: the assistant's message, its usage and what follows from it, at once. */
 export function commitAnswer(
   store: TurnStore,
-  attempt: number,
+  callId: number,
   turn: TurnRow,
   reply: Reply,
   answer: { simulated: boolean; hasSchema: boolean },
@@ -77,7 +77,7 @@ export function commitAnswer(
   fenced(store, (tx) => {
     const seq =
       blocks.length > 0 ? store.transcript.append(tx, turn.n, "assistant", blocks, now, answer.simulated) : null;
-    const ended = endCall(tx, store, { id: attempt, n: turn.n, outcome: "completed", reply, answerSeq: seq }, now);
+    const ended = endCall(tx, store, { id: callId, n: turn.n, outcome: "completed", reply, answerSeq: seq }, now);
     setSimulated(tx, answer.simulated);
     countStep(tx, turn.n, PHASE_AFTER[verdict.kind] ?? "ready", answer.simulated, now);
     if (verdict.kind === "completed") showResponse(tx, turn.n, seq, verdict.cut, now);

@@ -119,18 +119,18 @@ export function pause(store: TurnStore, turn: TurnRow, error: Failure, now: numb
   });
 }
 
-/** A model call came to nothing and is tried again at `at` (ms since the epoch). `attempt` null: it was not even made. */
+/** A model call came to nothing and is tried again at `at` (ms since the epoch). `callId` null: it was not even made. */
 export function postpone(
   store: TurnStore,
-  attempt: number | null,
+  callId: number | null,
   turn: TurnRow,
   wait: { at: number; reason: string; error: Failure; reply: Reply | null },
   now: number,
 ): void {
   fenced(store, (tx) => {
-    if (attempt !== null) {
+    if (callId !== null) {
       const { reply, error } = wait;
-      announce(tx, endCall(tx, store, { id: attempt, n: turn.n, outcome: "failed", reply, error }, now), now);
+      announce(tx, endCall(tx, store, { id: callId, n: turn.n, outcome: "failed", reply, error }, now), now);
     }
     setRetry(tx, turn, wait.at, wait.reason);
     tellWaiting(tx, store.spec.instance_id, turn.n, { reason: wait.reason, until: wait.at }, now);
@@ -147,9 +147,9 @@ export function keepCutText(tx: Tx, store: TurnStore, n: number, reply: Reply | 
 }
 
 /** A model call was broken off from outside; the rows say why, and the runner looks there next. */
-export function breakOff(store: TurnStore, attempt: number, turn: TurnRow, reply: Reply | null, now: number): void {
+export function breakOff(store: TurnStore, callId: number, turn: TurnRow, reply: Reply | null, now: number): void {
   fenced(store, (tx) => {
-    const ended = endCall(tx, store, { id: attempt, n: turn.n, outcome: "aborted", reply }, now);
+    const ended = endCall(tx, store, { id: callId, n: turn.n, outcome: "aborted", reply }, now);
     keepCutText(tx, store, turn.n, reply, now);
     announce(tx, ended, now);
     setPhase(tx, turn.n, "ready");
@@ -159,14 +159,14 @@ export function breakOff(store: TurnStore, attempt: number, turn: TurnRow, reply
 /** The conversation does not fit: the turn goes on once it is compacted. A summary that does not fit either is asked for with less. */
 export function fillUp(
   store: TurnStore,
-  attempt: number,
+  callId: number,
   turn: TurnRow,
   reply: Reply | null,
   error: Failure,
   now: number,
 ): void {
   fenced(store, (tx) => {
-    announce(tx, endCall(tx, store, { id: attempt, n: turn.n, outcome: "failed", reply, error }, now), now);
+    announce(tx, endCall(tx, store, { id: callId, n: turn.n, outcome: "failed", reply, error }, now), now);
     setFull(tx, turn.n, turn.summary_tries + (turn.phase === "full" ? 1 : 0));
   });
 }
@@ -179,14 +179,14 @@ export function beginCompaction(store: TurnStore, turn: TurnRow): void {
 /** The API answered without a summary: it is not asked again, `tries` being the most that are made. */
 export function noSummary(
   store: TurnStore,
-  attempt: number,
+  callId: number,
   turn: TurnRow,
   reply: Reply,
   tries: number,
   now: number,
 ): void {
   fenced(store, (tx) => {
-    announce(tx, endCall(tx, store, { id: attempt, n: turn.n, outcome: "completed", reply }, now), now);
+    announce(tx, endCall(tx, store, { id: callId, n: turn.n, outcome: "completed", reply }, now), now);
     setFull(tx, turn.n, tries);
   });
 }

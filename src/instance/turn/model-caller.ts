@@ -44,7 +44,7 @@ export interface ModelRequest {
 
 /** A model call that the API refused. */
 export interface RefusedCall {
-  attempt: number;
+  callId: number;
   partial: Reply | null;
   error: Failure;
 }
@@ -88,18 +88,18 @@ export class ModelCaller {
    * One model call. `commit` is given the whole reply and writes what follows from it. When there is none (no leave, a failure,
    * an interruption), the turn's rows say why and what comes next, and `commit` is not called.
    */
-  async call(turn: TurnRow, request: ModelRequest, commit: (attempt: number, reply: Reply) => void): Promise<void> {
+  async call(turn: TurnRow, request: ModelRequest, commit: (callId: number, reply: Reply) => void): Promise<void> {
     const { store, emit, now } = this.#parts;
     const maxTokens = await this.#admit(turn, request);
     if (maxTokens === null) return;
-    const attempt = beginCall(store, turn, maxTokens, now());
+    const callId = beginCall(store, turn, maxTokens, now());
     try {
-      const outcome = await this.#call(turn, { ...request.body, max_tokens: maxTokens }, request.betas, attempt);
+      const outcome = await this.#call(turn, { ...request.body, max_tokens: maxTokens }, request.betas, callId);
       if (!outcome.ok) {
         this.#live = null;
-        return await this.#fail(turn, attempt, request, outcome);
+        return await this.#fail(turn, callId, request, outcome);
       }
-      commit(attempt, outcome.reply);
+      commit(callId, outcome.reply);
     } finally {
       this.#live = null;
     }
@@ -148,9 +148,9 @@ export class ModelCaller {
   }
 
   /** From the request to the whole answer, or what went wrong. */
-  async #call(turn: TurnRow, body: MessageCreateParamsStreaming, betas: string[], attempt: number): Promise<Outcome> {
+  async #call(turn: TurnRow, body: MessageCreateParamsStreaming, betas: string[], callId: number): Promise<Outcome> {
     const { store, claude, emit } = this.#parts;
-    const live: LiveAnswer = { attempt, n: turn.n, step: turn.step + 1, text: "" };
+    const live: LiveAnswer = { callId, n: turn.n, step: turn.step + 1, text: "" };
     this.#live = live;
     const abort = new AbortController();
     this.#abort = abort;
@@ -161,7 +161,7 @@ export class ModelCaller {
         betas,
         onEvent: (event, reply, requestId) => {
           partial = reply;
-          if (event.type === "message_start") keepStart(store.storage.sql, attempt, reply, requestId);
+          if (event.type === "message_start") keepStart(store.storage.sql, callId, reply, requestId);
           if (event.type === "content_block_delta" && event.delta.type === "text_delta") {
             live.text += event.delta.text;
             emit({ kind: "streamed" });
@@ -189,13 +189,13 @@ export class ModelCaller {
 
   async #fail(
     turn: TurnRow,
-    attempt: number,
+    callId: number,
     request: ModelRequest,
     { failure, partial }: Extract<Outcome, { ok: false }>,
   ): Promise<void> {
     const { store, log, emit, now } = this.#parts;
     if (failure.kind === "aborted") {
-      breakOff(store, attempt, turn, partial, now());
+      breakOff(store, callId, turn, partial, now());
       return emit({ kind: "committed", call: { kind: "failed" } });
     }
     // That it failed is in the event log. What the API said of it can quote the conversation.
@@ -206,27 +206,26 @@ export class ModelCaller {
       cause: describe(failure.error.details?.cause ?? ""),
     });
     if (failure.kind === "retry" && turn.failures + 1 < MAX_TRIES[failure.reason]) {
-      return this.#postpone(turn, attempt, partial, failure);
+      return this.#postpone(turn, callId, partial, failure);
     }
     if (failure.kind === "too_long") {
-      return fillUp(store, attempt, turn, partial, failure.error, now());
+      return fillUp(store, callId, turn, partial, failure.error, now());
     }
     const { error } = failure;
-    if (request.refused && error.details?.type === "invalid_request_error")
-      request.refused({ attempt, partial, error });
-    else giveUp(store, attempt, turn, partial, error, now());
+    if (request.refused && error.details?.type === "invalid_request_error") request.refused({ callId, partial, error });
+    else giveUp(store, callId, turn, partial, error, now());
     await emit({ kind: "committed", call: { kind: "failed" } });
   }
 
   async #postpone(
     turn: TurnRow,
-    attempt: number | null,
+    callId: number | null,
     reply: Reply | null,
     failure: Extract<CallFailure, { kind: "retry" }>,
   ): Promise<void> {
     const { store, emit, now } = this.#parts;
     const at = now() + callRetryDelay(turn.failures + 1, failure.afterMs, Math.random());
-    postpone(store, attempt, turn, { at, reason: failure.reason, error: failure.error, reply }, now());
+    postpone(store, callId, turn, { at, reason: failure.reason, error: failure.error, reply }, now());
     const pushedBack = failure.reason === "rate_limited" || failure.reason === "overloaded";
     // Only a time that the API named holds for everybody; a backoff of our own is this turn's affair.
     const until = failure.afterMs === null ? now() : at;

@@ -237,8 +237,8 @@ export class TurnRunner {
     const body = requestOf(store.spec, entries, { responseSchema: enforced, simulated });
     const refused =
       schema && enforced ? (call: RefusedCall) => describeAfterRefusal(store, turn, schema, call, now()) : undefined;
-    await this.#model.call(turn, { body, entries, betas: betasOf(entries), refused }, (attempt, reply) => {
-      commitAnswer(store, attempt, turn, reply, { simulated, hasSchema: schema !== null }, now());
+    await this.#model.call(turn, { body, entries, betas: betasOf(entries), refused }, (callId, reply) => {
+      commitAnswer(store, callId, turn, reply, { simulated, hasSchema: schema !== null }, now());
     });
   }
 
@@ -268,9 +268,9 @@ export class TurnRunner {
     }
     if (turn.summary_tries >= MAX_SUMMARY_TRIES) return leaveOut(store, turn, plan, now());
     const body = compactionRequest(store, plan.older, turn.summary_tries, claude.simulated);
-    await this.#model.call(turn, { body, entries: plan.older, betas: [COMPACTION_BETA] }, (attempt, reply) => {
-      if (!commitCompaction(store, attempt, turn, reply, plan, now())) {
-        noSummary(store, attempt, turn, reply, MAX_SUMMARY_TRIES, now());
+    await this.#model.call(turn, { body, entries: plan.older, betas: [COMPACTION_BETA] }, (callId, reply) => {
+      if (!commitCompaction(store, callId, turn, reply, plan, now())) {
+        noSummary(store, callId, turn, reply, MAX_SUMMARY_TRIES, now());
       }
     });
   }

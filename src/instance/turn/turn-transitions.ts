@@ -61,14 +61,14 @@ export function recover(store: TurnStore, repeatable: (tool: string) => boolean,
 /** A model call failed for good, and the message with it; unless it may have failed for passive messages that had joined it. */
 export function giveUp(
   store: TurnStore,
-  attempt: number,
+  callId: number,
   turn: TurnRow,
   reply: Reply | null,
   error: Failure,
   now: number,
 ): void {
   fenced(store, (tx) => {
-    announce(tx, endCall(tx, store, { id: attempt, n: turn.n, outcome: "failed", reply, error }, now), now);
+    announce(tx, endCall(tx, store, { id: callId, n: turn.n, outcome: "failed", reply, error }, now), now);
     if (tryWithoutPassive(tx, store, turn.n, { state: "failed", error }, now)) return;
     keepCutText(tx, store, turn.n, reply, now);
     finish(tx, store, turn.n, "failed", error, now);

@@ -45,12 +45,12 @@ beforeAll(async () => {
 describe("a cursor", () => {
   it.each<[string, Cursor]>([
     ["0", START],
-    ["12", { seq: 12, index: null, attempt: null, offset: 0 }],
-    ["12.34", { seq: 12, index: 34, attempt: null, offset: 0 }],
-    ["12.0", { seq: 12, index: 0, attempt: null, offset: 0 }],
-    ["12_5_678", { seq: 12, index: null, attempt: 5, offset: 678 }],
-    ["0_1_0", { seq: 0, index: null, attempt: 1, offset: 0 }],
-    ["999999999999999", { seq: 999_999_999_999_999, index: null, attempt: null, offset: 0 }],
+    ["12", { seq: 12, index: null, callId: null, offset: 0 }],
+    ["12.34", { seq: 12, index: 34, callId: null, offset: 0 }],
+    ["12.0", { seq: 12, index: 0, callId: null, offset: 0 }],
+    ["12_5_678", { seq: 12, index: null, callId: 5, offset: 678 }],
+    ["0_1_0", { seq: 0, index: null, callId: 1, offset: 0 }],
+    ["999999999999999", { seq: 999_999_999_999_999, index: null, callId: null, offset: 0 }],
   ])("%s is read and written", (text, cursor) => {
     expect(parseCursor(text)).toEqual(cursor);
     expect(cursorText(cursor)).toBe(text);

@@ -1,51 +1,51 @@
 /**
- * The readers of a running answer: who is woken when, and sees what.
+ * The stream of a running answer: who is woken when, and sees what.
  */
 import { describe, expect, it } from "vitest";
 import { eventStream } from "../../../src/http/rest/event-stream.ts";
 import type { LiveAnswer } from "../../../src/instance/reporting/live-stream.ts";
 import { StreamSubscribers } from "../../../src/instance/reporting/stream-subscribers.ts";
 
-describe("the readers of a running answer", () => {
-  const answer = (text: string, attempt = 1): LiveAnswer => ({ attempt, n: 1, step: 1, text });
+describe("the subscribers to a running answer", () => {
+  const answer = (text: string, callId = 1): LiveAnswer => ({ callId, n: 1, step: 1, text });
 
   it("are woken together, once for many pieces, and see the same of it", async () => {
     let live = answer("");
-    const readers = new StreamSubscribers(() => live);
+    const stream = new StreamSubscribers(() => live);
     let woken = 0;
-    const wait = () => Promise.all(Array.from({ length: 50 }, () => readers.next(60_000).then(() => (woken += 1))));
+    const wait = () => Promise.all(Array.from({ length: 50 }, () => stream.next(60_000).then(() => (woken += 1))));
     const comes = () => {
       live = answer(`${live.text}a`);
-      readers.streamed();
+      stream.streamed();
     };
     const first = wait();
     comes();
-    expect(readers.shown?.text).toBe("a");
+    expect(stream.shown?.text).toBe("a");
     await first;
     for (let round = 1; round <= 3; round++) {
-      const before = readers.shown?.text;
+      const before = stream.shown?.text;
       const all = wait();
       for (let piece = 0; piece < 100; piece++) {
         comes();
-        expect(readers.shown?.text).toBe(before);
+        expect(stream.shown?.text).toBe(before);
       }
       await all;
       expect(woken).toBe(50 + round * 50);
-      expect(readers.shown?.text).toHaveLength(1 + round * 100);
+      expect(stream.shown?.text).toHaveLength(1 + round * 100);
     }
   });
 
   it("hear at once of what happened, and of another answer", async () => {
     let live: LiveAnswer | null = answer("some");
-    const readers = new StreamSubscribers(() => live);
-    const next = readers.next(60_000);
-    readers.streamed();
-    readers.notify();
+    const stream = new StreamSubscribers(() => live);
+    const next = stream.next(60_000);
+    stream.streamed();
+    stream.notify();
     await next;
     live = answer("new", 2);
-    expect(readers.shown).toEqual(live);
+    expect(stream.shown).toEqual(live);
     live = null;
-    expect(readers.shown).toBeNull();
+    expect(stream.shown).toBeNull();
   });
 
   it("are fed as they read: a stuck one makes nobody collect anything for it", async () => {
