@@ -18,6 +18,7 @@ import {
   recordOf,
   type Tree,
   unpinned,
+  wiringOf,
 } from "./tree.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -57,7 +58,8 @@ function record(update: boolean): void {
   const tree = resolvedTree(update ? project : { ...project, overrides: pinned });
   const overrides = overridesOf(tree);
   const again = resolvedTree({ ...project, overrides });
-  const drift = differences(recordOf(tree), recordOf(again));
+  const [before, after] = [wiringOf(tree), wiringOf(again)];
+  const drift = [...before.filter((edge) => !after.includes(edge)), ...after.filter((edge) => !before.includes(edge))];
   if (drift.length > 0) throw new Error(`The overrides make another tree:\n${drift.join("\n")}`);
   write(PACKAGE, { ...project, overrides });
   write(RECORD, recordOf(tree));

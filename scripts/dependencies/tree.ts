@@ -23,8 +23,8 @@ export interface LockedPackage {
 /** Packages by the folder that they lie in; the project itself at "". */
 export type Tree = Readonly<Record<string, LockedPackage>>;
 
-/** npm's `overrides`: a version by name, or by the name of what asks for it. */
-export type Overrides = Record<string, string | Record<string, string>>;
+/** npm's `overrides`: a version by name, or what holds for the one of that name and below it; "." is its own version. */
+export type Overrides = { [name: string]: string | Overrides };
 
 /** A package in the record, by `name@version`. */
 export interface Recorded {
@@ -48,65 +48,118 @@ export function recordOf(tree: Tree): Record<string, Recorded> {
   return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** A range in a tree that a newer version could satisfy, and the version that it has there. */
-interface Float {
-  /** The package that asks. */
-  asking: { name: string; version: string };
+/** What one package asks of another, and gets in this tree. */
+interface Edge {
+  /** The folders of the two. */
+  from: string;
+  to: string;
   name: string;
+  range: string;
   version: string;
 }
 
-/** What the project itself depends on is exact, and does for whoever takes the same version. */
-function floatsOf(tree: Tree): Float[] {
-  const own = { ...tree[""]?.dependencies, ...tree[""]?.devDependencies };
-  return Object.entries(tree).flatMap(([folder, locked]) => {
-    if (folder === "") return [];
-    const asking = { name: folderName(folder), version: String(locked.version) };
+function edgesOf(tree: Tree): Edge[] {
+  return Object.entries(tree).flatMap(([from, locked]) => {
+    if (from === "") return [];
     return Object.entries(asksFor(locked)).flatMap(([name, range]) => {
-      const found = resolved(tree, folder, name);
-      if (found === null || isExact(range)) return [];
-      const version = versionOf(found, tree[found] ?? {});
-      return own[name] === version ? [] : [{ asking, name, version }];
+      const to = resolved(tree, from, name);
+      return to === null ? [] : [{ from, to, name, range, version: versionOf(to, tree[to] ?? {}) }];
     });
   });
 }
 
-/** An override for every range that floats: for all where the tree has one version of a package, else for the one that asks. */
+/** The edges that a newer version could satisfy. What the project itself depends on is exact, and does for whoever takes it too. */
+function floatsOf(tree: Tree): Edge[] {
+  const own = { ...tree[""]?.dependencies, ...tree[""]?.devDependencies };
+  return edgesOf(tree).filter(({ name, range, version }) => !isExact(range) && own[name] !== version);
+}
+
+/** All edges in words, those to packages for one platform aside: two trees with the same are the same to whoever runs them. */
+export function wiringOf(tree: Tree): string[] {
+  const said = (folder: string) => `${folderName(folder)}@${tree[folder]?.version}`;
+  const edges = edgesOf(tree).filter(
+    ({ from, to }) => ![from, to].some((folder) => isForOnePlatform(tree[folder] ?? {})),
+  );
+  return [...new Set(edges.map(({ from, name, version }) => `${said(from)} gets ${name}@${version}`))].sort();
+}
+
+/**
+ * An override for every edge that floats: for all where the tree has one version of a package, else for the one that asks. npm
+ * has what holds for one hold for everything below it too, unless that has an entry of its own there.
+ */
 export function overridesOf(tree: Tree): Overrides {
+  const edges = edgesOf(tree);
   const versions = new Map<string, Set<string>>();
   for (const [folder, locked] of Object.entries(tree)) {
     const name = folderName(folder);
     versions.set(name, (versions.get(name) ?? new Set()).add(versionOf(folder, locked)));
   }
   const isAlone = (name: string) => versions.get(name)?.size === 1;
+  const keyOf = (folder: string) =>
+    isAlone(folderName(folder)) ? folderName(folder) : `${folderName(folder)}@${tree[folder]?.version}`;
+
   const everywhere: Record<string, string> = {};
-  const within: Record<string, Record<string, string>> = {};
-  for (const { asking, name, version } of floatsOf(tree)) {
-    if (isAlone(name)) {
-      everywhere[name] = version;
-      continue;
-    }
-    const key = isAlone(asking.name) ? asking.name : `${asking.name}@${asking.version}`;
-    within[key] = { ...within[key], [name]: version };
+  const within: Record<string, Edge[]> = {};
+  for (const edge of floatsOf(tree)) {
+    if (isAlone(edge.name)) everywhere[edge.name] = edge.version;
+    else within[keyOf(edge.from)] = [...(within[keyOf(edge.from)] ?? []), edge];
   }
-  const nested = Object.entries(within).map(([name, inner]) => {
-    const outer = everywhere[name];
-    return [name, { ...(outer ? { ".": outer } : {}), ...sorted(inner) }] as const;
+
+  const block = (key: string, above: readonly string[]): Overrides => {
+    const pins: Overrides = {};
+    if (above.includes(key)) return pins;
+    const pinOf = ({ to, version }: Edge) => {
+      const inner = block(keyOf(to), [...above, key]);
+      return Object.keys(inner).length > 0 ? { ".": version, ...inner } : version;
+    };
+    for (const edge of within[key] ?? []) pins[edge.name] = pinOf(edge);
+    // Below it there may be one that gets another version of the same, and has no entry to say so.
+    const below = belowOf(
+      edges,
+      Object.keys(tree).filter((folder) => folder !== "" && keyOf(folder) === key),
+    );
+    for (const edge of edges) {
+      const { from, name, version } = edge;
+      if (!below.has(from) || pins[name] === undefined || versionIn(pins[name]) === version) continue;
+      const asking = pins[folderName(from)] === undefined ? keyOf(from) : folderName(from);
+      const isElsewhere = everywhere[keyOf(from)] !== undefined || within[keyOf(from)] !== undefined;
+      const entry = pins[asking];
+      if (entry === undefined && isElsewhere) continue;
+      const own = typeof entry === "object" ? entry : { ".": versionOf(from, tree[from] ?? {}) };
+      pins[asking] = { ...own, [name]: pinOf(edge) };
+    }
+    return sorted(pins);
+  };
+
+  const blocks = Object.keys(within).map((key) => {
+    const outer = everywhere[key];
+    return [key, { ...(outer ? { ".": outer } : {}), ...block(key, []) }] as const;
   });
-  return sorted({ ...everywhere, ...Object.fromEntries(nested) });
+  return sorted({ ...everywhere, ...Object.fromEntries(blocks) });
 }
 
-/** The ranges of a tree that nothing in these overrides holds at the version that they have. */
+/** The edges of a tree that nothing in these overrides holds at the version that they have. */
 export function unpinned(tree: Tree, overrides: Overrides): string[] {
-  const pinOf = (key: string, name: string) => {
-    const entry = overrides[key];
-    return typeof entry === "object" ? entry[name] : name === "." ? entry : undefined;
-  };
-  return floatsOf(tree).flatMap(({ asking, name, version }) => {
-    const keys = [asking.name, `${asking.name}@${asking.version}`];
-    const isPinned = [pinOf(name, "."), ...keys.map((key) => pinOf(key, name))].includes(version);
-    return isPinned ? [] : [`${name}, which ${asking.name} asks for, is not pinned to ${version}`];
+  return floatsOf(tree).flatMap(({ from, name, version }) => {
+    const asking = folderName(from);
+    const entries = [overrides[asking], overrides[`${asking}@${tree[from]?.version}`]];
+    const pins = [overrides[name], ...entries.map((entry) => (typeof entry === "object" ? entry[name] : undefined))];
+    return pins.some((pin) => pin !== undefined && versionIn(pin) === version)
+      ? []
+      : [`${name}, which ${asking} asks for, is not pinned to ${version}`];
   });
+}
+
+function versionIn(pin: string | Overrides): string | undefined {
+  return typeof pin === "string" ? pin : versionIn(pin["."] ?? "");
+}
+
+/** The folders that can be reached from these, without them. */
+function belowOf(edges: readonly Edge[], folders: readonly string[]): Set<string> {
+  const reached = new Set(folders);
+  for (const folder of reached) for (const { from, to } of edges) if (from === folder) reached.add(to);
+  for (const folder of folders) reached.delete(folder);
+  return reached;
 }
 
 /**

@@ -3,7 +3,7 @@
  * against.
  */
 import { describe, expect, it } from "vitest";
-import { differences, overridesOf, recordOf, type Tree, unpinned } from "../../scripts/dependencies/tree.ts";
+import { differences, overridesOf, recordOf, type Tree, unpinned, wiringOf } from "../../scripts/dependencies/tree.ts";
 
 const at = (version: string, more: Tree[string] = {}) => ({
   version,
@@ -37,6 +37,29 @@ describe("the overrides of a tree", () => {
       maybe: "1.0.1",
       renamed: "npm:other@1.1.0",
     });
+  });
+
+  it("give what is below a package the versions that it has there, for npm hands on what holds above", () => {
+    // `top` asks for the new `leaf`, and for a `middle` that gets the old one; there is another `middle` elsewhere.
+    const deep: Tree = {
+      "": { dependencies: { top: "1.0.0", middle: "2.0.0" } },
+      "node_modules/top": at("1.0.0", { dependencies: { middle: "^1.0.0", leaf: "^2.0.0", fixed: "1.0.0" } }),
+      "node_modules/top/node_modules/middle": at("1.5.0", { dependencies: { leaf: "^1.0.0" } }),
+      "node_modules/top/node_modules/middle/node_modules/leaf": at("1.9.0"),
+      "node_modules/leaf": at("2.1.0"),
+      "node_modules/fixed": at("1.0.0", { dependencies: { leaf: "1.9.0" } }),
+      "node_modules/fixed/node_modules/leaf": at("1.9.0"),
+      "node_modules/middle": at("2.0.0"),
+    };
+    expect(overridesOf(deep)).toEqual({
+      "middle@1.5.0": { leaf: "1.9.0" },
+      top: {
+        fixed: { ".": "1.0.0", leaf: "1.9.0" },
+        leaf: "2.1.0",
+        middle: { ".": "1.5.0", leaf: "1.9.0" },
+      },
+    });
+    expect(wiringOf(deep)).toContain("middle@1.5.0 gets leaf@1.9.0");
   });
 
   it("leave nothing unpinned, and miss what is taken out of them", () => {
