@@ -8,7 +8,8 @@
  * - An assistant row does not end in thinking: the API refuses that, and a turn cut off by `max_tokens` can leave it.
  * - A server tool's call that never got its result is left out once the user has said something else, with everything the model
  *   thought after it. Until then it stays: the API goes on with it after a pause, and after the results of other tools.
- * - The id of a tool call is unique in the conversation, and each call has one result, first in the message after it.
+ * - A tool call's name has only the characters that names may have, and its id is unique in the conversation. Each call has one
+ *   result, first in the message after it.
  */
 import type { Block, TranscriptEntry } from "../contracts/transcript.ts";
 
@@ -21,6 +22,7 @@ const SERVER_RESULT = /_tool_result$/;
 const THINKING: ReadonlySet<string> = new Set(["thinking", "redacted_thinking"]);
 const RESULT_LOST = "The result of this call is not in the conversation any more. It may have taken effect.";
 const NO_OUTPUT = "(no output)";
+const MAX_TOOL_NAME = 128;
 
 /** Pure. The result never has two neighbours of one role, and no message is empty. */
 export function conversationOf(entries: readonly TranscriptEntry[]): ConversationMessage[] {
@@ -123,7 +125,8 @@ function paired(rows: readonly ConversationMessage[]): ConversationMessage[] {
       const as = freshId(String(block.id), used);
       used.add(as);
       open.push({ as, id: block.id });
-      return as === block.id ? block : { ...block, id: as };
+      const name = soundName(block.name);
+      return as === block.id && name === block.name ? block : { ...block, id: as, name };
     });
     push("assistant", answer);
   }
@@ -147,6 +150,15 @@ function freshId(id: string, used: ReadonlySet<string>): string {
   for (let again = 2; ; again++) {
     if (!used.has(`${sound}_${again}`)) return `${sound}_${again}`;
   }
+}
+
+/** The API takes no other names back, also of a tool that there is not. */
+function soundName(name: unknown): string {
+  return (
+    String(name)
+      .replace(/[^a-zA-Z0-9_-]/g, "_")
+      .slice(0, MAX_TOOL_NAME) || "tool"
+  );
 }
 
 function isServerResult(block: Block): boolean {

@@ -5,6 +5,7 @@
 import type { MessageCreateParamsStreaming, MessageParam } from "@anthropic-ai/sdk/resources/messages";
 import type { InstanceSpec } from "../contracts/instance-spec.ts";
 import type { TranscriptEntry } from "../contracts/transcript.ts";
+import { wellFormed } from "../platform/well-formed.ts";
 import { conversationOf } from "./conversation.ts";
 
 export interface RequestOptions {
@@ -23,7 +24,8 @@ export function requestOf(
     ...(spec.effort ? { effort: spec.effort } : {}),
     ...(options.responseSchema ? { format: { type: "json_schema" as const, schema: options.responseSchema } } : {}),
   };
-  return {
+  // Rows are well-formed when they are stored; those of an older version of this server may not be.
+  return wellFormed({
     model: spec.model,
     max_tokens: spec.max_tokens,
     system: spec.system,
@@ -35,7 +37,7 @@ export function requestOf(
     cache_control: { type: "ephemeral" },
     ...(Object.keys(outputConfig).length > 0 ? { output_config: outputConfig } : {}),
     stream: true,
-  } as MessageCreateParamsStreaming;
+  } as MessageCreateParamsStreaming);
 }
 
 /**

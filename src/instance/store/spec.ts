@@ -4,10 +4,11 @@
 import type { InstanceSpec } from "../../contracts/instance-spec.ts";
 import { first } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
+import { wellFormed } from "../../platform/well-formed.ts";
 
-/** `secrets`: sealed (platform/secrets.ts), or null. */
+/** Its strings become well-formed. `secrets`: sealed (platform/secrets.ts), or null. */
 export function insertSpec(tx: Tx, spec: InstanceSpec, secrets: string | null): void {
-  tx.exec("INSERT INTO spec (id, spec, secrets) VALUES (1, ?, ?)", JSON.stringify(spec), secrets);
+  tx.exec("INSERT INTO spec (id, spec, secrets) VALUES (1, ?, ?)", JSON.stringify(wellFormed(spec)), secrets);
 }
 
 export function storedSpec(sql: SqlStorage): InstanceSpec | null {

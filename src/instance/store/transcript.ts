@@ -5,6 +5,7 @@
 import type { Block, TranscriptEntry } from "../../contracts/transcript.ts";
 import type { Row } from "../../platform/sqlite.ts";
 import type { Tx } from "../../platform/transaction.ts";
+import { wellFormed } from "../../platform/well-formed.ts";
 
 /**
  * SQLite in a Durable Object takes 2 MB a value, and a UTF-16 unit makes up to 3 bytes of UTF-8: parts of this many
@@ -46,8 +47,9 @@ export class Transcript {
     return read(this.#sql, "t.seq = ?", seq)[0];
   }
 
-  /** Appends one row, in the transaction of the change that it belongs to, and returns its seq. */
-  append(tx: Tx, n: number, role: TranscriptEntry["role"], blocks: Block[], now: number, simulated = false): number {
+  /** Appends one row, in the transaction of the change that it belongs to, and returns its seq. Its strings become well-formed. */
+  append(tx: Tx, n: number, role: TranscriptEntry["role"], given: Block[], now: number, simulated = false): number {
+    const blocks = wellFormed(given);
     const { seq } = tx
       .exec<{ seq: number }>(
         "INSERT INTO transcript (n, role, simulated, created_at) VALUES (?, ?, ?, ?) RETURNING seq",

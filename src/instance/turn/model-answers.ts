@@ -7,6 +7,7 @@ import type { OutputType } from "../../contracts/instance.ts";
 import type { Block } from "../../contracts/transcript.ts";
 import type { Failure } from "../../platform/errors.ts";
 import type { Tx } from "../../platform/transaction.ts";
+import { wellFormed } from "../../platform/well-formed.ts";
 import { setSimulated } from "../store/instance-row.ts";
 import { messagesJoined } from "../store/messages.ts";
 import { show } from "../store/output.ts";
@@ -156,11 +157,12 @@ export function showProgress(tx: Tx, n: number, seq: number, blocks: readonly Bl
   });
 }
 
-/** Blocks that the API takes back: it refuses empty text. */
+/** Blocks that the API takes back: it refuses empty text, and half a character anywhere. */
 function sendable(blocks: readonly (Block | undefined)[]): Block[] {
-  return blocks.filter(
+  const said = blocks.filter(
     (block): block is Block => block !== undefined && !(block.type === "text" && String(block.text).trim() === ""),
   );
+  return wellFormed(said);
 }
 
 function refusalOf(reply: Reply): Failure {
