@@ -6,6 +6,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, expect, it } from "vitest";
 import { LOCAL } from "../../src/contracts/principal.ts";
 import { contextOf } from "../../src/http/context.ts";
+import { newInstanceId } from "../../src/platform/ids.ts";
 import { dispatch } from "../../src/tools/runtime/dispatch.ts";
 import { installModel, scriptModel } from "../support/model.ts";
 
@@ -13,22 +14,22 @@ installModel();
 beforeAll(() => scriptModel(() => undefined));
 
 /** A tenant of its own, with an instance that was never used. */
-async function tenantWith(
-  name: string,
-): Promise<{ object: ReturnType<typeof env.ORCHESTRATOR.getByName>; id: string }> {
+async function tenantWith(name: string): Promise<ReturnType<typeof env.ORCHESTRATOR.getByName>> {
   const principal = { ...LOCAL, tenant: name };
   const context = contextOf(env, [], { principal, signal: new AbortController().signal });
-  const { instance_id } = await dispatch(context, "spawn_claude", { name: "Ada" });
-  return { object: env.ORCHESTRATOR.getByName(name), id: String(instance_id) };
+  await dispatch(context, "spawn_claude", { name: "Ada" });
+  return env.ORCHESTRATOR.getByName(name);
 }
 
 it("does what is due beside a duty that fails, and does not ring again at once for that one", async () => {
-  const { object, id } = await tenantWith("a-failing-duty");
+  const object = await tenantWith("a-failing-duty");
   const rang = Date.now();
   await runInDurableObject(object, async (_object, { storage }) => {
     const { sql } = storage;
     sql.exec("UPDATE instance SET unused_until = 1, last_activity = 1");
-    sql.exec("INSERT INTO outbox (id, target, call, due_at) VALUES (?, ?, 'wake', 1)", `wake:${id}`, id);
+    // To an object that there is not: what it answers is no matter here.
+    const other = newInstanceId();
+    sql.exec("INSERT INTO outbox (id, target, call, due_at) VALUES (?, ?, 'stop', 1)", `stop:${other}`, other);
     await storage.setAlarm(rang + 60_000);
     const { exec } = sql;
     sql.exec = ((query: string, ...values: SqlStorageValue[]) => {
@@ -48,7 +49,7 @@ it("does what is due beside a duty that fails, and does not ring again at once f
 });
 
 it("rings for the earliest of all that is to be done, and not at all when there is nothing", async () => {
-  const { object } = await tenantWith("an-idle-deadline");
+  const object = await tenantWith("an-idle-deadline");
   const look = () =>
     runInDurableObject(object, async (_object, { storage }) => ({
       alarm: await storage.getAlarm(),
