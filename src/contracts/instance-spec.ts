@@ -1,5 +1,5 @@
 /**
- * What the Orchestrator and an instance tell each other. Plain data: it crosses Workers RPC and is stored as JSON.
+ * What the Orchestrator and an instance send each other. Plain data: it crosses Workers RPC and is stored as JSON.
  */
 import type { Effort } from "./model-call.ts";
 import type { RoleId } from "./role.ts";
@@ -66,7 +66,7 @@ export interface InstanceSpec {
   mcp_servers?: RemoteServer[];
   /** Powers, or tools by name, that need leave for every call (`isGuarded`); absent in specs from before there was this. */
   require_approval?: string[];
-  /** The `traceparent` of whoever gave the initial prompt; absent without one. */
+  /** The `traceparent` of the initial prompt's sender; absent without one. */
   trace?: string;
   /** Whether message 0 is an initial prompt, which the instance takes over with its spec. */
   has_initial_prompt: boolean;
@@ -97,7 +97,7 @@ export interface CallCounts {
   failed: number;
 }
 
-/** The figures that made an instance unhealthy, and since when (ms since the epoch). */
+/** The counts that made an instance unhealthy, and since when (ms since the epoch). */
 export interface Unhealthy extends CallCounts {
   since: number;
 }
@@ -151,7 +151,7 @@ export interface Report {
   instance_id: string;
   seq: number;
   snapshot: Snapshot;
-  /** What the instance has asked and not been told yet. */
+  /** What the instance has asked and what is not answered yet. */
   questions: OpenQuestion[];
   events: InstanceEvent[];
 }

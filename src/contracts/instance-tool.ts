@@ -25,7 +25,7 @@ export interface InstanceToolContext {
   instanceTools: readonly InstanceTool[];
   /** The instance's parent, or null. */
   parentId: string | null;
-  /** The instance's name, for those who hear from it. */
+  /** The instance's name, for those that it writes to. */
   name: string;
   /** When this call first ran, in ms since the epoch: a suspended call runs again. */
   startedAt: number;
@@ -37,7 +37,7 @@ export interface InstanceToolContext {
   job: string | null;
   /** The call's own `traceparent`, for what it sends on. */
   trace?: string | null;
-  /** Asks a question, once for this call, and says how it stands. While it is open the tool suspends on its id. */
+  /** Asks a question, once for this call, and returns its state. While it is open the tool suspends on its id. */
   ask(question: Asked): QuestionState;
 }
 

@@ -67,7 +67,7 @@ export interface MessageResponse {
   simulated?: true;
 }
 
-/** Where a message stands. `response` once completed, `error` once it failed, was refused or cancelled. */
+/** The state of a message. `response` once completed, `error` once it failed, was refused or cancelled. */
 export interface MessageView {
   message_id: string;
   created_at: string;
@@ -186,10 +186,10 @@ export interface InstanceApi extends WorkspaceHost, Subscriber {
   stop(request: { force: boolean }): Promise<void>;
   /** Accepts a message durably. `not_found`, `conflict` (terminated; a key of another request). */
   send(request: SendRequest): Promise<Result<MessageView>>;
-  /** Where message `n` stands, as soon as that is final, at the latest after `waitMs`. `not_found`. */
+  /** Message `n`, as soon as it is final, at the latest after `waitMs`. `not_found`. */
   message(n: number, waitMs: number): Promise<Result<MessageView>>;
   /**
-   * Where message `n` stands now; `subscriber` (an instance or a job) is notified once it is final or paused by a cap. `not_found`. With
+   * Message `n` as it is now; `subscriber` (an instance or a job) is notified once it is final or paused by a cap. `not_found`. With
    * `sender`: only a message that this one sent, else `forbidden`.
    */
   subscribe(n: number, subscriber: string, sender?: string): Promise<Result<MessageView>>;
@@ -206,7 +206,7 @@ export interface InstanceApi extends WorkspaceHost, Subscriber {
   /** What comes after a cursor (see live.ts), as soon as there is anything, at the latest after `waitMs`. */
   follow(cursor: string, waitMs: number): Promise<Result<Followed & { resting: boolean }>>;
   /**
-   * Answers question `n` of the instance. `not_found`, `forbidden` for somebody who was not asked (see question-policy.ts), `conflict`
+   * Answers question `n` of the instance. `not_found`, `forbidden` for a caller who was not asked (see question-policy.ts), `conflict`
    * when it is no longer open, `invalid_input` for none of its options.
    */
   answer(n: number, given: GivenAnswer): Promise<Result<{ question_id: string; answer: string }>>;

@@ -31,7 +31,7 @@ export interface ReservationRequest {
 }
 
 /**
- * Leave for a model call that answers with at most `maxTokens`; or when to ask again (ms since the epoch), and why; or that
+ * Admission to a model call that answers with at most `maxTokens`; or when to ask again (ms since the epoch), and why; or that
  * only a higher cap helps.
  */
 export type Admission =

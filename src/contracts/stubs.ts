@@ -25,7 +25,7 @@ export function jobOf(env: Env, tenant: string, jobId: string): JobApi {
   return env.JOB.getByName(`${tenant}/${jobId}`) as unknown as JobApi;
 }
 
-/** Whoever waits for a message or a job: an instance or a job. */
+/** A subscriber to messages and jobs: an instance or a job. */
 export function subscriberOf(env: Env, tenant: string, id: string): Subscriber {
   if (isJobId(id)) return jobOf(env, tenant, id);
   return env.INSTANCE.getByName(`${tenant}/${id}`) as unknown as Subscriber;

@@ -1,6 +1,6 @@
 /**
  * What an instance does unasked: it sees to it that its turn goes on, tells the registry and its subscribers, brings its files
- * to where they outlive it, and ends when nobody has used it for too long. One alarm wakes it for all of that; what the alarm is
+ * to where they outlive it, and ends when it has not been used for too long. One alarm wakes it for all of that; what the alarm is
  * set for follows from the rows.
  */
 
@@ -25,8 +25,8 @@ import { isStop } from "./turn/next-action.ts";
 import type { TurnRunner } from "./turn/turn-runner.ts";
 
 /**
- * While a turn is open the alarm beats this often: it keeps the object awake, and after a crash it is what starts the
- * turn again, so nobody waits longer than this for that.
+ * While a turn is at work the alarm fires this often: it keeps the object awake, and after a crash it starts the turn again, which
+ * so takes no longer than this.
  */
 const HEARTBEAT_MS = 10_000;
 /** A report that the registry did not take is tried again after this time. */
@@ -43,7 +43,7 @@ export interface HousekeepingParts {
   runner: TurnRunner;
   files: InstanceFiles;
   reporter: Reporter;
-  /** Whoever waits for something to become final, and whoever follows live. */
+  /** Callers that wait for something to become final, and those that follow live. */
   notifier: Notifier;
   stream: StreamSubscribers;
   views: MessageViews;
@@ -83,7 +83,7 @@ export class Housekeeping {
     const { storage, alarm, runner, reporter, waitUntil } = this.#parts;
     const instance = instanceRow(storage.sql);
     if (!instance || isResting(instance)) return;
-    // A turn that waits for somebody, or for a time, is left alone.
+    // A turn that waits for something outside, or for a time, is left alone.
     if (!runner.running && isStop(runner.next)) {
       this.announce();
       return;
@@ -94,7 +94,7 @@ export class Housekeeping {
     waitUntil(start === "now" ? runner.ensureRunning() : nextTask().then(() => runner.ensureRunning()));
   }
 
-  /** What was put on record without a turn to follow goes to the registry: at once, and by the alarm if this object dies before. */
+  /** Reports what was put on record without a turn to follow; the alarm does it if this object dies before. */
   announce(): void {
     const { storage, alarm, runner, reporter, waitUntil } = this.#parts;
     if (!hasUnreported(storage.sql)) return;
@@ -110,7 +110,7 @@ export class Housekeeping {
     waitUntil(this.committed());
   }
 
-  /** Something is committed that the registry and whoever waits have to hear of. Resolves when the registry has. */
+  /** Something is committed that concerns the registry, subscribers and waiting callers. Resolves when the registry has it. */
   async committed(call?: CallOutcome): Promise<void> {
     const { runner, reporter, notifier, stream, waitUntil } = this.#parts;
     stream.notify();
@@ -139,13 +139,13 @@ export class Housekeeping {
     await Promise.all([this.#parts.reporter.report(), this.#notifications.deliverDue()]);
   }
 
-  /** The runner has stopped with a turn open. Until the registry has heard of it the heartbeat's alarm stays. */
+  /** The runner has stopped with a turn open. Until that is reported the heartbeat's alarm stays. */
   async waiting(): Promise<void> {
     await this.#parts.reporter.report();
     this.#arm();
   }
 
-  /** Whoever is used for the first time without work, by a look at its output or its files, has an idle time as well. */
+  /** An instance that is first used without work, by a look at its output or its files, has an idle time as well. */
   armForIdleness(): void {
     const { storage, alarm } = this.#parts;
     const deadline = idleDeadline(storage.sql);
@@ -169,7 +169,7 @@ export class Housekeeping {
     this.#arm();
   }
 
-  /** Sets the alarm to the first time at which there is something to do, by all of the rows; none: nobody wakes the object. */
+  /** Sets the alarm to the first time at which there is something to do, by all of the rows; none: no alarm. */
   #arm(): void {
     const { storage, alarm, runner, files } = this.#parts;
     const { sql } = storage;
@@ -187,7 +187,7 @@ export class Housekeeping {
     else alarm.set(Math.min(...times));
   }
 
-  /** When the turn has to be looked at again, in ms since the epoch; null: when somebody acts. */
+  /** When the turn has to be looked at again, in ms since the epoch; null: when something from outside changes it. */
   #runnerTime(now: number): number | null {
     const { storage, runner } = this.#parts;
     if (runner.atWork) return now + HEARTBEAT_MS;

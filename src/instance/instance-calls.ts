@@ -42,7 +42,7 @@ import { answer } from "./turn/questions.ts";
 import { onNotification } from "./turn/suspension.ts";
 import type { TurnRunner } from "./turn/turn-runner.ts";
 
-/** How long an answer waits for the registry to have heard of it. */
+/** How long an answer waits for the report of it to arrive. */
 const REPORT_PATIENCE_MS = 1_000;
 /** How long a caller that interrupts is kept until the turn has stopped; it stops in any case. */
 const INTERRUPT_PATIENCE_MS = 5_000;
@@ -169,13 +169,13 @@ export class InstanceCalls {
       const left = deadline - Date.now();
       // Waiting does not raise a cap.
       if (view.ok && (isFinal(view.value.state) || view.value.paused)) return this.#reported(n, view);
-      // Of a turn that goes on the next call for leave takes along what there is to report.
+      // While the turn goes on, the next admission request carries the report.
       if (!view.ok || left <= 0) return view;
       await this.#parts.notifier.next(left);
     }
   }
 
-  /** The view with the money as it stands after it: a report that is on its way is waited for a moment. */
+  /** The view with its money up to date: a report that is under way is waited for a moment. */
   async #reported(n: number, view: Result<MessageView>): Promise<Result<MessageView>> {
     if (!hasUnreported(this.#sql)) return view;
     await within(this.#parts.reporter.report(), REPORT_PATIENCE_MS);

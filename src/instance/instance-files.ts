@@ -67,7 +67,7 @@ export class InstanceFiles {
     return this.#erasing;
   }
 
-  /** Brings the files of an instance that has ended to where they outlive it. Never rejects; what is left has to be kept still. */
+  /** Uploads the files of an instance that has ended, so that they outlive its object. Never rejects; `needsUpload` says whether any are left. */
   async keep(): Promise<void> {
     this.#keeping ??= this.#ownFiles()
       .keep()
@@ -85,7 +85,7 @@ export class InstanceFiles {
   async erase(andRows: () => Promise<void>): Promise<number> {
     this.#erasing = true;
     try {
-      // What is just being kept would come after what is deleted.
+      // An upload that is under way would arrive after the deletion.
       await this.#keeping?.catch(() => undefined);
       const objects = (await this.#keeper?.erase()) ?? 0;
       await andRows();

@@ -182,7 +182,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       await housekeeping.inform();
       const refusal = deletionRefusal(sql, this.#id);
       if (refusal) return refusal;
-      // Files that nothing else keeps are not deleted behind anybody's back.
+      // Files that are nowhere else are deleted by `erase` alone.
       if (files.outliveObject || heldBy(sql).files === 0) await this.#empty();
       return ok(null);
     }, null);
@@ -237,10 +237,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (isInitialized(storage.sql)) {
       migrate(storage, INSTANCE_SCHEMA);
     } else {
-      const birth = await reporter.ask((orchestrator) => orchestrator.firstUse(this.#id));
-      if (!birth) return unknownInstance(this.#id);
-      if (birth.ended) return terminated(this.#id);
-      initialize(storage, birth, config.anthropicApiKey === null, Date.now());
+      const fresh = await reporter.ask((orchestrator) => orchestrator.firstUse(this.#id));
+      if (!fresh) return unknownInstance(this.#id);
+      if (fresh.ended) return terminated(this.#id);
+      initialize(storage, fresh, config.anthropicApiKey === null, Date.now());
     }
     const spec = storedSpec(storage.sql);
     if (!spec) throw new Error("The instance has tables but no spec.");

@@ -1,5 +1,5 @@
 /**
- * The parts of an instance at work, and how they hang together: the turn runner tells its one listener what it did, and the
+ * The parts of an instance at work, and how they are wired: the turn runner emits events to its one listener, and the
  * listener is here.
  */
 import { createClaude } from "../anthropic/client.ts";
@@ -46,7 +46,7 @@ export interface RunningInstance {
   calls: InstanceCalls;
 }
 
-/** `tools`: all that instances of this Worker can have. Nothing runs before somebody asks for it. */
+/** `tools`: all that instances of this Worker can have. Nothing runs yet. */
 export function runningInstance(
   object: InstanceObject,
   spec: InstanceSpec,
@@ -117,7 +117,7 @@ function toolsOf(spec: InstanceSpec, all: readonly InstanceTool[], config: Confi
   return new Map(known.filter((tool) => given.has(tool.name)).map((tool) => [tool.name, tool]));
 }
 
-/** Hands the trace of turn `n` to the collector, if there is one. Nobody waits for it. */
+/** Hands the trace of turn `n` to the collector, if there is one. It is not waited for. */
 function trace({ ctx, config, log }: InstanceObject, spec: InstanceSpec, n: number): void {
   if (config.collector === null) return;
   const sent = exportSpans(config.collector, spansOf(ctx.storage.sql, spec, n));

@@ -18,8 +18,8 @@ export function isInitialized(sql: SqlStorage): boolean {
 }
 
 /** Makes the tables and fills them, all or nothing. `simulated`: the simulator answers, as there is no key. */
-export function initialize(storage: DurableObjectStorage, birth: FirstUse, simulated: boolean, now: number): void {
-  const { spec, limits, secrets, initial_prompt: prompt } = birth;
+export function initialize(storage: DurableObjectStorage, fresh: FirstUse, simulated: boolean, now: number): void {
+  const { spec, limits, secrets, initial_prompt: prompt } = fresh;
   inTransaction(storage, (tx) => {
     migrate(storage, INSTANCE_SCHEMA);
     insertSpec(tx, spec, secrets);

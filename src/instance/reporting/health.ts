@@ -1,5 +1,5 @@
 /**
- * Whether an instance's model calls get through of late. Looked at with every beat of a working turn and when the work is
+ * Whether an instance's recent model calls succeed. Checked with every heartbeat of a working turn and when the work is
  * done, never for its own sake: an idle instance makes no calls that could fail.
  */
 
@@ -12,7 +12,7 @@ import { lastCalls } from "../store/model-calls.ts";
 export const LAST_CALLS = 10;
 /** With this many failures among them an instance becomes unhealthy. */
 const UNHEALTHY_FROM = 5;
-/** And with at most this many healthy again. The gap keeps one call more or less from ringing the bell. */
+/** And with at most this many healthy again. The gap keeps a single call from changing the verdict back and forth. */
 const HEALTHY_UP_TO = 2;
 
 /** Null: healthy. Pure; returns `before` itself unless the figures change the verdict. */
@@ -21,7 +21,7 @@ export function verdictOn(before: Unhealthy | null, figures: CallCounts, now: nu
   return figures.failed <= HEALTHY_UP_TO ? null : before;
 }
 
-/** Writes a changed verdict down. Returns the event that tells of it, or null when nothing changed. */
+/** Stores a changed verdict. Returns the event for it, or null when nothing changed. */
 export function judgeHealth(tx: Tx, now: number): { kind: string; data: Record<string, number> } | null {
   const before = healthOf(tx);
   const { calls, failed } = lastCalls(tx, LAST_CALLS);

@@ -1,5 +1,5 @@
 /**
- * What an instance tells the registry: its events and how it stands, made from its rows.
+ * The report to the registry: the instance's events and a snapshot, made from its rows.
  */
 
 import type { Report, Snapshot } from "../../contracts/instance-spec.ts";
@@ -12,7 +12,7 @@ import { turnOf } from "../store/turns.ts";
 import { openQuestions } from "../turn/questions.ts";
 import { judgeHealth } from "./health.ts";
 
-/** Judges how the instance's calls go of late; a change is an event. */
+/** Judges the instance's recent model calls; a changed verdict is an event. */
 export function checkHealth(storage: DurableObjectStorage, now: number): void {
   inTransaction(storage, (tx) => {
     const changed = judgeHealth(tx, now);
@@ -38,7 +38,7 @@ export function reportOf(sql: SqlStorage, instanceId: string): Report | null {
   };
 }
 
-/** The registry has everything up to `seq`, and said how the instance stands. Returns whether there is more to tell it. */
+/** The registry has everything up to `seq`, and returned the effective limits. Returns whether there is more to report. */
 export function confirm(sql: SqlStorage, seq: number, limits: EffectiveLimits | null): boolean {
   confirmReported(sql, seq, limits);
   return hasUnreported(sql);

@@ -1,5 +1,5 @@
 /**
- * An instance's line to its Orchestrator: asks it, and tells it what it does not know yet. What could not be delivered
+ * An instance's connection to its Orchestrator: requests, and reports of what it does not know yet. What could not be delivered
  * stays in rows, and goes with the next report.
  */
 
@@ -15,12 +15,12 @@ export class Reporter implements AdmissionControl {
   readonly #instanceId: string;
   readonly #connect: () => OrchestratorApi;
   readonly #log: Log;
-  /** A report failed: somebody has to call `report` again. */
+  /** A report failed: the alarm has to call `report` again. */
   readonly #failed: () => void;
   /** A stub that has thrown may be broken for good: the next call takes a new one. */
   #orchestrator: OrchestratorApi | undefined;
   #reporting: Promise<void> | undefined;
-  /** How the last model call went, until the gate knows. */
+  /** How the last model call went, until the concurrency limiter knows. */
   #outcome: CallOutcome | undefined;
 
   constructor(parts: {
@@ -48,10 +48,10 @@ export class Reporter implements AdmissionControl {
     }
   }
 
-  /** Asks for leave to call the model; what the registry doesn't know yet goes along. */
+  /** Asks to be admitted to a model call; the request carries the report. */
   async admit(ask: ReservationRequest, signal: AbortSignal): Promise<Admission> {
     await this.#reporting;
-    // Whoever asked has gone meanwhile: leave that nobody uses would block a place.
+    // The turn may have been stopped meanwhile: an admission that is not used would block a slot.
     signal.throwIfAborted();
     const report = reportOf(this.#sql, this.#instanceId);
     const admission = await this.ask((orchestrator) => orchestrator.admit(this.#instanceId, report, ask));
@@ -59,7 +59,7 @@ export class Reporter implements AdmissionControl {
     return admission;
   }
 
-  /** The leave that was asked for is no longer needed. Rejects when the Orchestrator can't be reached. */
+  /** The admission that was asked for is no longer needed. Rejects when the Orchestrator can't be reached. */
   async withdraw(): Promise<void> {
     await this.ask((orchestrator) => orchestrator.withdraw(this.#instanceId));
   }
@@ -88,7 +88,7 @@ export class Reporter implements AdmissionControl {
           const limits = await this.ask((orchestrator) => orchestrator.report(report, outcome));
           confirm(sql, report.seq, limits);
         } else if (outcome) {
-          // Another report took the events along; the gate still has to hear how the call went.
+          // Another report took the events along; the concurrency limiter still has to know how the call went.
           await this.ask((orchestrator) => orchestrator.callEnded(this.#instanceId, outcome));
         }
         if (this.#outcome === outcome) this.#outcome = undefined;

@@ -135,7 +135,7 @@ export function setHealth(tx: Tx, unhealthy: Unhealthy | null): void {
   tx.exec("UPDATE instance SET unhealthy = ?", unhealthy === null ? null : JSON.stringify(unhealthy));
 }
 
-/** The registry has every event up to `seq`, and said how the instance stands; null: it did not say. */
+/** The registry has every event up to `seq`, and returned the effective limits; null: it did not. */
 export function confirmReported(sql: SqlStorage, seq: number, limits: EffectiveLimits | null): void {
   sql.exec(
     "UPDATE instance SET reported_seq = MAX(reported_seq, ?), effective_limits = COALESCE(?, effective_limits)",

@@ -1,5 +1,5 @@
 /**
- * What an instance received, said and did, in order, for whoever reads it from outside. The rows point into the
+ * What an instance received, said and did, in order, for readers outside. The rows point into the
  * transcript: nothing is stored twice.
  */
 
@@ -20,7 +20,7 @@ export interface OutputEntry {
   /** The transcript row, and the block in it; no block: all its text. */
   seq?: number;
   block?: number;
-  /** For what does not stand in the transcript. */
+  /** For what is not in the transcript. */
   text?: string;
   /** It broke off: the end of what it shows never came. */
   cut?: boolean;
@@ -47,7 +47,7 @@ export function show(tx: Tx, entry: OutputEntry, now: number): number {
     .one().message_index;
 }
 
-/** The transcript row in which message `n` stands; null before it was read. */
+/** The transcript row of message `n`; null before it was read. */
 export function userRowOf(sql: SqlStorage, n: number): number | null {
   return first<{ seq: number | null }>(sql, "SELECT seq FROM output WHERE n = ? AND type = 'user'", n)?.seq ?? null;
 }

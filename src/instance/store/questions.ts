@@ -1,5 +1,5 @@
 /**
- * The table `question`: one row per question that a tool call asks, or leave that it needs. Open until it is answered, its time
+ * The table `question`: one row per question that a tool call asks, or approval that it needs. Open until it is answered, its time
  * is over, or the turn has ended.
  */
 import type { Asked } from "../../contracts/instance-tool.ts";
@@ -71,7 +71,7 @@ export function setExpired(tx: Tx, n: number): void {
   tx.exec("UPDATE question SET state = 'expired' WHERE n = ?", n);
 }
 
-/** Nobody waits for an answer any more. Returns which questions were open. */
+/** Closes every open question. Returns which they were. */
 export function closeOpenQuestions(tx: Tx): number[] {
   const open = tx
     .exec<{ n: number }>("UPDATE question SET state = 'closed' WHERE state = 'open' RETURNING n")

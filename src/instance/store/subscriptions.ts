@@ -52,7 +52,7 @@ export function markRestDue(tx: Tx, now: number): void {
   );
 }
 
-/** A cap has paused the turn: whoever waits for the instance's rest is told, since waiting does not raise the cap. */
+/** A cap has paused the turn: subscribers to the instance's rest are notified, since waiting does not raise the cap. */
 export function markPauseDue(tx: Tx, now: number): void {
   tx.exec("UPDATE subscription SET due_at = ?, tries = 0 WHERE n = ?", now, INSTANCE_REST);
 }
@@ -63,7 +63,7 @@ export function setNotified(tx: Tx, { n, subscriber }: SubscriptionRow, last: bo
   tx.exec(`${change} WHERE n = ? AND subscriber = ?`, n, subscriber);
 }
 
-/** Whether somebody has yet to be notified. */
+/** Whether a notification has yet to be taken. */
 export function hasDue(sql: SqlStorage): boolean {
   return first(sql, "SELECT 1 AS one FROM subscription WHERE due_at IS NOT NULL LIMIT 1") !== undefined;
 }

@@ -115,7 +115,7 @@ export function setPaused(tx: Tx, n: number, refusal: Failure, now: number): voi
   );
 }
 
-/** Lets the open turn ask again, if a cap holds it up or it waits for money. Returns whether it did. */
+/** Lets the open turn request admission again, if a cap holds it up or it waits for money. Returns whether it did. */
 export function clearPaused(sql: SqlStorage, now: number): boolean {
   const rows = sql.exec(
     `UPDATE turn SET held_ms = held_ms + COALESCE(? - paused_at, 0), paused = NULL, paused_at = NULL, not_before = NULL,
@@ -172,7 +172,7 @@ export function countRepair(tx: Tx, n: number): void {
   tx.exec("UPDATE turn SET repairs = repairs + 1, phase = 'ready' WHERE n = ?", n);
 }
 
-/** The schema of the answer stands in the conversation, and a model call is next. */
+/** The schema of the answer is in the conversation, and a model call is next. */
 export function setSchemaDescribed(tx: Tx, n: number): void {
   tx.exec("UPDATE turn SET schema_described = 1, phase = 'ready' WHERE n = ?", n);
 }

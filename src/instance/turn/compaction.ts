@@ -129,7 +129,7 @@ export function commitCompaction(
   return true;
 }
 
-/** No summary can be had: what it would have been made of is left out, and the model is told so. */
+/** There is no way to a summary: what it would have been made of is left out, and the model is told so. */
 export function leaveOut(store: TurnStore, turn: TurnRow, plan: CompactionPlan, now: number): void {
   fenced(store, (tx) => {
     store.transcript.omitAll(tx);

@@ -40,7 +40,7 @@ export interface FailedEnd {
 
 /**
  * Passive messages of turn `n` whose rows are no longer in the conversation go back, to be read with the next turn: what made the
- * turn fail need not have been theirs. The second time it was, as far as anybody can tell, and they end as the turn does. Returns
+ * turn fail need not have been theirs. The second time it is taken to be theirs, and they end as the turn does. Returns
  * those that no longer belong to the turn.
  */
 export function returnPassive(

@@ -133,7 +133,7 @@ function writeIntents(tx: Tx, turn: TurnRow, reply: Reply, blocks: readonly Bloc
 }
 
 /**
- * The response in the output, with what the turn has used; whoever joined the turn gets the same under the id of their own message.
+ * The response in the output, with what the turn has used; each message that joined the turn gets the same under its own id.
  * `seq`: its row in the transcript; null: it is empty.
  */
 export function showResponse(tx: Tx, n: number, seq: number | null, truncated: boolean, now: number): void {
@@ -150,7 +150,7 @@ export function showProgress(tx: Tx, n: number, seq: number, blocks: readonly Bl
     return block.type === "tool_use" || block.type === "server_tool_use" ? [{ type: "tool_call", index }] : [];
   });
   visible.forEach(({ type, index }, i) => {
-    // The call's tokens and cost stand on its last row, so that a sum over rows is the sum over calls.
+    // The call's tokens and cost are on its last row, so that the sum over rows is the sum over calls.
     const last = i === visible.length - 1;
     const spent = last ? takeUnshown(tx, n) : {};
     show(tx, { n, type, seq, block: index, ...spent }, now);

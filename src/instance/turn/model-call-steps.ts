@@ -87,7 +87,7 @@ export function endCall(tx: Tx, store: TurnStore, end: CallEnd, now: number): Ca
 }
 
 /**
- * An HTTP error before any answer, or nobody there to ask: the API bills nothing for that. Whatever else broke off may have
+ * An HTTP error before any answer, or an API that could not be reached: nothing is billed for that. Any other call that broke off may have
  * been billed.
  */
 function billedAs(outcome: ModelCallOutcome, reply: Reply | null, error: Failure | null): CallEnding["kind"] {
@@ -109,7 +109,7 @@ export function waitForLeave(store: TurnStore, turn: TurnRow, wait: { at: number
   });
 }
 
-/** A cap does not leave enough for the next call: the turn stays as it is until the cap is raised. */
+/** A cap leaves too little for the next call: the turn stays as it is until the cap is raised. */
 export function pause(store: TurnStore, turn: TurnRow, error: Failure, now: number): void {
   fenced(store, (tx) => {
     setPaused(tx, turn.n, error, now);

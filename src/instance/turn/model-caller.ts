@@ -62,7 +62,7 @@ export class ModelCaller {
   readonly #parts: ModelCallerParts;
   #abort: AbortController | undefined;
   #live: LiveAnswer | null = null;
-  /** Since when leave is asked for, in ms since the epoch. */
+  /** Since when admission is requested, in ms since the epoch. */
   #askedAt: number | null = null;
 
   constructor(parts: ModelCallerParts) {
@@ -74,7 +74,7 @@ export class ModelCaller {
     return this.#live;
   }
 
-  /** Whether the turn waits for a slot: leave is given at once, or when one is free. */
+  /** Whether the turn waits for a slot of the concurrency limiter. */
   get queued(): boolean {
     return this.#askedAt !== null && this.#parts.now() - this.#askedAt >= QUEUED_FROM_MS;
   }
@@ -85,7 +85,7 @@ export class ModelCaller {
   }
 
   /**
-   * One model call. `commit` is given the whole reply and writes what follows from it. When there is none (no leave, a failure,
+   * One model call. `commit` is given the whole reply and writes what follows from it. When there is none (not admitted, a failure,
    * an interruption), the turn's rows say why and what comes next, and `commit` is not called.
    */
   async call(turn: TurnRow, request: ModelRequest, commit: (callId: number, reply: Reply) => void): Promise<void> {
@@ -235,7 +235,7 @@ export class ModelCaller {
 
 type Outcome = { ok: true; reply: Reply } | { ok: false; failure: CallFailure; partial: Reply | null };
 
-/** The work's result, or null as soon as the signal says that nobody needs it. */
+/** The work's result, or null as soon as the signal is aborted. */
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
   if (signal.aborted) return null;
   return Promise.race([

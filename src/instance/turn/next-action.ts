@@ -38,7 +38,7 @@ export interface ToolCallView {
   id: number;
   name: string;
   state: ToolCallState;
-  /** When a suspended call runs again at the latest, in ms since the epoch; null: when it is told. */
+  /** When a suspended call runs again at the latest, in ms since the epoch; null: when the instance is notified. */
   wakeAt: number | null;
   /** What a suspended call waits for. */
   waitReason: string | null;
@@ -54,7 +54,7 @@ export interface TurnRows {
   nextQueued: number | null;
   /** The open step's tool calls, in the model's order. */
   calls: readonly ToolCallView[];
-  /** One of the turn's calls has asked something that nobody has answered yet. */
+  /** One of the turn's calls has asked something that is not answered yet. */
   asking: boolean;
   maxSteps: number;
   now: number;
@@ -74,12 +74,12 @@ export type TurnAction =
   | { kind: "check_answer" }
   | { kind: "accept_unchecked" }
   | { kind: "wait"; until: number; reason: string }
-  /** Nothing but suspended calls is left: they go on when they are told, or at a time. */
+  /** Nothing but suspended calls is left: they go on when the instance is notified, or at a time. */
   | { kind: "suspend"; until: number | null; reason: string }
   | { kind: "cancel"; reason: string }
   | { kind: "fail"; error: Failure };
 
-/** Nothing is to be done: until somebody acts, or a time comes. */
+/** There is nothing to do until a time, or until something from outside changes the rows. */
 export type Stop = Extract<TurnAction, { kind: "rest" | "pause" | "wait" | "suspend" }>;
 
 export function isStop(action: TurnAction): action is Stop {
@@ -105,7 +105,7 @@ function actionOf(rows: TurnRows, turn: TurnView): TurnAction {
   if (rows.lifecycle === "terminated")
     return { kind: "cancel", reason: turn.cancelReason ?? "the instance was terminated" };
   if (turn.cancelReason !== null) return { kind: "cancel", reason: turn.cancelReason };
-  // Only a turn that goes on by itself is finished: whoever could raise a cap or answer may be ended as well.
+  // Only a turn that goes on by itself is finished: an instance that could raise the cap or answer may be ended as well.
   if (rows.lifecycle === "finishing" && (turn.paused || rows.asking))
     return { kind: "cancel", reason: "the instance was terminated while its turn waited" };
   if (turn.paused) return { kind: "pause" };

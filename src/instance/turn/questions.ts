@@ -1,5 +1,5 @@
 /**
- * Questions that an instance asks, and leave that it needs for a tool. Each belongs to a parked tool call, which runs again
+ * Questions that an instance asks, and approvals that it needs for a tool. Each belongs to a suspended tool call, which runs again
  * when it is answered. Open until then, or until its time is over, or the turn has ended.
  */
 
@@ -25,7 +25,7 @@ import {
 } from "../store/questions.ts";
 import { resumeCall } from "./suspension.ts";
 
-/** Asks, once per call; later calls get how it stands. */
+/** Asks, once per tool call; asking again returns the question's state. */
 export function ask(tx: Tx, instanceId: string, callId: number, asked: Asked, now: number): QuestionState {
   const known = questionOfCall(tx, callId, asked.kind);
   if (known) return stateOf(tx, instanceId, known, now);
@@ -53,7 +53,7 @@ function stateOf(tx: Tx, instanceId: string, row: QuestionRow, now: number): Que
   };
 }
 
-/** Whether leave for a call was asked for and given. Null: it was never asked for. */
+/** Whether a call was approved. Null: it was never asked. */
 export function approvalOf(sql: SqlStorage, callId: number): { given: boolean; note: string } | null {
   const row = questionOfCall(sql, callId, "approval");
   return row?.answer == null ? null : approvalIn(row.answer);
@@ -65,7 +65,7 @@ interface Answered {
 }
 
 /**
- * Takes the answer to question `n`. `not_found`; `forbidden` for somebody who was not asked; `conflict` when it is no longer open;
+ * Takes the answer to question `n`. `not_found`; `forbidden` for a caller who was not asked; `conflict` when it is no longer open;
  * `invalid_input` for none of its options.
  */
 export function answer(
@@ -111,7 +111,7 @@ export function answer(
   });
 }
 
-/** The turn that asked is over: nobody waits for an answer any more. */
+/** The turn that asked is over: its questions are no longer open. */
 export function closeQuestions(tx: Tx, instanceId: string, now: number): void {
   for (const n of closeOpenQuestions(tx)) {
     emit(tx, now, "question.closed", { question_id: questionIdOf(instanceId, n) });

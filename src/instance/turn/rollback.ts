@@ -42,7 +42,7 @@ export function rollbackOf(
   if (!refusesContent(error)) {
     const said = own.findLastIndex((entry) => entry.role === "assistant" && saysSomething(entry));
     const tail = own.slice(said + 1);
-    // Results of tools have to stay behind their calls; a message that nobody answered would be answered with the next one.
+    // Results of tools have to stay behind their calls; an unanswered message would be answered with the next one.
     if (tail.length === 0 || tail.some(hasResults)) return { ...NOTHING, omitted: [] };
     return { ...NOTHING, omitted: tail.map(({ seq }) => seq), leftOut: "message" };
   }
@@ -57,7 +57,7 @@ export function rollbackOf(
 
 const NOTHING: Omit<Rollback, "omitted"> = { plainText: null, leftOut: "nothing", tools: [] };
 
-/** Takes the failed turn `n` back. Returns what was done, and a sentence on it for whoever reads the error. */
+/** Takes the failed turn `n` back. Returns what was done, and a sentence on it for the error's readers. */
 export function rollBack(
   tx: Tx,
   { transcript }: TurnStore,

@@ -1,5 +1,5 @@
 /**
- * A turn's tool calls: some at once, each with its intent written before it and its result after.
+ * A turn's tool calls: several in parallel, each with its intent written before it and its result after.
  */
 import type { Asked, InstanceTool, InstanceToolContext, QuestionState } from "../../contracts/instance-tool.ts";
 import { isGuarded, POWERS } from "../../contracts/powers.ts";
@@ -16,7 +16,7 @@ import { runTool } from "./run-tool.ts";
 import { suspendCall } from "./suspension.ts";
 import { beginTool, denyTool, endTool } from "./tool-call-steps.ts";
 
-/** Tool calls of one answer that run at once: an object gets 6 connections, and the model call may hold one. */
+/** Tool calls of one answer that run in parallel: an object gets 6 connections, and the model call may hold one. */
 const PARALLEL_TOOLS = 5;
 
 /** What tools get of their surroundings: the same for every call. */
@@ -104,7 +104,7 @@ export class ToolCaller {
       }),
       () => runTool(tools.get(call.name), call.name, JSON.parse(call.input), context),
     );
-    // The row says that it runs: whoever closes the turn tells the model that its outcome is not known.
+    // The row says that it runs: when the turn is closed the model is told that its outcome is not known.
     if ("stopped" in result) return;
     if ("waitpoint" in result) suspendCall(store, call, result.waitpoint, notified);
     else endTool(store, turn, call, result, now());

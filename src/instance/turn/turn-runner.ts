@@ -53,7 +53,6 @@ export interface TurnRunnerParts {
   now(): number;
 }
 
-/** Actions after which the runner stops, unless something has come up meanwhile. */
 export class TurnRunner {
   readonly #parts: TurnRunnerParts;
   readonly #model: ModelCaller;
@@ -68,7 +67,7 @@ export class TurnRunner {
     this.#toolCalls = new ToolCaller(parts);
   }
 
-  /** Sets who is told of the work. Call once, before the first run. */
+  /** Sets the listener. Call once, before the first run. */
   listen(listener: TurnListener): void {
     this.#listener = listener;
   }
@@ -77,7 +76,7 @@ export class TurnRunner {
     return this.#running !== undefined;
   }
 
-  /** The answer that is being written, for whoever follows it. */
+  /** The answer that is being written, for those who follow it. */
   get live(): LiveAnswer | null {
     return this.#model.live;
   }
@@ -95,13 +94,13 @@ export class TurnRunner {
     if (action.kind === "start") turns.start(store, action.n, now());
   }
 
-  /** Sees to it that the runner runs. Returns the end of its run, which nobody has to wait for; it never rejects. */
+  /** Starts a run unless there is one. Returns the end of the run, which need not be waited for; it never rejects. */
   ensureRunning(): Promise<void> {
     this.#running ??= this.#run();
     return this.#running;
   }
 
-  /** Whether it does something, rather than tell that there is nothing to do. */
+  /** Whether it is doing something, rather than reporting that there is nothing to do. */
   get atWork(): boolean {
     return this.#atWork;
   }
@@ -117,7 +116,7 @@ export class TurnRunner {
     this.#toolCalls.notify(id);
   }
 
-  /** Breaks off what is under way, so that the runner looks at the rows again. */
+  /** Aborts what is under way, so that the runner looks at the rows again. */
   interrupt(): void {
     this.#model.interrupt();
     this.#toolCalls.interrupt();

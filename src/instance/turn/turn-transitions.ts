@@ -76,7 +76,7 @@ export function giveUp(
 }
 
 /**
- * What the API refused may stand in passive messages that joined the turn since its last answer. Then they are taken out, and the
+ * What the API refused may be in passive messages that joined the turn since its last answer. Then they are taken out, and the
  * turn calls the model again. Returns whether it does.
  */
 export function tryWithoutPassive(tx: Tx, store: TurnStore, n: number, end: FailedEnd, now: number): boolean {
