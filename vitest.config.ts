@@ -37,7 +37,10 @@ export default defineConfig({
       optimizer: {
         ssr: {
           enabled: true,
-          rolldownOptions: { external: [/^node:/, /^cloudflare:/] },
+          rolldownOptions: {
+            external: [/^node:/, /^cloudflare:/],
+            output: { minify: { mangle: false, compress: false, codegen: { removeWhitespace: true } } },
+          },
           include: importedDependencies(import.meta.dirname),
         },
       },
