@@ -8,7 +8,7 @@ import { installModel } from "../support/model.ts";
 
 installModel();
 
-describe("classify", () => {
+describe("what is done about a failed model call", () => {
   const api = (
     httpStatus: number | undefined,
     type: string,
@@ -114,7 +114,7 @@ describe("classify", () => {
   });
 });
 
-describe("retryDelay", () => {
+describe("the wait before a model call is tried again", () => {
   it.each([
     ["the first failure, at the least", 1, null, 0, 500],
     ["the first failure, at the most", 1, null, 1, 1_000],

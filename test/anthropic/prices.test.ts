@@ -5,7 +5,7 @@ import { costOf, highestInputPrice, highestPrice, PRICES, priceOf } from "../../
 const NOW = Date.parse("2026-11-22T12:00:00Z");
 const none = { input: 0, output: 0, cacheRead: 0, cacheWrite5m: 0, cacheWrite1h: 0, webSearches: 0 };
 
-describe("models", () => {
+describe("the name of a model", () => {
   it.each([
     ["sonnet", "claude-sonnet-5-5"],
     ["opus", "claude-opus-5-5"],
@@ -41,7 +41,7 @@ describe("models", () => {
   });
 });
 
-describe("prices", () => {
+describe("the price of a model", () => {
   // USD per million tokens: input, output, 5 m write, 1 h write, cache read.
   it.each([
     ["claude-fable-5-2", 8, 40, 10, 16, 0.2],

@@ -8,7 +8,7 @@ import { installModel } from "../support/model.ts";
 
 installModel();
 
-describe("ReplyBuilder", () => {
+describe("a reply put together from its stream", () => {
   const start = {
     type: "message_start",
     message: { id: "msg_1", model: "m", usage: { input_tokens: 10, output_tokens: 1, cache_read_input_tokens: 5 } },

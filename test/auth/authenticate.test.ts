@@ -18,7 +18,7 @@ installModel();
 
 beforeEach(() => scriptModel(() => undefined));
 
-describe("scopes", () => {
+describe("the scopes of a key", () => {
   it("let tools that change nothing be read, and no other", () => {
     for (const { name, scope, annotations } of CATALOGUE) {
       expect(scope === "read", name).toBe(annotations.readOnlyHint);
@@ -38,7 +38,7 @@ describe("scopes", () => {
   });
 });
 
-describe("a task", () => {
+describe("a task over MCP", () => {
   const rpc = async (key: string, method: string, taskId: unknown) => {
     const sent = modernRequest(method, { taskId }, { "io.modelcontextprotocol/tasks": {} });
     const response = await server.request("/mcp", { ...sent, key });

@@ -295,7 +295,7 @@ describe("a turn", () => {
   });
 });
 
-describe("what every client has to read before it can begin", () => {
+describe("the list of tools, which every client reads before it begins,", () => {
   it("is not longer than recorded", async () => {
     const response = await request("/mcp", mcpRequest("tools/list"));
     const list = await response.text();

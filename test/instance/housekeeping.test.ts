@@ -156,7 +156,7 @@ describe("the number of instances", () => {
   });
 });
 
-describe("the verdict on an instance's calls", () => {
+describe("the verdict on the health of an instance's calls", () => {
   const sick = { calls: 10, failed: 5, since: 1_000 };
   it.each<[string, Unhealthy | null, CallCounts, Unhealthy | null]>([
     ["no calls yet", null, { calls: 0, failed: 0 }, null],
@@ -234,7 +234,7 @@ describe("an instance whose calls fail", () => {
   });
 });
 
-describe("figures", () => {
+describe("what is counted", () => {
   it("are counted: in /health and, for Prometheus, in /metrics", async () => {
     const id = await spawn();
     await send(id, "Count me.");

@@ -38,7 +38,7 @@ async function call(instanceId: unknown, name: string, input: Record<string, unk
   return results[0] ?? expect.fail("no result");
 }
 
-describe("addresses", () => {
+describe("addresses of remote servers", () => {
   it.each([
     ["https://example.com/mcp", true],
     ["https://93.184.216.34/mcp", true],

@@ -41,7 +41,7 @@ describe("median", () => {
 });
 `;
 
-describe("real work", () => {
+describe("work with a shell and programs", () => {
   it("goes from a failing test to a green one, to the reviewer and out of the house", async () => {
     const developer = await spawn({ role: "backend_developer" });
     const [, , red, , green, piped] = await use(
@@ -110,7 +110,7 @@ describe("real work", () => {
   });
 });
 
-describe("what is hostile or goes wrong", () => {
+describe("a program that is hostile or goes wrong", () => {
   const cases: [name: string, step: Call, said: RegExp][] = [
     ["an endless loop in shell", bash("while true; do :; done"), /Stopped at a limit: .*too many commands/],
     ["a fork bomb", bash(":(){ :|:& };:"), /Stopped at a limit: .*recursion depth/],
@@ -200,7 +200,7 @@ describe("what is hostile or goes wrong", () => {
   });
 });
 
-describe("secrets", () => {
+describe("the secrets of an instance", () => {
   const VALUE = "s3cr3t-value-0815";
 
   it("reach shell and code, and are shown nowhere", async () => {

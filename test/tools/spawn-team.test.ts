@@ -123,7 +123,7 @@ describe("a team with a task", () => {
   });
 });
 
-describe("overrides", () => {
+describe("the overrides of a template", () => {
   it("change who is in the team, what it runs on, and how its tools are named", async () => {
     const team = await spawnTeam({
       template: "research",

@@ -180,7 +180,7 @@ describe("wait", () => {
   });
 });
 
-describe("cutToJson", () => {
+describe("an answer cut to its bounds", () => {
   it.each<[string, string, number, string]>([
     ["nothing of a text that fits", "abc", 3, "abc"],
     ["by characters", "abcdef", 4, "abcd"],

@@ -11,7 +11,7 @@ installModel();
 
 beforeEach(() => scriptModel(() => undefined));
 
-describe("a search", () => {
+describe("a search of files", () => {
   it("with a hostile pattern is bounded, and the instance goes on", async () => {
     const id = await spawn();
     await write(id, "evil.txt", `${"a".repeat(200_000)}!\n`.repeat(5));

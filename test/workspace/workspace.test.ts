@@ -15,7 +15,7 @@ installModel();
 
 beforeEach(() => scriptModel(() => undefined));
 
-describe("quotas", () => {
+describe("the quotas of a workspace", () => {
   const small: WorkspaceLimits = { bytes: 1_000, files: 5, fileBytes: 600 };
   const tight = <T>(id: string, work: (files: Workspace) => Promise<T>) =>
     runInDurableObject(objectOf(id), (_instance, { storage }) => work(new Workspace(storage, small)));
@@ -70,7 +70,7 @@ describe("quotas", () => {
   });
 });
 
-describe("size", () => {
+describe("a large workspace", () => {
   it("5,000 small files are listed in pages, and a folder of 1,200 is moved whole", async () => {
     const id = await spawn();
     await inObject(id, async (workspace) => {

@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { MODELS } from "../../../src/anthropic/models.ts";
 import { blocksIn, caught, hello, type Message, post, setUp, tool } from "../../support/simulator.ts";
 
-describe("the prefix check", () => {
+describe("the check of a replayed prefix", () => {
   async function conversation(client: Anthropic, model: string) {
     const body = { ...hello, model, system: "You are a tester.", tools: [tool], messages: [...hello.messages] };
     for (const next of ["And then?", "And now?"]) {

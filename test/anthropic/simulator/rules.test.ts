@@ -10,7 +10,7 @@ const objectOf = (size: number, part: unknown) => ({
   additionalProperties: false,
 });
 
-describe("what the real API refuses", () => {
+describe("the simulator refuses what the real API refuses", () => {
   const call = { type: "tool_use", id: "toolu_1", name: "read", input: {} };
   const second = { ...call, id: "toolu_2" };
   const result = { type: "tool_result", tool_use_id: "toolu_1", content: "ok" };
@@ -248,7 +248,7 @@ describe("what the real API refuses", () => {
   });
 });
 
-describe("what the real API accepts", () => {
+describe("the simulator accepts what the real API accepts", () => {
   const search = { type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: { query: "x" } };
   it.each<[string, Record<string, unknown>]>([
     [

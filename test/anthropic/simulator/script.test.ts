@@ -7,7 +7,7 @@ import type { Script } from "../../../src/anthropic/simulator/simulator.ts";
 import { realSleep } from "../../../src/anthropic/simulator/stream.ts";
 import { caught, followed, hello, post, scripted, setUp, textOf, tool } from "../../support/simulator.ts";
 
-describe("faults", () => {
+describe("a fault that a script asks for", () => {
   const text = "0123456789".repeat(20);
   const say: Script = { blocks: [{ type: "text", text }] };
 

@@ -7,7 +7,7 @@ import { createSimulator } from "../../../src/anthropic/simulator/simulator.ts";
 import { blockTokens, cutToTokens, textTokens, utf8Length } from "../../../src/anthropic/simulator/tokens.ts";
 import { caught, hello, type Message, post, scripted, setUp, textOf, tool } from "../../support/simulator.ts";
 
-describe("messages through the SDK", () => {
+describe("the simulator behind the SDK", () => {
   it("streams the default reply, which says that it is simulated", async () => {
     const { client, sim } = setUp();
     const system = "You are a senior software architect. Be brief.";
@@ -173,7 +173,7 @@ describe("messages through the SDK", () => {
   });
 });
 
-describe("bounds", () => {
+describe("the simulator's bounds", () => {
   it("keeps no journal unless asked, and then no more than asked", async () => {
     const silent = createSimulator();
     await post(silent, hello);

@@ -6,7 +6,7 @@ import { keyed } from "../../support/keyed.ts";
 import { login } from "../../support/oauth.ts";
 import { KEY, KEYS, server, statusWith } from "../../support/oauth-server.ts";
 
-describe("discovery", () => {
+describe("OAuth discovery", () => {
   it("leads from a 401 over the resource to the authorization server", async () => {
     for (const path of ["/mcp", "/"]) {
       const response = await server.request(path, { method: "POST" });

@@ -11,7 +11,7 @@ installModel();
 
 beforeEach(() => scriptModel(() => undefined));
 
-describe("from outside", () => {
+describe("files from outside", () => {
   it("binary content goes in and out whole, and in pieces", async () => {
     const id = await spawn();
     const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);

@@ -15,7 +15,7 @@ installModel();
 
 beforeEach(() => scriptModel(() => undefined));
 
-describe("the REST routes", () => {
+describe("the routes of instances", () => {
   it("list the catalogue", async () => {
     const { answer } = await get("/tools");
     expect(answer.tools).toEqual(

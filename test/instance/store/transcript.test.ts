@@ -7,7 +7,7 @@ import { installModel } from "../../support/model.ts";
 
 installModel();
 
-describe("partsOf", () => {
+describe("the cutting of a text into parts", () => {
   /** Mulberry32: the same numbers in every run. */
   const random = (seed: number) => () => {
     seed = (seed + 0x6d2b79f5) | 0;

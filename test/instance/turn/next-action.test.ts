@@ -13,7 +13,7 @@ import { installModel } from "../../support/model.ts";
 
 installModel();
 
-describe("nextAction", () => {
+describe("the next action of a turn", () => {
   const NOW = 1_000_000;
   const turn = (fields: Partial<TurnView> = {}): TurnView => ({
     n: 3,

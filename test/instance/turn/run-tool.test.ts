@@ -9,7 +9,7 @@ import { installModel } from "../../support/model.ts";
 
 installModel();
 
-describe("runTool", () => {
+describe("one call of a tool", () => {
   const made = (fields: Partial<InstanceTool>): InstanceTool => ({
     name: "made",
     description: "For this test.",

@@ -28,7 +28,7 @@ const ask = (fields: Partial<CallBound> = {}): CallBound => ({
   ...fields,
 });
 
-describe("the verdict on a call", () => {
+describe("the verdict on a model call", () => {
   it.each<[string, CallBound, SpendingCap[], string, number?]>([
     ["no cap binds it", ask(), [], "grant", 500],
     ["it fits", ask(), [capOf({})], "grant", 500],

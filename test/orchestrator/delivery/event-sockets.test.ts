@@ -304,7 +304,7 @@ function heldSockets(): Promise<number> {
   });
 }
 
-describe("the live door", () => {
+describe("the route /live", () => {
   it("says what it is to a plain request", async () => {
     const response = await request("/live");
     expect(response.status).toBe(400);

@@ -108,7 +108,7 @@ async function due(id: string): Promise<void> {
   await runDurableObjectAlarm(stub);
 }
 
-describe("delivery", () => {
+describe("the delivery of webhooks", () => {
   test("tells of the end of a message, signed, with ids and without content", async () => {
     scriptModel(() => ({ blocks: [{ type: "text", text: "the answer's marker" }] }));
     const { secret, ...webhook } = await register("/ends");
@@ -221,7 +221,7 @@ describe("delivery", () => {
   });
 });
 
-describe("registration", () => {
+describe("the registration of a webhook", () => {
   test("asks for ends and questions unless told otherwise, and shows the secret once", async () => {
     const { secret, ...made } = await register("/defaults");
     expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);

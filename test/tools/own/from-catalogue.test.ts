@@ -28,7 +28,7 @@ afterAll(() => {
 });
 
 describe("an instance with children", () => {
-  it("spawns them, sends to them, waits parked through an eviction, and gets every answer", async () => {
+  it("spawns them, sends to them, waits suspended through an eviction, and gets every answer", async () => {
     const job = marker();
     const children = [heldChild(), heldChild()];
     programs.set(job, (call) => {

@@ -258,7 +258,7 @@ const ANSWERS: Record<string, () => Promise<Json[]>> = {
   },
 };
 
-describe("every answer", () => {
+describe("the answer", () => {
   it.each(CATALOGUE)("of $name keeps the schema that the tool publishes", async ({ name, output: schema }) => {
     const answersOf = ANSWERS[name];
     expect(answersOf, `ANSWERS has no entry for ${name}`).toBeDefined();
@@ -321,7 +321,7 @@ describe("the roles", () => {
   });
 });
 
-describe("the release", () => {
+describe("the version of the release", () => {
   it("has one number, in package.json and in what the server says", async () => {
     expect(VERSION).toBe(version);
     expect(await (await request("/health")).json()).toMatchObject({ version });

@@ -55,7 +55,7 @@ describe("a tool that is called wrongly", () => {
   });
 });
 
-describe("bad input over REST and MCP", () => {
+describe("a call that is wrong over REST and MCP alike", () => {
   it.each(BAD_INPUTS)("%s", async (_what, name, inputOf, code, says) => {
     const live = await spawn();
     const input = await inputOf({ live, key: crypto.randomUUID() });
@@ -67,7 +67,7 @@ describe("bad input over REST and MCP", () => {
   });
 });
 
-describe("good input at the edge", () => {
+describe("input just within its bounds", () => {
   it("takes a message of just the largest size, however it is escaped, over REST and MCP", async () => {
     const message = `.${"\u0001".repeat(1_048_575)}`;
     const ids = await Promise.all([spawn(), spawn()]);

@@ -37,7 +37,7 @@ beforeEach(plain);
 
 afterEach(plain);
 
-describe("isEnough", () => {
+describe("whether enough is done", () => {
   const states = (pattern: string): Waited[] =>
     [...pattern].map((done, i) => ({ id: `${i}`, kind: "message", done: done === "x", status: "", doing: "" }));
   it.each<[string, "all" | "any" | number, boolean]>([
