@@ -51,6 +51,7 @@ const bash: InstanceTool = {
     const { runShell } = await import("./shell/shell.ts");
     const { environment } = await context.secrets();
     const outcome = await runShell(new PosixFiles(context.workspace), {
+      tenant: context.tenant,
       script: command,
       env: environment,
       timeoutMs: timeout_seconds * 1000,
@@ -74,7 +75,7 @@ const runCode: InstanceTool = {
     if ((code === undefined) === (path === undefined)) throw new Error("run_code needs either code or path.");
     const { Program } = await import("./code/program.ts");
     const { environment } = await context.secrets();
-    const outcome = await new Program(new PosixFiles(context.workspace)).run({
+    const outcome = await new Program(new PosixFiles(context.workspace), context.tenant).run({
       source: path === undefined ? { code: code ?? "", typescript: language === "typescript" } : { path },
       cwd: ROOT,
       argv: args,

@@ -23,13 +23,16 @@ export function importedDependencies(root: string): string[] {
   return [...new Set(imported)].sort();
 }
 
-/** Keeps the source maps of dependencies out of what tests load. Those of the project's own files stay. */
+/**
+ * Keeps the source maps of dependencies out of what tests load, and of the shell, which is made of one: it makes errors at each of
+ * its commands, whose stacks would each take 10 ms to map. Those of the project's own files stay.
+ */
 export function withoutDependencyMaps(): Plugin {
   return {
     name: "without-dependency-maps",
     transform: {
       order: "post",
-      filter: { id: /\/node_modules\// },
+      filter: { id: /\/node_modules\/|\/just-bash\.js$/ },
       // Vite keeps the map of a file whose text is unchanged.
       handler: (code) => ({ code: `${code}\n`, map: { mappings: "" } }),
     },

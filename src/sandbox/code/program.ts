@@ -3,12 +3,13 @@
  * out, and it runs in a sandbox that reaches nothing but the workspace's files.
  */
 
+import { computeShare } from "../compute-share.ts";
+import { FairSemaphore, type Permit } from "../fair-semaphore.ts";
 import type { Outcome } from "../outcome.ts";
 import { absolutePath, inWorkspace } from "../paths.ts";
 import { codeOf, type PosixFiles } from "../posix-files.ts";
-import { Semaphore } from "../semaphore.ts";
 import { collect, type Modules } from "./modules.ts";
-import type { FileCalls } from "./quickjs/sandbox.ts";
+import type { FileCalls } from "./quickjs/file-calls.ts";
 
 export interface ProgramRequest {
   /** A file, seen from `cwd`, or code of its own. */
@@ -21,48 +22,63 @@ export interface ProgramRequest {
   signal: AbortSignal;
 }
 
-/**
- * What the programs of one call may compute together, in rounds of loops of the engine: one to four seconds. An isolate does one
- * thing at a time, so this is also how long the others in it may have to wait.
- */
+/** What the programs of one call may compute together, in rounds of loops of the engine: one to four seconds. */
 const FUEL = 200_000_000;
+const UNITS_PER_MS = 100_000;
 
-/** Programs of an isolate that are there at once: each has 16 MB from the start, and up to 48. */
-const sandboxes = new Semaphore(2);
+/**
+ * Programs of an isolate that are there, and of these the ones that do not wait: each has 6 MB from the start, and up to 32. One
+ * that waits and has no more than `LIGHT_BYTES` leaves its place to others.
+ */
+const programs = new FairSemaphore({ permits: 12, perTenant: 4, loanMs: 120_000 });
+const running = new FairSemaphore({ permits: 2, perTenant: 1, loanMs: 120_000 });
+const LIGHT_BYTES = 8 * 1024 * 1024;
 
 /** Runs the programs of one call: what they may compute is for all of them together. */
 export class Program {
   readonly #files: PosixFiles;
+  readonly #tenant: string;
   #fuel = FUEL;
 
-  constructor(files: PosixFiles) {
+  constructor(files: PosixFiles, tenant: string) {
     this.#files = files;
+    this.#tenant = tenant;
   }
 
   /** Whatever the program does wrong is in the outcome. Throws only when there is no place for it in time. */
   async run(request: ProgramRequest): Promise<Outcome> {
-    return sandboxes.run(request.signal, async () => {
-      let modules: Modules;
-      try {
-        modules = await collect(this.#files, request);
-      } catch (error) {
-        return { stdout: "", stderr: `${messageOf(error)}\n`, exitCode: 1, stopped: null };
-      }
-      const { Sandbox } = await import("./quickjs/sandbox.ts");
-      const sandbox = await Sandbox.create({
-        modules,
-        files: this.#calls(request.cwd),
-        argv: request.argv,
-        env: request.env,
-        cwd: request.cwd,
-        fuel: this.#fuel,
-      });
-      try {
-        return await sandbox.run(request);
-      } finally {
-        this.#fuel = Math.max(0, sandbox.fuel);
-      }
+    const run = (permit: Permit) => this.#run(request, permit);
+    const { signal } = request;
+    return programs.run(this.#tenant, signal, () => running.run(this.#tenant, signal, run));
+  }
+
+  async #run(request: ProgramRequest, permit: Permit): Promise<Outcome> {
+    let modules: Modules;
+    try {
+      modules = await collect(this.#files, request);
+    } catch (error) {
+      return { stdout: "", stderr: `${messageOf(error)}\n`, exitCode: 1, stopped: null };
+    }
+    const { Sandbox } = await import("./quickjs/sandbox.ts");
+    let since = Date.now();
+    const sandbox = await Sandbox.create({
+      modules,
+      files: this.#calls(request.cwd),
+      argv: request.argv,
+      env: request.env,
+      cwd: request.cwd,
+      fuel: this.#fuel,
+      pause: async (units) => {
+        await computeShare.rest(this.#tenant, { ms: units / UNITS_PER_MS, since }, request.signal);
+        since = Date.now();
+      },
+      idle: (waiting, bytes) => (bytes > LIGHT_BYTES ? waiting() : permit.without(waiting)),
     });
+    try {
+      return await sandbox.run(request);
+    } finally {
+      this.#fuel = sandbox.fuel;
+    }
   }
 
   #calls(cwd: string): FileCalls {

@@ -5,19 +5,23 @@
 import type { FsStat, IFileSystem } from "just-bash/browser";
 import { bytesOfLatin1, latin1 } from "../latin1.ts";
 import { absolutePath } from "../paths.ts";
-import { type PosixFiles, posixError } from "../posix-files.ts";
-import type { TimeSlice } from "./time-slice.ts";
+import { type FileStatus, type PosixFiles, posixError } from "../posix-files.ts";
+import type { ScriptMeter } from "./script-meter.ts";
+
+/** What a call takes on the script's meter: about 40 µs, and a nanosecond for each byte. */
+const CALL_UNITS = 2_000;
+const BYTES_PER_UNIT = 20;
 
 type Content = string | Uint8Array;
 type Encoding = Parameters<IFileSystem["writeFile"]>[2];
 
 export class ShellFiles implements IFileSystem {
   readonly #files: PosixFiles;
-  readonly #slice: TimeSlice;
+  readonly #meter: ScriptMeter;
 
-  constructor(files: PosixFiles, slice: TimeSlice) {
+  constructor(files: PosixFiles, meter: ScriptMeter) {
     this.#files = files;
-    this.#slice = slice;
+    this.#meter = meter;
   }
 
   async readFile(path: string, options?: Parameters<IFileSystem["readFile"]>[1]): Promise<string> {
@@ -28,28 +32,25 @@ export class ShellFiles implements IFileSystem {
   }
 
   async readFileBuffer(path: string): Promise<Uint8Array> {
-    await this.#slice.yieldIfDue();
-    return this.#files.read(relative(path));
+    const bytes = await this.#call(() => this.#files.read(relative(path)));
+    this.#meter.count(Math.floor(bytes.byteLength / BYTES_PER_UNIT));
+    return bytes;
   }
 
   async writeFile(path: string, content: Content, options?: Encoding): Promise<void> {
-    await this.#slice.yieldIfDue();
-    await this.#files.write(relative(path), bytesOf(content, options));
+    await this.#call(() => this.#files.write(relative(path), bytesOf(content, options)), content.length);
   }
 
   async appendFile(path: string, content: Content, options?: Encoding): Promise<void> {
-    await this.#slice.yieldIfDue();
-    await this.#files.append(relative(path), bytesOf(content, options));
+    await this.#call(() => this.#files.append(relative(path), bytesOf(content, options)), content.length);
   }
 
   async exists(path: string): Promise<boolean> {
-    await this.#slice.yieldIfDue();
-    return (await this.#files.find(relative(path))) !== null;
+    return (await this.#call(() => this.#files.find(relative(path)))) !== null;
   }
 
   async stat(path: string): Promise<FsStat> {
-    await this.#slice.yieldIfDue();
-    const { folder, size, modified } = await this.#files.stat(relative(path));
+    const { folder, size, modified } = await this.#status(path);
     return {
       isFile: !folder,
       isDirectory: folder,
@@ -66,18 +67,16 @@ export class ShellFiles implements IFileSystem {
   }
 
   async mkdir(path: string, options?: { recursive?: boolean }): Promise<void> {
-    await this.#slice.yieldIfDue();
-    await this.#files.makeFolder(relative(path), options?.recursive ?? false);
+    await this.#call(() => this.#files.makeFolder(relative(path), options?.recursive ?? false));
   }
 
   async readdir(path: string): Promise<string[]> {
-    await this.#slice.yieldIfDue();
-    return (await this.#files.list(relative(path))).map((entry) => entry.name);
+    return (await this.readdirWithFileTypes(path)).map((entry) => entry.name);
   }
 
   async readdirWithFileTypes(path: string) {
-    await this.#slice.yieldIfDue();
-    return (await this.#files.list(relative(path))).map(({ name, folder }) => ({
+    const entries = await this.#call(() => this.#files.list(relative(path)));
+    return entries.map(({ name, folder }) => ({
       name,
       isFile: !folder,
       isDirectory: folder,
@@ -86,27 +85,22 @@ export class ShellFiles implements IFileSystem {
   }
 
   async rm(path: string, options?: { recursive?: boolean; force?: boolean }): Promise<void> {
-    await this.#slice.yieldIfDue();
-    await this.#files.remove(relative(path), {
-      recursive: options?.recursive ?? false,
-      force: options?.force ?? false,
-    });
+    const { recursive = false, force = false } = options ?? {};
+    await this.#call(() => this.#files.remove(relative(path), { recursive, force }));
   }
 
   async cp(from: string, to: string, options?: { recursive?: boolean }): Promise<void> {
-    await this.#slice.yieldIfDue();
-    if (!(await this.#files.stat(relative(from))).folder) {
-      return this.#files.write(relative(to), await this.#files.read(relative(from)));
-    }
+    if (!(await this.#status(from)).folder) return this.writeFile(to, await this.readFileBuffer(from));
     if (!options?.recursive) throw posixError("EISDIR", "is a directory", "cp", from);
-    if (`${to}/`.startsWith(`${from}/`)) throw posixError("EINVAL", "a folder can't be copied into itself", "cp", from);
-    await this.#files.makeFolder(relative(to), true);
+    if (`${to}/`.startsWith(`${from}/`)) {
+      throw posixError("EINVAL", "a folder can't be copied into itself", "cp", from);
+    }
+    await this.mkdir(to, { recursive: true });
     for (const name of await this.readdir(from)) await this.cp(`${from}/${name}`, `${to}/${name}`, options);
   }
 
   async mv(from: string, to: string): Promise<void> {
-    await this.#slice.yieldIfDue();
-    await this.#files.move(relative(from), relative(to));
+    await this.#call(() => this.#files.move(relative(from), relative(to)));
   }
 
   resolvePath(base: string, path: string): string {
@@ -119,11 +113,11 @@ export class ShellFiles implements IFileSystem {
   }
 
   async chmod(path: string): Promise<void> {
-    await this.stat(path);
+    await this.#status(path);
   }
 
   async utimes(path: string): Promise<void> {
-    await this.stat(path);
+    await this.#status(path);
   }
 
   async symlink(_target: string, path: string): Promise<void> {
@@ -139,8 +133,23 @@ export class ShellFiles implements IFileSystem {
   }
 
   async realpath(path: string): Promise<string> {
-    await this.stat(path);
+    await this.#status(path);
     return absolutePath("/", path);
+  }
+
+  #status(path: string): Promise<FileStatus> {
+    return this.#call(() => this.#files.stat(relative(path)));
+  }
+
+  /** Every call is work, and a place where others may compute. `bytes`: what it moves. */
+  async #call<T>(work: () => Promise<T>, bytes = 0): Promise<T> {
+    this.#meter.count(CALL_UNITS + Math.floor(bytes / BYTES_PER_UNIT));
+    if (this.#meter.due) await this.#meter.rest();
+    try {
+      return await work();
+    } finally {
+      this.#meter.waited();
+    }
   }
 }
 

@@ -10,6 +10,8 @@ const SOURCES: ReadonlyMap<string, string> = new Map(
 
 /** The module that is evaluated before a program: it sets up the global object. */
 export const GLOBALS = "library:globals";
+/** The module that is evaluated behind it: it does what is left to do, and ends the program. */
+export const END = "library:end";
 
 /** Whether a specifier in a program names a module that there is. Those of `node:test` need their prefix, as in Node. */
 export function isBuiltin(specifier: string): boolean {

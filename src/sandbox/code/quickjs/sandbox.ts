@@ -1,29 +1,14 @@
 /**
- * A JavaScript engine of its own for one program: QuickJS in WebAssembly, in an instance that nothing else uses and that is
- * dropped at the end. All that it can reach is what is handed to it here. How much it computes is metered (see
- * scripts/meter-quickjs.ts), its memory and its stack are bounded, and so is what it writes.
+ * A program in an engine of its own, from its first line to its end. All that it can reach is what is handed to it here. What it
+ * computes and what it writes are bounded, and its memory and stack are (see engine.ts).
  */
-import variant from "@jitl/quickjs-wasmfile-release-sync";
-import {
-  newQuickJSWASMModuleFromVariant,
-  newVariant,
-  type QuickJSContext,
-  type QuickJSDeferredPromise,
-  type QuickJSHandle,
-  type QuickJSRuntime,
-} from "quickjs-emscripten-core";
-import { bytesOfLatin1, latin1 } from "../../latin1.ts";
+import type { QuickJSDeferredPromise, QuickJSHandle } from "quickjs-emscripten-core";
 import type { Outcome } from "../../outcome.ts";
-import { codeOf, type PosixFiles } from "../../posix-files.ts";
+import { codeOf } from "../../posix-files.ts";
 import { type Modules, resolveSpecifier } from "../modules.ts";
-import { GLOBALS, isLibraryModule, librarySource } from "./library.ts";
-import engine from "./quickjs.wasm";
-
-/** What a program may do with files. Paths as it wrote them. */
-export type FileCalls = Pick<
-  PosixFiles,
-  "read" | "write" | "append" | "list" | "stat" | "makeFolder" | "remove" | "move"
->;
+import { Engine, OutOfFuel } from "./engine.ts";
+import { type FileCalls, fileCall } from "./file-calls.ts";
+import { END, GLOBALS, isLibraryModule, librarySource } from "./library.ts";
 
 export interface SandboxOptions {
   modules: Modules;
@@ -33,62 +18,59 @@ export interface SandboxOptions {
   cwd: string;
   /** What it may compute, in units of the meter. */
   fuel: number;
+  /** Lets others compute. `units`: what the program computed since the last time. */
+  pause(units: number): Promise<void>;
+  /** Waits for what brings the program on, which takes a while. `bytes`: the memory that it holds meanwhile. */
+  idle(waiting: () => Promise<void>, bytes: number): Promise<void>;
 }
 
-const MEMORY_BYTES = 32 * 1024 * 1024;
-const STACK_BYTES = 256 * 1024;
 /** Of both streams together, in characters. */
 const MAX_OUTPUT = 1_000_000;
-/** For making the engine itself, before the program's own meter begins. */
-const START_FUEL = 1_000_000_000;
 /** In front of why a specifier means nothing, in place of a module's name. */
 const UNRESOLVED = "unresolved: ";
 /** Calls of a program to its host that are under way at once. */
 const MAX_CALLS = 1_000;
 
+/** The program has ended or was stopped, while it was computing. */
+class Ended extends Error {}
+
 export class Sandbox {
-  readonly #context: QuickJSContext;
-  readonly #runtime: QuickJSRuntime;
   readonly #options: SandboxOptions;
-  readonly #meter: WebAssembly.Global;
+  #engine: Engine | undefined;
   readonly #calls = new Set<Promise<void>>();
+  /** Answers to calls that the program has not got yet: it may be suspended when they come. */
+  #answers: (() => void)[] = [];
   readonly #sleeps = new Map<number, () => void>();
   readonly #written = { 1: "", 2: "" };
-  /** Functions of the library, in the engine. */
+  /** A function of the library, in the engine. */
   #reportUncaught: QuickJSHandle | undefined;
-  #finish: QuickJSHandle | undefined;
   #exitCode: number | null = null;
   #stopped: string | null = null;
 
-  private constructor(runtime: QuickJSRuntime, meter: WebAssembly.Global, options: SandboxOptions) {
-    this.#runtime = runtime;
-    this.#context = runtime.newContext();
-    this.#meter = meter;
+  private constructor(options: SandboxOptions) {
     this.#options = options;
   }
 
   static async create(options: SandboxOptions): Promise<Sandbox> {
-    let meter: WebAssembly.Global | undefined;
-    const instantiateWasm = (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) => {
-      const instance = new WebAssembly.Instance(engine, imports);
-      meter = instance.exports.fuel as WebAssembly.Global;
-      meter.value = BigInt(START_FUEL);
-      done(instance);
-      return instance.exports;
-    };
-    const quickjs = await newQuickJSWASMModuleFromVariant(
-      newVariant(variant, { emscriptenModule: { instantiateWasm } as Record<string, unknown> }),
-    );
-    if (!meter) throw new Error("The engine was made without its meter.");
-    const runtime = quickjs.newRuntime();
-    runtime.setMemoryLimit(MEMORY_BYTES);
-    runtime.setMaxStackSize(STACK_BYTES);
-    return new Sandbox(runtime, meter, options);
+    const sandbox = new Sandbox(options);
+    sandbox.#engine = await Engine.create({
+      fuel: options.fuel,
+      pause: async (units) => {
+        await options.pause(units);
+        if (sandbox.#over) throw new Ended();
+      },
+    });
+    return sandbox;
   }
 
   /** What is left to compute, in units of the meter. */
   get fuel(): number {
-    return Number(this.#meter.value);
+    return this.#running.fuel;
+  }
+
+  get #running(): Engine {
+    if (!this.#engine) throw new Error("The sandbox has no engine yet.");
+    return this.#engine;
   }
 
   /** Runs the program to its end, or until it is stopped. Once. */
@@ -97,11 +79,13 @@ export class Sandbox {
     const abort = () => this.#stop("Stopped: the call was stopped.");
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) abort();
-    this.#meter.value = BigInt(this.#options.fuel);
     try {
       await this.#live();
     } catch (error) {
-      this.#trapped(error);
+      if (error instanceof OutOfFuel)
+        this.#stopped ??= "Stopped: it computed for too long. There is time for about two seconds.";
+      else if (!this.#over)
+        this.#stopped = `Stopped: the engine failed (${error instanceof Error ? error.message : String(error)}).`;
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", abort);
@@ -116,9 +100,9 @@ export class Sandbox {
   }
 
   async #live(): Promise<void> {
-    const context = this.#context;
-    this.#runtime.setInterruptHandler(() => this.#over);
-    this.#runtime.setModuleLoader(
+    const { runtime } = this.#running;
+    runtime.setInterruptHandler(() => this.#over);
+    runtime.setModuleLoader(
       (name) => {
         const source = librarySource(name) ?? this.#options.modules.sources.get(name);
         if (source !== undefined) return source;
@@ -136,52 +120,21 @@ export class Sandbox {
       },
     );
     this.#installHost();
-    const globals = this.#evaluate(librarySource(GLOBALS) ?? "", GLOBALS);
-    if (!globals) return;
-    await this.#drain();
-    this.#report(globals);
-    if (this.#over) return;
     const { entry, sources } = this.#options.modules;
-    const program = this.#evaluate(sources.get(entry) ?? "", entry);
-    if (!program) return;
-    await this.#drain();
-    this.#report(program);
-    if (this.#over || !this.#finish) return;
-    // What was registered to be done at the end: tests.
-    const finished = this.#context.callFunction(this.#finish, this.#context.undefined);
-    if (finished.error) return this.#uncaught(finished.error);
-    await this.#drain();
-    this.#report(finished.value);
+    await this.#module(librarySource(GLOBALS) ?? "", GLOBALS);
+    await this.#module(sources.get(entry) ?? "", entry);
+    await this.#module(librarySource(END) ?? "", END);
+  }
+
+  /** Evaluates a module, and what it leaves to be done. Does nothing once the program is over. */
+  async #module(source: string, name: string): Promise<void> {
     if (this.#over) return;
-    const status = context.getPromiseState(finished.value);
-    this.#exitCode = status.type === "fulfilled" ? statusOf(context.getNumber(status.value)) : 1;
-  }
-
-  /** Works off what waits, until there is nothing left to wait for. */
-  async #drain(): Promise<void> {
-    for (;;) {
-      const ran = this.#runtime.executePendingJobs();
-      if (ran.error) {
-        this.#uncaught(ran.error);
-        return;
-      }
-      if (this.#over || this.#calls.size === 0) return;
-      await Promise.race(this.#calls);
-    }
-  }
-
-  /** The promise of a module's evaluation, or undefined when it could not begin. */
-  #evaluate(code: string, name: string): QuickJSHandle | undefined {
-    const result = this.#context.evalCode(code, name, { type: "module" });
-    if (!result.error) return result.value;
-    this.#uncaught(result.error);
-    return undefined;
-  }
-
-  /** A program that failed, or waits for what nothing will bring. */
-  #report(promise: QuickJSHandle): void {
+    const evaluated = await this.#running.evaluate(source, name);
+    if (evaluated.error) return this.#uncaught(evaluated.error);
+    await this.#drain();
     if (this.#over) return;
-    const state = this.#context.getPromiseState(promise);
+    // A program that failed, or waits for what nothing will bring.
+    const state = this.#running.context.getPromiseState(evaluated.value);
     if (state.type === "rejected") this.#uncaught(state.error);
     else if (state.type === "pending") {
       this.#written[2] += "Warning: the program waits for a promise that nothing will settle.\n";
@@ -189,18 +142,32 @@ export class Sandbox {
     }
   }
 
-  #uncaught(error: QuickJSHandle): void {
-    if (this.#over) return;
-    if (this.#reportUncaught) this.#context.callFunction(this.#reportUncaught, this.#context.undefined, error);
-    if (this.#over) return;
-    this.#written[2] += `Uncaught ${JSON.stringify(this.#context.dump(error))}\n`;
-    this.#exitCode = 1;
+  /** Works off what waits, until there is nothing left to wait for. */
+  async #drain(): Promise<void> {
+    for (;;) {
+      for (const answer of this.#answers.splice(0)) answer();
+      const { error } = await this.#running.runJobs();
+      if (error) return this.#uncaught(error);
+      if (this.#answers.length > 0) continue;
+      if (this.#over || this.#calls.size === 0) return;
+      const next = () => Promise.race(this.#calls);
+      // Files answer at once; only when it sleeps is there a while to wait.
+      if (this.#sleeps.size < this.#calls.size) await next();
+      else await this.#options.idle(next, this.#running.memoryBytes);
+    }
   }
 
-  #trapped(error: unknown): void {
-    if (this.fuel < 0) this.#stopped ??= "Stopped: it computed for too long. There is time for about two seconds.";
-    else if (!this.#over)
-      this.#stopped = `Stopped: the engine failed (${error instanceof Error ? error.message : String(error)}).`;
+  #uncaught(error: QuickJSHandle): void {
+    if (this.#over) return;
+    const { context } = this.#running;
+    const report = this.#reportUncaught;
+    // Showing it may run the program's code once more.
+    this.#running.brief(() => {
+      if (report) context.callFunction(report, context.undefined, error);
+      if (this.#over) return;
+      this.#written[2] += `Uncaught ${JSON.stringify(context.dump(error))}\n`;
+      this.#exitCode = 1;
+    });
   }
 
   #stop(why: string): void {
@@ -210,7 +177,7 @@ export class Sandbox {
   }
 
   #installHost(): void {
-    const context = this.#context;
+    const { context } = this.#running;
     const { env, cwd, modules } = this.#options;
     const argv = [modules.entry, ...this.#options.argv];
     const host = context.newObject();
@@ -228,10 +195,6 @@ export class Sandbox {
     });
     define("onUncaught", (report) => {
       this.#reportUncaught = report?.dup();
-      return undefined;
-    });
-    define("onEnd", (finish) => {
-      this.#finish = finish?.dup();
       return undefined;
     });
     define("wake", (id) => {
@@ -254,7 +217,9 @@ export class Sandbox {
 
   #begin(promise: QuickJSDeferredPromise, operation: string, json: string): void {
     const settle = (answer: object) => {
-      if (!this.#over) promise.resolve(this.#context.newString(JSON.stringify(answer)));
+      this.#answers.push(() => {
+        if (!this.#over) promise.resolve(this.#running.context.newString(JSON.stringify(answer)));
+      });
     };
     if (this.#calls.size >= MAX_CALLS) {
       settle({ error: `More than ${MAX_CALLS} calls are under way.`, code: "EAGAIN" });
@@ -270,37 +235,8 @@ export class Sandbox {
   }
 
   async #perform(operation: string, args: unknown[]): Promise<unknown> {
-    const { files } = this.#options;
-    const path = String(args[0]);
-    const options = (args[1] ?? {}) as { recursive?: boolean; force?: boolean };
-    switch (operation) {
-      case "sleep":
-        return this.#sleep(Number(args[0]), Number(args[1]));
-      case "read": {
-        const bytes = await files.read(path);
-        return args[1] === true
-          ? new TextDecoder("utf-8", { fatal: false, ignoreBOM: true }).decode(bytes)
-          : latin1(bytes);
-      }
-      case "write":
-        return files.write(path, bytesOfLatin1(String(args[1])));
-      case "append":
-        return files.append(path, bytesOfLatin1(String(args[1])));
-      case "list":
-        return files.list(path);
-      case "stat": {
-        const { folder, size, modified } = await files.stat(path);
-        return { folder, size, modified: modified.getTime() };
-      }
-      case "makeFolder":
-        return files.makeFolder(path, args[1] === true);
-      case "remove":
-        return files.remove(path, { recursive: options.recursive === true, force: options.force === true });
-      case "move":
-        return files.move(path, String(args[1]));
-      default:
-        throw new Error(`${operation} is not known.`);
-    }
+    if (operation === "sleep") return this.#sleep(Number(args[0]), Number(args[1]));
+    return fileCall(this.#options.files, operation, args);
   }
 
   #sleep(ms: number, id: number): Promise<void> {

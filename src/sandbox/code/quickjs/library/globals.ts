@@ -7,7 +7,7 @@ import { TextEncoder } from "./bytes.ts";
 import { structuredClone } from "./clone.ts";
 import { console } from "./console.ts";
 import { host } from "./host.ts";
-import { fatal, finish, process, queueMicrotask } from "./process.ts";
+import { fatal, process, queueMicrotask } from "./process.ts";
 import { clearTimer, setImmediate, setInterval, setTimeout } from "./timers.ts";
 
 function require(): never {
@@ -33,4 +33,3 @@ const scope = globalThis as { performance?: { now(): number } };
 scope.performance ??= { now: () => Date.now() };
 
 host.onUncaught(fatal);
-host.onEnd(finish);

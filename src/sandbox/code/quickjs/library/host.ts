@@ -15,8 +15,6 @@ export interface Host {
   call(operation: string, args: string): Promise<string>;
   /** Who is told of an error that nothing caught. */
   onUncaught(report: (error: unknown) => void): void;
-  /** What is done when the program has come to its end, and what status it then ends with. */
-  onEnd(finish: () => Promise<number>): void;
 }
 
 export interface Facts {
