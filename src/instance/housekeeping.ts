@@ -13,13 +13,12 @@ import type { Notifier } from "../platform/notifier.ts";
 import { within } from "../platform/timeout.ts";
 import type { InstanceFiles } from "./instance-files.ts";
 import { idleDeadline, isOverdue, isResting } from "./lifecycle/idle-deadline.ts";
-import { hasEnded } from "./lifecycle/termination.ts";
 import type { MessageViews } from "./reporting/message-views.ts";
 import { checkHealth } from "./reporting/report.ts";
 import type { Reporter } from "./reporting/reporter.ts";
 import type { StreamSubscribers } from "./reporting/stream-subscribers.ts";
 import { hasUnreported } from "./store/events.ts";
-import { instanceRow } from "./store/instance-row.ts";
+import { type InstanceRow, instanceRow } from "./store/instance-row.ts";
 import { SUBSCRIPTION_POLICY, SUBSCRIPTIONS, type SubscriptionRow, setNotified } from "./store/subscriptions.ts";
 import { isStop } from "./turn/next-action.ts";
 import type { TurnRunner } from "./turn/turn-runner.ts";
@@ -174,12 +173,13 @@ export class Housekeeping {
     const { storage, alarm, runner, files } = this.#parts;
     const { sql } = storage;
     const now = Date.now();
+    const instance = instanceRow(sql);
     const times = [
-      this.#runnerTime(now),
+      this.#runnerTime(instance, now),
       this.#notifications.nextDue,
       hasUnreported(sql) ? now + REPORT_RETRY_MS : null,
-      idleDeadline(sql),
-      hasEnded(sql) && files.needsUpload ? now : null,
+      idleDeadline(sql, instance),
+      instance?.lifecycle === "terminated" && files.needsUpload ? now : null,
     ].filter((time) => time !== null);
     if (times.length === 0) alarm.clear();
     // A working turn keeps an alarm that comes sooner: moving it is a write.
@@ -188,10 +188,9 @@ export class Housekeeping {
   }
 
   /** When the turn has to be looked at again, in ms since the epoch; null: when something from outside changes it. */
-  #runnerTime(now: number): number | null {
-    const { storage, runner } = this.#parts;
+  #runnerTime(instance: InstanceRow | undefined, now: number): number | null {
+    const { runner } = this.#parts;
     if (runner.atWork) return now + HEARTBEAT_MS;
-    const instance = instanceRow(storage.sql);
     if (!instance || isResting(instance)) return null;
     const action = runner.next;
     if (!isStop(action)) return now + HEARTBEAT_MS;

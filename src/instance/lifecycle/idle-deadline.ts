@@ -27,8 +27,7 @@ export function restOf(sql: SqlStorage, instanceId: string): Rest {
 }
 
 /** When the instance ends for want of work, in ms since the epoch; null while it has some, or has ended. */
-export function idleDeadline(sql: SqlStorage): number | null {
-  const instance = instanceRow(sql);
+export function idleDeadline(sql: SqlStorage, instance = instanceRow(sql)): number | null {
   if (instance?.lifecycle !== "active") return null;
   const turn = openTurn(sql);
   const atWork = turn ? turn.paused === null : instance.queued > 0;
