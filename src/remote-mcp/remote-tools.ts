@@ -81,7 +81,7 @@ async function callTool(
         attempt,
         ms: Date.now() - started,
       });
-      const text = redacted(textOf(result), secretValues(secrets));
+      const text = bounded(redacted(textOf(result), secretValues(secrets)));
       return { content: text, isError: result.isError === true };
     } catch (error) {
       const why = deadline.aborted ? `it did not answer within ${CALL_TIMEOUT_MS / 1000} s` : failureOf(error, request);
@@ -122,7 +122,10 @@ function textOf({ content = [], structuredContent }: CallResult): string {
   if (structuredContent !== undefined && !parts.some((part) => isJsonOf(part, structuredContent))) {
     parts.push(JSON.stringify(structuredContent));
   }
-  const text = parts.join("\n").toWellFormed();
+  return parts.join("\n").toWellFormed();
+}
+
+function bounded(text: string): string {
   if (text.length <= MAX_RESULT_CHARACTERS) return text;
   return `${text.slice(0, MAX_RESULT_CHARACTERS).toWellFormed()}\n[${text.length - MAX_RESULT_CHARACTERS} more characters were cut off.]`;
 }

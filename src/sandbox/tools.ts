@@ -92,14 +92,16 @@ export const SANDBOX_TOOLS: readonly InstanceTool[] = [bash, runCode];
 /** What the model is told. Only a script or program that was stopped is an error: that one failed is for the model to judge. */
 async function shown(outcome: Outcome, context: InstanceToolContext): Promise<ToolResult> {
   const { stdout, stderr, exitCode, stopped } = outcome;
+  const secrets = secretValues(await context.secrets());
+  // Before anything is cut: a piece of a secret would not be found.
+  const shownOf = (text: string) => ends(redacted(text, secrets));
   const parts = [
-    stopped,
+    stopped === null ? null : redacted(stopped, secrets),
     exitCode === 0 && stopped === null ? null : `Exit code ${exitCode}.`,
-    stdout === "" ? null : ends(stdout),
-    stderr === "" ? null : `[stderr]\n${ends(stderr)}`,
+    stdout === "" ? null : shownOf(stdout),
+    stderr === "" ? null : `[stderr]\n${shownOf(stderr)}`,
   ].filter((part) => part !== null);
-  const text = parts.length === 0 ? "It ran without any output." : parts.join("\n");
-  return { content: redacted(text, secretValues(await context.secrets())), isError: stopped !== null };
+  return { content: parts.length === 0 ? "It ran without any output." : parts.join("\n"), isError: stopped !== null };
 }
 
 function ends(text: string): string {
