@@ -42,10 +42,14 @@ if (problems.length > 0) {
 if (!first || !last) {
   console.log("There are no lines, and so nothing is wrong with them.");
 } else {
+  const whole = first.prev === GENESIS;
   console.log(
-    `Whole: ${count} lines, ${first.seq} to ${last.seq}, none changed, removed, added or moved. Head: ${last.seq}:${last.hash}`,
+    `${whole ? "Whole" : "Consistent"}: ${count} lines, ${first.seq} to ${last.seq}, none changed, removed, added or moved between them. Head: ${last.seq}:${last.hash}`,
   );
-  if (first.prev !== GENESIS) console.log(`It begins at line ${first.seq}: what came before can't be judged from it.`);
+  if (!whole)
+    console.log(
+      `NOT from the start: it begins at line ${first.seq}. Whether the lines before it were cut off, and what they said, can't be known from it.`,
+    );
   if (!head)
     console.log("Whether lines are missing at the end shows only against a head: --head, from GET /audit/head.");
   console.log(

@@ -15,12 +15,13 @@ export function addressProblem(text: string, allowPrivate: boolean): string | nu
   if (url.username !== "" || url.password !== "") return "it carries credentials. Give them as authorization_token";
   if (allowPrivate) return null;
   // The URL parser has already brought every spelling of an IPv4 address (octal, hexadecimal, one number) to dotted form.
-  const host = url.hostname.replace(/\.$/, "").toLowerCase();
+  const host = url.hostname.replace(/\.+$/, "").toLowerCase();
   if (url.protocol !== "https:") return "a public server is reached by https";
   if (host.startsWith("[")) return isPublicV6(host.slice(1, -1)) ? null : PRIVATE;
   const v4 = /^(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(host);
   if (v4) return isPublicV4(v4.slice(1).map(Number)) ? null : PRIVATE;
   const labels = host.split(".");
+  if (labels.includes("")) return "its host is no name";
   if (labels.length < 2 || LOCAL_NAMES.has(labels.at(-1) ?? "") || host.endsWith(".home.arpa")) return PRIVATE;
   return null;
 }

@@ -8,6 +8,8 @@ import { isEcmaPattern } from "../platform/regular-expression/expression.ts";
 /** Of one tool, as JSON. */
 const MAX_SCHEMA_BYTES = 20_000;
 const MAX_DEPTH = 16;
+/** Levels of anything in it, defaults and examples included: whoever walks through what is deeper may run out of stack. */
+const MAX_NESTING = 64;
 const MAX_DESCRIPTION = 2_000;
 /** What the API takes as a tool's name is longer; clients that show names cut at 64. */
 const MAX_NAME = 64;
@@ -31,6 +33,7 @@ export function toolDescription(server: string, description: string | undefined)
 export function inputSchema(given: unknown): Json | string {
   if (given === undefined) return "it has no input schema";
   if (!isObject(given)) return "its input schema is no object";
+  if (isDeeper(given, MAX_NESTING)) return `its input schema is nested more than ${MAX_NESTING} levels deep`;
   if (given.type !== undefined && given.type !== "object") return "its input is no object";
   if (JSON.stringify(given).length > MAX_SCHEMA_BYTES)
     return `its input schema has more than ${MAX_SCHEMA_BYTES} bytes`;
@@ -153,6 +156,16 @@ function schemasOf(value: unknown, depth = 1): Record<string, Json> {
   return Object.fromEntries(
     Object.entries(value).map(([name, schema]) => [name, isObject(schema) ? cleaned(schema, depth) : {}]),
   );
+}
+
+/** Without recursion, as what it looks at may be deeper than the stack. */
+function isDeeper(value: unknown, levels: number): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > levels) return true;
+    level = level.flatMap((part) => (typeof part === "object" && part !== null ? Object.values(part) : []));
+  }
+  return false;
 }
 
 function isType(value: unknown): boolean {

@@ -52,6 +52,10 @@ describe("addresses of remote servers", () => {
     ["https://localhost/", false],
     ["https://LOCALHOST./", false],
     ["https://a.localhost/", false],
+    ["https://localhost./", false],
+    ["https://localhost../", false],
+    ["https://a..b.dev/", false],
+    ["https://127.0.0.1../", false],
     ["https://metadata.google.internal/", false],
     ["https://printer.local/", false],
     ["https://router/", false],
@@ -351,6 +355,11 @@ describe("a structured result", () => {
 describe("what a server says of a tool", () => {
   it.each<[string, unknown, unknown]>([
     ["nothing", undefined, "it has no input schema"],
+    [
+      "a default nested beyond the stack",
+      { properties: { a: { default: JSON.parse("[".repeat(5_000) + "]".repeat(5_000)) } } },
+      "its input schema is nested more than 64 levels deep",
+    ],
     ["no object", 17, "its input schema is no object"],
     [
       "a reference to what is not there",

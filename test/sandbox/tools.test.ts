@@ -343,3 +343,15 @@ describe("web tools", () => {
     expect(waits).toMatchObject({ success: true });
   });
 });
+
+it.each([
+  ["exit x", 2],
+  ["exit 256", 0],
+  ["exit 257", 1],
+  ["exit -1", 255],
+])("%s ends with a status that is a byte, as in bash", async (script, status) => {
+  const id = await spawn({ tools: ["bash"] });
+  const { text } = await one(id, bash(script));
+  if (status === 0) expect(text).toMatch(/without any output/);
+  else expect(text).toMatch(new RegExp(`^Exit code ${status}\\.`));
+});

@@ -180,11 +180,17 @@ class Script {
       if (this.#meter.stopped === null) throw error;
       return { stdout: "", stderr: "", exitCode: TIMEOUT_STATUS };
     });
-    const { stdout, stderr, exitCode } = ran;
+    const { stdout, stderr, exitCode } = withStatus(ran);
     const { stopped } = this.#meter;
     if (stopped !== null) return { stdout, stderr, exitCode: TIMEOUT_STATUS, stopped };
     return { stdout, stderr, exitCode, stopped: stopOf(ran, this.#request.timeoutMs) };
   }
+}
+
+/** An exit status is a byte; `exit x` is an error with status 2, as in bash. */
+function withStatus<Ran extends { stderr: string; exitCode: number }>(ran: Ran): Ran {
+  if (Number.isInteger(ran.exitCode)) return { ...ran, exitCode: ran.exitCode & 0xff };
+  return { ...ran, stderr: `${ran.stderr}exit: numeric argument required\n`, exitCode: 2 };
 }
 
 /** Some commands go on without an expression that they can't use, and without a word: then this says it. */

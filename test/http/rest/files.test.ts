@@ -176,6 +176,21 @@ describe("files from outside", () => {
     expect([refused.status, refused.headers.get("allow")]).toEqual([405, "GET, HEAD, PUT, DELETE"]);
   });
 
+  it("a zip has no name that another system would unpack elsewhere, and each name once", async () => {
+    const id = await spawn();
+    const paths = ["C:evil.txt", "C_evil.txt", "a:b/inside.txt", "nul.txt", "dots..", 'say "hi".txt', "plain.txt"];
+    for (const path of paths) {
+      const written = await tool("write_instance_file", { instance_id: id, path, content: path });
+      expect(written, path).toMatchObject({ success: true });
+    }
+    const zipped = unzipSync(new Uint8Array(await (await request(`/instances/${id}/workspace.zip`)).arrayBuffer()));
+    const files = Object.keys(zipped).filter((name) => !name.endsWith("/"));
+    expect(files.sort()).toEqual(
+      ["C_evil.txt (2)", "C_evil.txt", "a_b/inside.txt", "_nul.txt", "dots__", "say _hi_.txt", "plain.txt"].sort(),
+    );
+    expect(new TextDecoder().decode(zipped["C_evil.txt"])).toBe("C_evil.txt");
+  });
+
   it("the whole workspace is a zip, byte for byte", async () => {
     const id = await spawn();
     const big = new Uint8Array(1_500_000).map((_, i) => (i * 7) % 251);
