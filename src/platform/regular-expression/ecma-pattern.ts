@@ -96,7 +96,8 @@ function piece(pattern: string, at: number): [text: string, length: number] {
       return ["\\z", 1];
     case "{": {
       const repeat = /^\{\d+(?:,\d*)?\}/.exec(rest);
-      return repeat ? [repeat[0], repeat[0].length] : [code(0x7b), 1];
+      // With a zero before its numbers, RE2 has it stand for itself.
+      return repeat ? [repeat[0].replace(/\b0+(?=\d)/g, ""), repeat[0].length] : [code(0x7b), 1];
     }
     case "^":
     case ")":

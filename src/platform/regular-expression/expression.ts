@@ -42,13 +42,15 @@ function isReadable(pattern: string, flags: "u" | ""): boolean {
 
 /** An expression in ECMAScript's syntax, as JSON Schema has it. The reason reads on after "the pattern ...: ". */
 export async function compileEcma(pattern: string): Promise<Compiled> {
-  const large = tooLarge(pattern);
-  if (large) return large;
+  const long = tooLong(pattern);
+  if (long) return long;
   // Without the flag, more escapes are allowed.
   if (!isReadable(pattern, "u") && !isReadable(pattern, ""))
     return { ok: false, kind: "malformed", reason: "it is no regular expression" };
   try {
-    return await compiled(toRe2(pattern), 0);
+    // The size is that of what is compiled: the two syntaxes disagree on where a bracket expression ends.
+    const translated = toRe2(pattern);
+    return tooLarge(translated) ?? (await compiled(translated, 0));
   } catch (error) {
     if (error instanceof Inexpressible) return { ok: false, kind: "unsupported", reason: error.message };
     throw error;
@@ -57,15 +59,22 @@ export async function compileEcma(pattern: string): Promise<Compiled> {
 
 /** An expression in RE2's own syntax. */
 export async function compileRe2(pattern: string, options: { ignoreCase: boolean }): Promise<Compiled> {
-  const answer = tooLarge(pattern) ?? (await compiled(pattern, options.ignoreCase ? 1 : 0));
+  const answer = tooLong(pattern) ?? tooLarge(pattern) ?? (await compiled(pattern, options.ignoreCase ? 1 : 0));
   return answer.ok ? answer : { ...answer, kind: "malformed" };
 }
 
-function tooLarge(pattern: string): Extract<Compiled, { ok: false }> | null {
-  const refused = (reason: string) => ({ ok: false, kind: "unsupported", reason }) as const;
-  if (pattern.length > MAX_PATTERN_CHARACTERS) {
-    return refused(`it is longer than ${MAX_PATTERN_CHARACTERS} characters`);
-  }
+type Refused = Extract<Compiled, { ok: false }>;
+
+const refused = (reason: string): Refused => ({ ok: false, kind: "unsupported", reason });
+
+function tooLong(pattern: string): Refused | null {
+  return pattern.length > MAX_PATTERN_CHARACTERS
+    ? refused(`it is longer than ${MAX_PATTERN_CHARACTERS} characters`)
+    : null;
+}
+
+/** `pattern`: in RE2's syntax. */
+function tooLarge(pattern: string): Refused | null {
   const { instructions, unicodeClasses } = programSize(pattern);
   if (instructions > MAX_INSTRUCTIONS) {
     return refused(`it is too large (${instructions} of at most ${MAX_INSTRUCTIONS} steps)`);

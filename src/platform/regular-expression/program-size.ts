@@ -11,80 +11,137 @@ export interface ProgramSize {
   unicodeClasses: number;
 }
 
-const REPEAT = /^\{(\d{1,9})(?:,(\d{0,9}))?\}/;
+/** A number with a zero before it is no repetition: its characters stand for themselves. */
+const REPEAT = /^\{(0|[1-9]\d{0,8})(?:,(0|[1-9]\d{0,8})?)?\}/;
 
 /** How a group begins that captures nothing, or has a name. */
 const OPENING = /^\(\?(?:[a-zA-Z-]*:|P?<[^>=!]*>)/;
 
+/** Flags for what follows. They are no atom: a quantifier after them belongs to what stands before them. */
+const FLAGS = /^\(\?[a-zA-Z-]*\)/;
+
 interface Group {
   /** Instructions so far, without the last atom. */
   before: number;
-  /** Of the last atom: a quantifier multiplies it. */
+  /** Of the last atom with its quantifiers: another one multiplies it. */
   atom: number;
+  /** The alternative has no atom yet. An empty one has an instruction of its own. */
+  bare: boolean;
 }
 
-/** Reads RE2's syntax and ECMAScript's alike. What it can't make sense of counts as literal text. Pure, and linear. */
+const opened = (): Group => ({ before: 2, atom: 0, bare: true });
+
+/** Reads RE2's syntax. A pattern that is none has any size. Pure. */
 export function programSize(pattern: string): ProgramSize {
   const open: Group[] = [];
-  let group: Group = { before: 2, atom: 0 };
+  let group = opened();
   let unicodeClasses = 0;
   const add = (instructions: number) => {
-    group = { before: group.before + group.atom, atom: instructions };
+    group = { before: group.before + group.atom, atom: instructions, bare: false };
   };
-  for (let at = 0; at < pattern.length; at++) {
+  for (let at = 0; at < pattern.length; ) {
     switch (pattern[at]) {
-      case "\\":
-        at += 1;
-        if (pattern[at] === "p" || pattern[at] === "P") unicodeClasses += 1;
+      case "\\": {
+        const letter = pattern[at + 1];
+        if (letter === "Q") {
+          const end = pattern.indexOf("\\E", at + 2);
+          const stop = end < 0 ? pattern.length : end;
+          for (let i = at + 2; i < stop; i++) add(1);
+          at = stop + 2;
+          break;
+        }
+        if (letter === "p" || letter === "P") unicodeClasses += 1;
         add(1);
+        at += escapeLength(pattern, at);
         break;
+      }
       case "[": {
         const end = classEnd(pattern, at);
         unicodeClasses += pattern.slice(at, end).match(/\\[pP]/g)?.length ?? 0;
-        at = end;
         add(1);
+        at = end;
         break;
       }
-      case "(":
-        open.push(group);
-        group = { before: 2, atom: 0 };
-        at += (OPENING.exec(pattern.slice(at, at + 80))?.[0].length ?? 1) - 1;
+      case "(": {
+        const rest = pattern.slice(at);
+        const flags = FLAGS.exec(rest)?.[0].length;
+        if (flags === undefined) {
+          open.push(group);
+          group = opened();
+        }
+        at += flags ?? OPENING.exec(rest)?.[0].length ?? 1;
         break;
+      }
       case ")": {
-        const inner = group.before + group.atom;
-        group = open.pop() ?? { before: 0, atom: 0 };
+        const inner = closed(group);
+        group = open.pop() ?? opened();
         add(inner);
+        at += 1;
         break;
       }
       case "{": {
         const repeat = REPEAT.exec(pattern.slice(at, at + 24));
         if (!repeat) {
           add(1);
+          at += 1;
           break;
         }
-        at += repeat[0].length - 1;
+        at += repeat[0].length;
         const least = Number(repeat[1]);
         const most = Math.max(Number(repeat[2] || least), least, 1);
         // Each copy that may be missing has an instruction of its own.
-        group.atom = group.atom * most + (repeat[2] === undefined ? 0 : most - least + 1);
+        const missing = repeat[0].includes(",") ? most - least + 1 : 0;
+        group.atom = group.atom * most + missing;
         break;
       }
+      case "|":
+        group = { before: closed(group) + 1, atom: 0, bare: true };
+        at += 1;
+        break;
+      // Quantifiers have instructions, too: `*` has two around what may match nothing.
+      case "*":
+      case "+":
+      case "?":
+        group.atom += pattern[at] === "*" ? 2 : 1;
+        at += 1;
+        break;
       default:
-        // Operators have instructions, too: `*` has two around what may match nothing.
-        if ("*+?|".includes(pattern[at] ?? "")) group.before += pattern[at] === "*" ? 2 : 1;
-        else add(1);
+        add(1);
+        at += 1;
     }
   }
-  const whole = [...open, group].reduce((sum, { before, atom }) => sum + before + atom, 0);
-  return { instructions: whole, unicodeClasses };
+  return { instructions: [...open, group].reduce((sum, one) => sum + closed(one), 0), unicodeClasses };
 }
 
-/** Where the bracket expression that begins at `at` ends. */
+function closed({ before, atom, bare }: Group): number {
+  return before + atom + (bare ? 1 : 0);
+}
+
+/** Characters of the escape that begins at `at`, or of the part of it after which nothing but characters can follow. */
+function escapeLength(pattern: string, at: number): number {
+  if (!/[pPx]/.test(pattern[at + 1] ?? "") || pattern[at + 2] !== "{") return 2;
+  const end = pattern.indexOf("}", at);
+  return end < 0 ? 2 : end + 1 - at;
+}
+
+/** Where the bracket expression that begins at `at` has ended. A bracket that comes first is a character. */
 function classEnd(pattern: string, at: number): number {
   let end = at + 1;
   if (pattern[end] === "^") end += 1;
-  // RE2 takes a bracket that comes first as a character. ECMAScript's empty class ends here, and counts no less for it.
-  if (pattern[end] === "]") end += 1;
-  while (end < pattern.length && pattern[end] !== "]") end += pattern[end] === "\\" ? 2 : 1;
-  return Math.min(end, pattern.length);
+  for (let first = true; end < pattern.length && (first || pattern[end] !== "]"); first = false) {
+    const named = pattern.startsWith("[:", end) ? pattern.indexOf(":]", end + 2) : -1;
+    if (named >= 0) {
+      end = named + 2;
+      continue;
+    }
+    const isClass = /^\\[dDsSwWpP]/.test(pattern.slice(end, end + 2));
+    end += characterLength(pattern, end);
+    // What follows a hyphen ends a range, and begins nothing.
+    if (!isClass && pattern[end] === "-" && pattern[end + 1] !== "]") end += 1 + characterLength(pattern, end + 1);
+  }
+  return Math.min(end + 1, pattern.length);
+}
+
+function characterLength(pattern: string, at: number): number {
+  return pattern[at] === "\\" ? escapeLength(pattern, at) : 1;
 }
