@@ -15,7 +15,8 @@ export type Check =
   | { kind: "unfinished"; reason: string };
 
 /**
- * A step is one keyword on one value, or some 16 characters, or ten instructions of an expression on one character.
+ * A step is one keyword on one value, or one property or item, or 16 to 1,024 characters, by what is done to them, or ten
+ * instructions of an expression on one character. What a step touches has a bound: a keyword pays before it looks.
  * Synchronous: `steps` is what bounds its time.
  */
 export function check(schema: CompiledSchema, value: unknown, steps: number): Check {
@@ -33,6 +34,7 @@ function refusal(problem: Problem): Check {
   const path: (string | number)[] = [];
   let at = problem;
   for (; at.inner !== undefined; at = at.inner) path.push(at.at);
-  const meant = at.instead === undefined ? {} : { instead: at.instead };
+  const { instead } = at;
+  const meant = instead === undefined ? {} : { instead };
   return { kind: "refused", message: `${pointer(path)} ${at.message}`, path, ...meant };
 }

@@ -40,6 +40,7 @@ export class BudgetedEvaluation implements Evaluation {
    * numbers get the same answer wherever they stand.
    */
   readonly #answers = new Map<SchemaObject, Map<unknown, Outcome>>();
+  readonly #keys = new Map<object, readonly string[]>();
   #left: number;
   #depth = 0;
 
@@ -53,8 +54,19 @@ export class BudgetedEvaluation implements Evaluation {
     if (this.#left < 0) throw new Unfinished("it takes more steps than one check may");
   };
 
+  keys(value: object): readonly string[] {
+    let names = this.#keys.get(value);
+    if (!names) {
+      names = Object.keys(value);
+      this.#keys.set(value, names);
+      this.spend(names.length);
+    }
+    return names;
+  }
+
   apply(schema: unknown, value: unknown): Outcome {
-    this.spend(1);
+    // The answers to long texts are found by comparing them.
+    this.spend(typeof value === "string" ? 1 + value.length / 1_024 : 1);
     if (schema === true) return this.#material.marks ? { problem: null, marks: newMarks() } : FITS;
     if (!isObject(schema)) return REFUSED;
     let answers = this.#answers.get(schema);

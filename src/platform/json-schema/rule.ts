@@ -4,11 +4,12 @@ import type { SchemaObject } from "./schema.ts";
 
 /**
  * Why a value is refused: a sentence without its subject, or, further inside, the problem of a part. `instead`: the value that
- * was meant, where only its capitals differ.
+ * was meant, where only its capitals differ. What takes work to say is a getter: most problems are told to nobody.
  */
 export type Problem =
-  | { message: string; at?: undefined; inner?: undefined; instead?: unknown }
-  | { message?: undefined; at: string | number; inner: Problem };
+  | { readonly message: string; at?: undefined; inner?: undefined; readonly instead?: unknown }
+  /** `depth`: how many parts further inside the problem lies. */
+  | { message?: undefined; at: string | number; inner: Problem; depth: number };
 
 /** What of a value its schema has judged: `unevaluatedProperties` and `unevaluatedItems` go by it. */
 export interface Marks {
@@ -26,6 +27,8 @@ export interface Outcome {
 export interface Evaluation {
   /** Counts work, before it is done. Throws `Unfinished` when the budget does not allow it. */
   spend(steps: number): void;
+  /** The names of an object's properties, which are listed, and paid for, once. */
+  keys(value: object): readonly string[];
   /** What a schema says of a value. The same question is answered once. */
   apply(schema: unknown, value: unknown): Outcome;
   /** What the `$ref` of a schema names. */
@@ -48,14 +51,12 @@ export class Unfinished extends Error {}
 
 /** The problem of a part, seen from the whole. */
 export function within(at: string | number, { problem }: Outcome): Problem | null {
-  return problem === null ? null : { at, inner: problem };
+  return problem === null ? null : { at, inner: problem, depth: depthOf(problem) + 1 };
 }
 
 /** How far inside a value a problem lies. */
 export function depthOf(problem: Problem): number {
-  let depth = 0;
-  for (let at = problem; at.inner !== undefined; at = at.inner) depth += 1;
-  return depth;
+  return problem.inner === undefined ? 0 : problem.depth;
 }
 
 /** Adds what a schema for the same value has judged. */

@@ -1,6 +1,6 @@
 import { CfWorkerJsonSchemaValidator } from "@modelcontextprotocol/server/validators/cf-worker";
 import * as fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type Check, check } from "../../../src/platform/json-schema/check.ts";
 import { compileSchema } from "../../../src/platform/json-schema/compile.ts";
 
@@ -265,6 +265,138 @@ describe("a schema that was made to take for ever", () => {
     expect(performance.now() - started).toBeLessThan(2_000);
   });
 });
+
+/** What a value's content is asked for: by names, by items, by whole texts. */
+interface Touched {
+  sum: number;
+}
+
+/** The value, which counts how much of it is looked at. */
+function watched(value: unknown, touched: Touched): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const parts = new Map<PropertyKey, unknown>();
+  return new Proxy(value, {
+    ownKeys: (target) => {
+      const keys = Reflect.ownKeys(target);
+      touched.sum += keys.length;
+      return keys;
+    },
+    get: (target, key, receiver) => {
+      touched.sum += 1;
+      if (!parts.has(key)) parts.set(key, watched(Reflect.get(target, key, receiver), touched));
+      return parts.get(key);
+    },
+  });
+}
+
+describe("the price of every keyword", () => {
+  const REPEATED = 4_890;
+  const text = "aB".repeat(100_000);
+  const items = Array.from({ length: 50_000 }, (_, i) => i);
+  const VALUES: Record<string, () => unknown> = {
+    "a long text": () => text,
+    "many properties": () => numbered(20_000, (i) => i),
+    "many items": () => items,
+    "nested items": () => nested(300, text),
+    "a long text in two places": () => [text, `${text.slice(1)}a`, `${text}`],
+    "long names": () => Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`${"n".repeat(2_000)}${i}`, text])),
+  };
+  const same = (i: number) => text.slice(0, -6) + String(i).padStart(6, "0");
+  /** One schema with the keyword; `i`: no two are the same. */
+  const KEYWORDS: Record<string, (i: number) => Record<string, unknown>> = {
+    type: () => ({ type: Array.from({ length: 1 }, () => "null") }),
+    const: (i) => ({ const: `x${i}` }),
+    "const of equal length": (i) => ({ const: same(i % 10) }),
+    enum: (i) => ({ enum: [`x${i}`] }),
+    "const of an object": (i) => ({ const: { a: i } }),
+    minimum: (i) => ({ minimum: i }),
+    multipleOf: (i) => ({ multipleOf: i + 1 }),
+    minLength: (i) => ({ minLength: 150_000 + i }),
+    maxLength: (i) => ({ maxLength: i }),
+    pattern: () => ({ pattern: "c$" }),
+    ...Object.fromEntries(
+      ["date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid"].map((format) => [
+        `format ${format}`,
+        () => ({ format }),
+      ]),
+    ),
+    properties: (i) => ({ properties: { a: { minimum: i } } }),
+    patternProperties: (i) => ({ patternProperties: { "^q": { minimum: i } } }),
+    additionalProperties: () => ({ additionalProperties: { type: ["integer", "string"] } }),
+    propertyNames: () => ({ propertyNames: { minLength: 1 } }),
+    required: (i) => ({ required: [`x${i}`] }),
+    minProperties: (i) => ({ minProperties: 30_000 + i }),
+    maxProperties: (i) => ({ maxProperties: i }),
+    dependentRequired: (i) => ({ dependentRequired: { [`x${i}`]: ["a"] } }),
+    dependentSchemas: (i) => ({ dependentSchemas: { [`x${i}`]: {} } }),
+    unevaluatedProperties: () => ({ unevaluatedProperties: { type: ["integer", "string"] } }),
+    prefixItems: (i) => ({ prefixItems: [{ const: `x${i}` }] }),
+    items: () => ({ items: { type: ["integer", "string"] } }),
+    contains: (i) => ({ contains: { const: `x${i}` } }),
+    minItems: (i) => ({ minItems: i }),
+    maxItems: (i) => ({ maxItems: i }),
+    uniqueItems: () => ({ uniqueItems: true }),
+    unevaluatedItems: () => ({ unevaluatedItems: { type: ["integer", "string"] } }),
+    allOf: () => ({ allOf: [true, false] }),
+    oneOf: () => ({ oneOf: [true, true] }),
+    not: () => ({ not: true }),
+    if: (i) => ({ if: { maxProperties: i }, else: false }),
+  };
+  /** Large constants are kept few: a schema has a size, too. */
+  const schemaOf = (keyword: string, wrap: "anyOf" | "not") => {
+    const make = KEYWORDS[keyword] as (i: number) => Record<string, unknown>;
+    const shapes = Array.from({ length: REPEATED }, (_, i) => make(i));
+    const count =
+      JSON.stringify(shapes[0]).length > 1_000 ? 10 : Math.min(REPEATED, Math.floor(9_000 / sizeOf(shapes[0])));
+    const anyOf = shapes.slice(0, count);
+    return wrap === "anyOf" ? { anyOf } : { not: { anyOf } };
+  };
+
+  it.each(Object.keys(KEYWORDS).flatMap((keyword) => Object.keys(VALUES).map((value) => [keyword, value] as const)))(
+    "%s, on %s, pays for what it looks at",
+    async (keyword, what) => {
+      const compiled = await compileSchema(schemaOf(keyword, "anyOf"));
+      if (!compiled.ok) throw new Error(compiled.remark.message);
+      const steps = 50_000;
+      const touched: Touched = { sum: 0 };
+      const value = VALUES[what]?.();
+      const texts = [
+        vi.spyOn(String.prototype, "toLowerCase").mockImplementation(function (this: string) {
+          touched.sum += this.length / 64;
+          return LOWER.call(this);
+        }),
+        vi.spyOn(JSON, "stringify").mockImplementation((given: unknown) => {
+          if (typeof given === "string") touched.sum += given.length / 64;
+          return STRINGIFY(given);
+        }),
+      ];
+      try {
+        check(compiled.schema, watched(value, touched), steps);
+      } finally {
+        for (const spy of texts) spy.mockRestore();
+      }
+      // Listing what is there takes one look; the reason that is told another one.
+      expect(touched.sum).toBeLessThan(4 * steps + 4 * 50_000);
+      const started = performance.now();
+      check(compiled.schema, value, 500_000);
+      expect(performance.now() - started).toBeLessThan(3_000);
+    },
+  );
+
+  it.each(["const", "enum"])("%s keeps nothing of a value that many of them refuse", async (keyword) => {
+    expect((await checked(schemaOf(keyword, "not"), text.repeat(3), 500_000)).kind).toBe("unfinished");
+    expect((await checked(schemaOf(keyword, "not"), text.slice(0, 50_000), 500_000)).kind).toBe("fits");
+  });
+});
+
+const LOWER = String.prototype.toLowerCase;
+const STRINGIFY = JSON.stringify;
+
+/** JSON values in a value. */
+function sizeOf(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 1;
+  return Object.values(value).reduce<number>((sum, part) => sum + sizeOf(part), 1);
+}
 
 /** Schemas of what both validators take to mean the same. */
 const schema = fc.letrec((tie) => ({

@@ -64,7 +64,12 @@ function nearest(problems: readonly Problem[]): Problem {
   if (!first) return { message: "matches none of no alternatives" };
   const best = rest.reduce((one, other) => (depthOf(other) > depthOf(one) ? other : one), first);
   if (best.inner !== undefined) return best;
-  return { message: `matches none of the ${problems.length} alternatives (the first: ${best.message})`.slice(0, 300) };
+  const { length } = problems;
+  return {
+    get message() {
+      return `matches none of the ${length} alternatives (the first: ${best.message})`.slice(0, 300);
+    },
+  };
 }
 
 export const COMBINATORS: Readonly<Record<string, Rule>> = { $ref, allOf, anyOf, oneOf, not, if: condition };

@@ -5,7 +5,7 @@ import { isObject, type SchemaObject } from "../schema.ts";
 const properties: Rule = (given, value, place, run) => {
   if (!isObject(value)) return null;
   const schemas = given as SchemaObject;
-  for (const name of Object.keys(value)) {
+  for (const name of run.keys(value)) {
     run.spend(1);
     if (!Object.hasOwn(schemas, name)) continue;
     const problem = judged(run, place, schemas[name], value, name);
@@ -16,10 +16,12 @@ const properties: Rule = (given, value, place, run) => {
 
 const patternProperties: Rule = (given, value, place, run) => {
   if (!isObject(value)) return null;
-  for (const [pattern, schema] of Object.entries(given as SchemaObject)) {
-    for (const name of Object.keys(value)) {
+  const schemas = given as SchemaObject;
+  for (const pattern of run.keys(schemas)) {
+    run.spend(1);
+    for (const name of run.keys(value)) {
       if (!matches(run, pattern, name)) continue;
-      const problem = judged(run, place, schema, value, name);
+      const problem = judged(run, place, schemas[pattern], value, name);
       if (problem) return problem;
     }
   }
@@ -29,8 +31,8 @@ const patternProperties: Rule = (given, value, place, run) => {
 const additionalProperties: Rule = (given, value, place, run) => {
   if (!isObject(value)) return null;
   const { properties = {}, patternProperties = {} } = place.schema as Record<string, SchemaObject>;
-  const patterns = Object.keys(patternProperties);
-  for (const name of Object.keys(value)) {
+  const patterns = run.keys(patternProperties);
+  for (const name of run.keys(value)) {
     run.spend(1);
     if (Object.hasOwn(properties, name) || patterns.some((pattern) => matches(run, pattern, name))) continue;
     const problem = further(run, place, given, value, name);
@@ -42,7 +44,7 @@ const additionalProperties: Rule = (given, value, place, run) => {
 const unevaluatedProperties: Rule = (given, value, place, run) => {
   const seen = place.marks?.properties ?? "all";
   if (!isObject(value) || seen === "all") return null;
-  for (const name of Object.keys(value)) {
+  for (const name of run.keys(value)) {
     run.spend(1);
     if (seen.has(name)) continue;
     const problem = further(run, place, given, value, name);
@@ -53,9 +55,14 @@ const unevaluatedProperties: Rule = (given, value, place, run) => {
 
 const propertyNames: Rule = (given, value, _place, run) => {
   if (!isObject(value)) return null;
-  for (const name of Object.keys(value)) {
+  for (const name of run.keys(value)) {
     const { problem } = run.apply(given, name);
-    if (problem) return { message: `has the property name ${shown(name)}, which ${sentence(problem)}` };
+    if (!problem) continue;
+    return {
+      get message() {
+        return `has the property name ${shown(name)}, which ${sentence(problem)}`;
+      },
+    };
   }
   return null;
 };
@@ -68,22 +75,20 @@ const required: Rule = (given, value, _place, run) => {
   return missing.length === 0 ? null : { message: `lacks the required ${missing.slice(0, 10).map(shown).join(", ")}` };
 };
 
-const minProperties: Rule = (given, value) =>
-  isObject(value) && Object.keys(value).length < Number(given)
-    ? { message: `has fewer than ${given} properties` }
-    : null;
+const minProperties: Rule = (given, value, _place, run) =>
+  isObject(value) && run.keys(value).length < Number(given) ? { message: `has fewer than ${given} properties` } : null;
 
-const maxProperties: Rule = (given, value) =>
-  isObject(value) && Object.keys(value).length > Number(given)
-    ? { message: `has more than ${given} properties` }
-    : null;
+const maxProperties: Rule = (given, value, _place, run) =>
+  isObject(value) && run.keys(value).length > Number(given) ? { message: `has more than ${given} properties` } : null;
 
 /** `dependentRequired`, `dependentSchemas`, and what both were before: a list of names or a schema by property. */
 const dependent: Rule = (given, value, place, run) => {
   if (!isObject(value)) return null;
-  for (const [name, then] of Object.entries(given as SchemaObject)) {
+  const consequences = given as SchemaObject;
+  for (const name of run.keys(consequences)) {
     run.spend(1);
     if (!Object.hasOwn(value, name)) continue;
+    const then = consequences[name];
     if (Array.isArray(then)) {
       run.spend(then.length);
       const missing = then.map(String).filter((other) => !Object.hasOwn(value, other));

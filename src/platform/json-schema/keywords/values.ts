@@ -1,35 +1,48 @@
 /** Keywords that judge any value, numbers and texts. */
 import { isEqual } from "../equality.ts";
 import { FORMATS } from "../formats.ts";
-import type { Rule } from "../rule.ts";
+import type { Problem, Rule } from "../rule.ts";
 import { isObject } from "../schema.ts";
 
-const type: Rule = (given, value) => {
+const type: Rule = (given, value, _place, run) => {
   const types = Array.isArray(given) ? given : [given];
+  run.spend(types.length);
   const kind = kindOf(value);
-  const fits = types.some((one) => one === kind || (one === "number" && kind === "integer"));
-  return fits ? null : { message: `must be ${types.map(named).join(" or ")}, and is ${named(kind)}` };
+  if (types.some((one) => one === kind || (one === "number" && kind === "integer"))) return null;
+  return {
+    get message() {
+      return `must be ${[...new Set(types)].map(named).join(" or ")}, and is ${named(kind)}`;
+    },
+  };
 };
 
 const enumeration: Rule = (given, value, _place, run) => {
   const allowed = given as unknown[];
-  if (allowed.some((one) => isEqual(one, value, run))) return null;
-  return { message: `must be one of ${listed(allowed)}, and is ${listed([value])}`, ...meant(allowed, value) };
+  return allowed.some((one) => isEqual(one, value, run)) ? null : otherThan("must be one of", allowed, value);
 };
 
 const constant: Rule = (given, value, _place, run) =>
-  isEqual(given, value, run)
-    ? null
-    : { message: `must be ${listed([given])}, and is ${listed([value])}`, ...meant([given], value) };
+  isEqual(given, value, run) ? null : otherThan("must be", [given], value);
 
-/** The one text that differs in its capitals only. */
-function meant(allowed: readonly unknown[], value: unknown): { instead?: string } {
-  if (typeof value !== "string") return {};
-  const small = value.toLowerCase();
-  const [one, ...others] = allowed.filter(
-    (text): text is string => typeof text === "string" && text.length === value.length && text.toLowerCase() === small,
-  );
-  return one === undefined || others.length > 0 ? {} : { instead: one };
+/** Said, and compared again, only for the one problem that is told. */
+function otherThan(must: string, allowed: readonly unknown[], value: unknown): Problem {
+  return {
+    get message() {
+      return `${must} ${listed(allowed)}, and is ${listed([value])}`;
+    },
+    get instead() {
+      return meant(allowed, value);
+    },
+  };
+}
+
+/** The one text that differs in its capitals only; undefined: there is none, or more than one. */
+function meant(allowed: readonly unknown[], value: unknown): string | undefined {
+  if (typeof value !== "string") return undefined;
+  const alike = allowed.filter((text): text is string => typeof text === "string" && text.length === value.length);
+  const small = alike.length > 0 ? value.toLowerCase() : "";
+  const [one, ...others] = alike.filter((text) => text.toLowerCase() === small);
+  return others.length > 0 ? undefined : one;
 }
 
 const minimum: Rule = (given, value, { schema }) => {
@@ -106,7 +119,8 @@ function named(kind: unknown): string {
 function listed(values: readonly unknown[]): string {
   const shown = values.slice(0, 10).map((value) => {
     if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-    const text = JSON.stringify(value);
+    // A part of a long text, not of what is made of the whole: the part would keep all of that alive.
+    const text = JSON.stringify(typeof value === "string" ? value.slice(0, 61) : value);
     return text.length > 60 ? `${text.slice(0, 60).toWellFormed()}...` : text;
   });
   return values.length > 10 ? `${shown.join(", ")} and ${values.length - 10} more` : shown.join(", ");
