@@ -4,8 +4,12 @@
  */
 import { schemaInText } from "../answer-format/description.ts";
 import { minimalInstance } from "./minimal-instance.ts";
-import { lastToolResults, lastUserText, type ScriptBlock } from "./script.ts";
+import { lastToolResults, lastUserText, type Script } from "./script.ts";
+import { MAX_CHARACTERS_PER_TOKEN } from "./tokens.ts";
 import { blocksOf, isObject, type Json, messagesOf } from "./wire.ts";
+
+/** What an instance may take above its characters: some steps write nothing. */
+const SPARE_STEPS = 10_000;
 
 /** Longest part of the user's text that is quoted, in characters. */
 const QUOTE_CHARS = 160;
@@ -28,11 +32,16 @@ const WORK: readonly (readonly [word: RegExp, work: string])[] = [
 ];
 const ANY_WORK = "work on this and report back";
 
-/** The blocks of the default answer. */
-export function defaultBlocks(body: Json): readonly ScriptBlock[] {
+/** The default answer, made for a model that writes at most `maxOutput` tokens. */
+export function defaultAnswer(body: Json, maxOutput: number): Pick<Script, "blocks" | "stopReason"> {
   const schema = outputSchema(body) ?? schemaInText(lastUserText(body));
-  if (schema) return [{ type: "text", text: JSON.stringify(minimalInstance(schema)) }];
-  return [{ type: "text", text: defaultText(body) }];
+  if (!schema) return { blocks: [{ type: "text", text: defaultText(body) }] };
+  const tokens = typeof body.max_tokens === "number" ? Math.min(body.max_tokens, maxOutput) : maxOutput;
+  const { value, whole } = minimalInstance(schema, tokens * MAX_CHARACTERS_PER_TOKEN + SPARE_STEPS);
+  const text = JSON.stringify(value);
+  if (whole) return { blocks: [{ type: "text", text }] };
+  // What is left off does not fit into the answer: it ends as one that was cut there, which is no JSON.
+  return { blocks: [{ type: "text", text: text.slice(0, -1) }], stopReason: "max_tokens" };
 }
 
 function defaultText(body: Json): string {

@@ -8,7 +8,7 @@ import { PromptCache } from "./cache.ts";
 import { modelById, modelPage } from "./catalog.ts";
 import { compose } from "./compose.ts";
 import { type Prefix, prefixOf, RunningHash } from "./prefix.ts";
-import { defaultBlocks } from "./reply.ts";
+import { defaultAnswer } from "./reply.ts";
 import {
   betasOf,
   checkBody,
@@ -178,7 +178,8 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
     entry: JournalEntry,
     abort: AbortController,
   ): Promise<Response> {
-    const script = (await direct(body, request)) ?? {};
+    const directed = (await direct(body, request)) ?? {};
+    const script = directed.blocks ? directed : { ...defaultAnswer(body, model.maxOutput), ...directed };
     const delay = script.delayMs ?? options.latencyMs ?? 0;
     if (delay > 0) await sleep(delay, abort.signal);
     if (abort.signal.aborted) throw abortError();
@@ -186,7 +187,7 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
 
     const cached = cache.account(prefix, model, body, clock());
     const id = `msg_sim_${entry.requestId.slice("req_sim_".length)}`;
-    const reply = compose({ body, model, prefix, cached, id }, script.blocks ?? defaultBlocks(body), script);
+    const reply = compose({ body, model, prefix, cached, id }, script.blocks ?? [], script);
     if (body.stream !== true) return whole(entry, reply, script, abort);
 
     entry.status = 200;

@@ -10,6 +10,9 @@ import { blocksOf, isObject, type Json } from "./wire.ts";
 /** Bytes of English per token, roughly, with the tokenizer of the models since 4.7. */
 const BYTES_PER_TOKEN = 3.5;
 
+/** A text of more characters than this for each token is longer than so many tokens. */
+export const MAX_CHARACTERS_PER_TOKEN = Math.ceil(BYTES_PER_TOKEN);
+
 /** An image costs at most about this many tokens after it was scaled down (documented as width * height / 750). */
 const IMAGE_TOKENS = 1600;
 

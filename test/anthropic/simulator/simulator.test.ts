@@ -2,6 +2,7 @@
  * The simulator behind the SDK: streams and whole messages, tools, counting and listing.
  */
 import { describe, expect, it } from "vitest";
+import { schemaAsText } from "../../../src/anthropic/answer-format/description.ts";
 import { MODELS } from "../../../src/anthropic/models.ts";
 import { createSimulator } from "../../../src/anthropic/simulator/simulator.ts";
 import { blockTokens, cutToTokens, textTokens, utf8Length } from "../../../src/anthropic/simulator/tokens.ts";
@@ -155,6 +156,50 @@ describe("the simulator behind the SDK", () => {
       output_config: { format: { type: "json_schema", schema } },
     });
     expect(JSON.parse(textOf(message))).toEqual({ choice: "Tea, green", sure: 0, why: "2026-01-01", votes: [false] });
+  });
+
+  const deep = (levels: number, leaf: unknown): unknown =>
+    levels === 0 ? leaf : { type: "array", minItems: 1_000, items: deep(levels - 1, leaf) };
+  it.each<[string, object]>([
+    ["a hundred million items", { type: "array", minItems: 1e8, items: { type: "null" } }],
+    ["a hundred million items of any kind", { type: "array", minItems: 1e8 }],
+    ["a hundred million characters", { type: "string", minLength: 1e8 }],
+    ["more characters than a text can have", { type: "string", minLength: 1e300 }],
+    ["items of items of items", deep(8, { type: "integer" }) as object],
+    ["many long texts", { type: "array", minItems: 1e6, items: { type: "string", minLength: 1e6 } }],
+    ["many long constants", { type: "array", minItems: 1e6, items: { const: "x".repeat(100_000) } }],
+    [
+      "properties that each hold the whole",
+      {
+        type: "object",
+        required: Array.from({ length: 100 }, (_, i) => `p${i}`),
+        properties: Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`p${i}`, { $ref: "#" }])),
+      },
+    ],
+    [
+      "many items of many parts",
+      {
+        type: "array",
+        minItems: 1e8,
+        items: { allOf: Array.from({ length: 1_000 }, (_, i) => ({ type: "null", properties: { [`p${i}`]: {} } })) },
+      },
+    ],
+    [
+      "many items with a long description",
+      { type: "array", minItems: 1e8, items: { type: "null", description: "\n\n".repeat(200_000) } },
+    ],
+    ["a rule in a description", { type: "array", items: { type: "null" }, description: '{"minItems":100000000}' }],
+  ])("ends an answer at max_tokens where a schema asks for %s", async (_what, schema) => {
+    const content = schemaAsText(schema as Record<string, unknown>);
+    for (const max_tokens of [200, 64_000]) {
+      const started = performance.now();
+      const response = await post(createSimulator(), { ...hello, max_tokens, messages: [{ role: "user", content }] });
+      const message = await response.json<Parameters<typeof textOf>[0]>();
+      expect(performance.now() - started).toBeLessThan(5_000);
+      expect(message.stop_reason).toBe("max_tokens");
+      expect(message.usage.output_tokens).toBeLessThanOrEqual(max_tokens);
+      expect(() => JSON.parse(textOf(message))).toThrow();
+    }
   });
 
   it("counts tokens and lists models", async () => {
