@@ -14,7 +14,7 @@ export const shareFile = defineTool({
     "Copy a file from one instance's workspace into another's, byte for byte; it works from terminated instances too. A file that is there is replaced only with overwrite, or with the expected_version that you have read.",
   annotations: ENDS,
   changes: true,
-  powers: ["write"],
+  powers: ["read", "write"],
   scope: "operate",
   forInstances: { touches: (input) => touching("share_files", input.from_instance_id, input.to_instance_id) },
   input: z.strictObject({

@@ -75,7 +75,7 @@ describe("a guard", () => {
     ["run_code", ["bash"]],
     ["spawn_claude", ["spawn_team"]],
     ["send_to_instance", ["broadcast_to_children", "coordinate_instances", "report_to_parent", "ask", "spawn_claude"]],
-    ["read_file", ["bash", "run_code", "search_files", "retrieve_instance_file"]],
+    ["read_file", ["bash", "run_code", "search_files", "retrieve_instance_file", "share_file"]],
   ])("on %s holds for %j too", (guard, others) => {
     for (const other of others)
       expect([other, isGuarded([guard], { name: other, powers: powersOf(other) }, powersOf)]).toEqual([other, true]);
