@@ -1,11 +1,13 @@
 /**
  * The one place that reads bindings and vars, but for who may come in (`auth/access.ts`). Everything else takes a `Config`.
  */
+
 import * as z from "zod";
 import { resolveModel } from "../anthropic/models.ts";
 import type { Config } from "../contracts/config.ts";
 import { LOG_LEVELS } from "../platform/log.ts";
 import { byTenant } from "../platform/tenant-name.ts";
+import { LEAST_USD } from "../platform/units.ts";
 import { list, misconfigured, orNull } from "../platform/variable-values.ts";
 import type { ConfigVariable } from "../platform/variables.ts";
 
@@ -21,15 +23,17 @@ const count = (fallback: number, minimum: number) =>
       return z.NEVER;
     });
 
-const amount = (fallback: number) =>
+/** Above 0, and at least `least`, where less could not be kept apart from nothing. */
+const amount = (fallback: number, least = 0) =>
   z
     .string()
     .optional()
     .transform((text, context) => {
       if (text === undefined || text === "") return fallback;
       const value = Number(text);
-      if (Number.isFinite(value) && value > 0) return value;
-      context.addIssue({ code: "custom", message: `must be a number above 0, not "${text}"` });
+      if (Number.isFinite(value) && value > 0 && value >= least) return value;
+      const bound = least > 0 ? `of at least ${least}` : "above 0";
+      context.addIssue({ code: "custom", message: `must be a number ${bound}, not "${text}"` });
       return z.NEVER;
     });
 
@@ -66,7 +70,7 @@ const Vars = z.object({
     .refine((name) => resolveModel(name).ok, { error: (issue) => modelProblem(String(issue.input)) }),
   MAX_INSTANCES: count(10, 1),
   MAX_TOKENS_PER_INSTANCE: count(100_000, 1),
-  MAX_TOTAL_COST: amount(100),
+  MAX_TOTAL_COST: amount(100, LEAST_USD),
   INSTANCE_TIMEOUT_MINUTES: amount(60),
   RETENTION_DAYS: amount(30),
   EVENT_RETENTION_DAYS: count(30, 1),

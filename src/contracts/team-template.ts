@@ -1,7 +1,9 @@
 /**
  * Team templates: who works together, on what terms, and who leads. Data only; `spawn_team` makes instances of it.
  */
+
 import * as z from "zod";
+import { LEAST_USD } from "../platform/units.ts";
 import { COORDINATION_TYPES, type CoordinationType } from "./job.ts";
 import { ROLE_IDS } from "./role.ts";
 import { TOOL_PRESETS } from "./tool-presets.ts";
@@ -49,7 +51,7 @@ export const TeamTemplate = z
     /** Suggestions, for the whole team: USD, fresh tokens, and idle minutes after which a member ends. */
     limits: z
       .strictObject({
-        max_cost: z.number().positive().max(1_000_000).optional(),
+        max_cost: z.number().min(LEAST_USD).max(1_000_000).optional(),
         max_total_tokens: z.int().min(1).optional(),
         timeout_minutes: z.number().positive().max(525_600).optional(),
       })

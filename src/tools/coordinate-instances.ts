@@ -3,6 +3,7 @@ import { COORDINATION_TYPES, type CoordinationType } from "../contracts/job.ts";
 import type { JobReceipt } from "../contracts/records.ts";
 import { originOf } from "../contracts/request-origin.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
+import { LEAST_USD } from "../platform/units.ts";
 import { assertSize, idempotencyKey, instanceId, prose } from "./runtime/fields.ts";
 import { touching } from "./runtime/reachability.ts";
 import { ADDS, answer, defineTool, type ToolContext } from "./runtime/tool.ts";
@@ -67,7 +68,7 @@ const coordinateInput = z.strictObject({
         .describe("A step that takes longer is stopped and counts as failed"),
       max_cost: z
         .number()
-        .positive()
+        .min(LEAST_USD)
         .max(1_000_000)
         .optional()
         .describe("USD, of all model calls of the job together; checked before each. A step that does not fit fails"),

@@ -1,9 +1,11 @@
 /**
  * Input fields that several tools share.
  */
+
 import * as z from "zod";
 import { MadroxError } from "../../platform/errors.ts";
 import { isInstanceId, isJobId } from "../../platform/ids.ts";
+import { LEAST_USD } from "../../platform/units.ts";
 
 /** A message's size, in bytes of UTF-8, at most: about 250,000 tokens, a quarter of a model's context. */
 const MAX_MESSAGE_BYTES = 1_048_576;
@@ -57,7 +59,7 @@ export function assertSize(
 }
 
 const tokens = z.int().min(1).optional();
-const usd = z.number().positive().max(1_000_000).optional();
+const usd = z.number().min(LEAST_USD).max(1_000_000).optional();
 const minutes = z.number().positive().max(525_600).optional();
 
 /** A cap on an instance and everything below it. */

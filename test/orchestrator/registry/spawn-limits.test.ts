@@ -124,3 +124,40 @@ describe("an instance that spawns", () => {
     expect(member.status).toMatchObject({ limits: { timeout_minutes: 20 } });
   });
 });
+
+describe("an amount of money below a nano-dollar", () => {
+  const AMOUNTS = [1e-320, Number.MIN_VALUE, 9.99e-10];
+  const ways: [name: string, input: (id: string, amount: number) => Record<string, unknown>][] = [
+    ["set_limits", (id, max_cost) => ({ instance_id: id, max_cost })],
+    ["spawn_claude", (_id, max_cost) => ({ name: "Ada", max_cost })],
+    ["spawn_claude", (_id, max_cost) => ({ name: "Ada", resource_limits: { max_cost } })],
+    ["spawn_team", (_id, max_cost) => ({ template: "research", overrides: { max_cost } })],
+    [
+      "coordinate_instances",
+      (id, max_cost) => ({
+        coordinator_id: id,
+        participant_ids: [id],
+        task_description: "Look.",
+        coordination_type: "parallel",
+        options: { max_cost },
+      }),
+    ],
+  ];
+
+  it.each(ways)("is refused by %s, and one of them is taken as it is", async (name, input) => {
+    const id = await spawn();
+    for (const amount of AMOUNTS) {
+      const refused = await tool(name, input(id, amount));
+      expect(refused).toMatchObject({ success: false, error: "invalid_input" });
+      expect(refused.message).toMatch(/max_cost: .*1e-9/);
+    }
+    expect(await tool("set_limits", { instance_id: id, max_cost: 1e-9 })).toMatchObject({ limits: { max_cost: 1e-9 } });
+  });
+
+  it("is refused in MAX_TOTAL_COST", () => {
+    for (const amount of AMOUNTS) {
+      expect(() => configOf({ ...env, MAX_TOTAL_COST: String(amount) })).toThrow(/MAX_TOTAL_COST/);
+    }
+    expect(configOf({ ...env, MAX_TOTAL_COST: "1e-9" }).maxTotalCost).toBe(1e-9);
+  });
+});
