@@ -61,7 +61,7 @@ export async function serveFiles<Call extends FileCall>(
 export function noFiles<Call extends FileCall>(call: Call, instanceId: string): Result<FileResult<Call>> {
   const empty: { [Known in FileCall]?: FileResult<Known> } = {
     list: { entries: [], next: null },
-    search: { matches: [], files: 0, next: null },
+    search: { matches: [], files: 0, next: null, searched: null },
   };
   const answer = empty[call] as FileResult<Call> | undefined;
   if (answer) return ok(answer);

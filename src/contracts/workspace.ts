@@ -106,6 +106,8 @@ export interface Matches {
   files: number;
   /** Where to go on: the limit of matches or of work was reached. Null: everything was looked through. */
   next: string | null;
+  /** Where this call stopped: the file, and its last line that was looked through to the end (0: none yet). Null with `next`. */
+  searched: { path: string; line: number } | null;
 }
 
 export interface Deleted {

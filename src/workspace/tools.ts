@@ -174,8 +174,11 @@ export const FILE_TOOLS: readonly InstanceTool[] = [
     }),
     async run(input, { workspace }) {
       const { ignore_case: ignoreCase, include = null, cursor: from = null, ...query } = input;
-      const { matches, files, next } = await workspace.search({ ...query, ignoreCase, include, cursor: from });
-      const head = `${matches.length} ${matches.length === 1 ? "match" : "matches"} in ${files} text files${next === null ? "." : ` so far. Go on with cursor=${JSON.stringify(next)}.`}`;
+      const answer = await workspace.search({ ...query, ignoreCase, include, cursor: from });
+      const { matches, files, next, searched } = answer;
+      const where = searched === null ? "" : ` Searched up to line ${searched.line} of ${searched.path}.`;
+      const rest = next === null ? "." : ` so far.${where} Go on with cursor=${JSON.stringify(next)}.`;
+      const head = `${matches.length} ${matches.length === 1 ? "match" : "matches"} in ${files} text files${rest}`;
       const shown = matches.map(({ path: file, line, text, before, after }) =>
         [
           ...before.map((near, i) => `${file}-${line - before.length + i}- ${near}`),

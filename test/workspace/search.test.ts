@@ -57,4 +57,55 @@ describe("a search of files", () => {
       expect(new Set(found).size).toBe(60);
     });
   });
+
+  // Lines, or one line: what an expression does to either has to be cut into pieces.
+  it.each([
+    ["lines", `${`c${"ab".repeat(450)}\n`.repeat(500)}hit\n`, 501],
+    ["one line", `c${"ab".repeat(225_000)}hit`, 1],
+  ])(
+    "of a large file of %s gives way to others, stops, and goes on until everything was looked through",
+    async (_what, content, last) => {
+      const id = await spawn();
+      await write(id, "large.txt", content);
+      await inObject(id, async (workspace) => {
+        const query = { regex: true, ignoreCase: false, folder: "", include: null, context: 0, limit: 5 };
+        const pattern = "hit|a[ab]{450}[ab]*c$";
+        let turns = 0;
+        let others = true;
+        const taken = (async () => {
+          for (; others; turns++) await scheduler.wait(0);
+        })();
+        const found: number[] = [];
+        const stops: (number | undefined)[] = [];
+        for (let cursor: string | null = null, more = true; more; ) {
+          const page = await workspace.search({ ...query, pattern, cursor });
+          found.push(...page.matches.map(({ line }) => line));
+          stops.push(page.searched?.line);
+          expect(page.next).not.toBe(cursor);
+          cursor = page.next;
+          more = cursor !== null;
+        }
+        others = false;
+        await taken;
+        expect(found).toEqual([last]);
+        expect(stops.length).toBeGreaterThan(2);
+        expect(stops.at(-1)).toBeUndefined();
+        expect(turns).toBeGreaterThan(4 * stops.length);
+      });
+    },
+  );
+
+  it("that stops within a file says so, and how to go on", async () => {
+    const id = await spawn();
+    await write(id, "large.txt", `c${"ab".repeat(450)}\n`.repeat(500));
+    const input = { pattern: "a[ab]{450}[ab]*c$", regex: true };
+    const [first] = await use(id, { name: "search_files", input });
+    const [, line, cursor] =
+      /^0 matches in 1 text files so far\. Searched up to line (\d+) of large\.txt\. Go on with cursor="(.*)"\.$/.exec(
+        first?.text ?? "",
+      ) ?? [];
+    expect(Number(line)).toBeGreaterThan(100);
+    const [second] = await use(id, { name: "search_files", input: { ...input, cursor } });
+    expect(Number(/up to line (\d+)/.exec(second?.text ?? "")?.[1])).toBeGreaterThan(Number(line) + 100);
+  });
 });
