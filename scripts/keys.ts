@@ -17,7 +17,10 @@ const problem = (read: ParsedKeys) => (read.ok ? null : read.problem);
 const wrong = before === "{}" ? null : problem(parseAccessKeys(before));
 if (wrong) stop(`The ACCESS_KEYS that are set here can't be used: the value ${wrong}.`);
 const known = JSON.parse(before) as Record<string, unknown>;
-const all = JSON.stringify({ ...known, [tenant]: tenant in known ? [known[tenant], entry].flat() : entry });
+const all = JSON.stringify({
+  ...known,
+  [tenant]: Object.hasOwn(known, tenant) ? [known[tenant], entry].flat() : entry,
+});
 const made = problem(parseAccessKeys(all));
 if (made) stop(`Usage: npm run keys -- [<tenant> [<scope> ...]]. Scopes: ${SCOPES.join(", ")}. ACCESS_KEYS ${made}.`);
 

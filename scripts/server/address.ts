@@ -14,9 +14,16 @@ export interface Address {
   loopback: boolean;
 }
 
-const LOOPBACK: Readonly<Record<string, string>> = { localhost: "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1" };
+const LOOPBACK: ReadonlyMap<string, string> = new Map([
+  ["localhost", "127.0.0.1"],
+  ["127.0.0.1", "127.0.0.1"],
+  ["::1", "::1"],
+]);
 /** All addresses of the machine, and how it reaches itself there. */
-const WILDCARDS: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+const WILDCARDS: ReadonlyMap<string, string> = new Map([
+  ["0.0.0.0", "127.0.0.1"],
+  ["::", "::1"],
+]);
 
 /** The address that these settings give, or a sentence about what is wrong with them. */
 export function addressOf(settings: Readonly<Record<string, string | undefined>>): Address | string {
@@ -25,7 +32,7 @@ export function addressOf(settings: Readonly<Record<string, string | undefined>>
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
     return `ORCHESTRATOR_PORT is ${settings.ORCHESTRATOR_PORT}, but a port is a number from 1 to 65535.`;
   }
-  return { host, ip: LOOPBACK[host] ?? host, port, loopback: host in LOOPBACK };
+  return { host, ip: LOOPBACK.get(host) ?? host, port, loopback: LOOPBACK.has(host) };
 }
 
 /** `127.0.0.1:8001`, `[::1]:8001`. */
@@ -35,12 +42,12 @@ export function listenAddress({ ip, port }: Address): string {
 
 /** The address for people and programs on this machine. */
 export function urlOf({ host, port }: Address): string {
-  return `http://${host in WILDCARDS ? "localhost" : bracketed(host)}:${port}`;
+  return `http://${WILDCARDS.has(host) ? "localhost" : bracketed(host)}:${port}`;
 }
 
 /** What a program on this machine connects to. */
 export function reachableIp({ ip }: Address): string {
-  return WILDCARDS[ip] ?? ip;
+  return WILDCARDS.get(ip) ?? ip;
 }
 
 /** A server that has just been ended may still hold its port for a moment. */

@@ -2,11 +2,13 @@
  * Calls of remote tools. A call connects from the instance, so that it is this side that bounds it, logs it, and knows whether
  * it may be made again.
  */
+
 import type { Config } from "../contracts/config.ts";
 import type { InstanceSpec, OwnToolDefinition, RemoteServer, RemoteTool } from "../contracts/instance-spec.ts";
 import type { InstanceTool, InstanceToolContext, ToolResult } from "../contracts/instance-tool.ts";
 import { POWERS, type Power } from "../contracts/powers.ts";
 import { createLog } from "../platform/log.ts";
+import { own } from "../platform/own.ts";
 import { redacted, secretValues } from "../platform/redaction.ts";
 import { connected, failureOf, isBroken } from "./connection.ts";
 import { addressProblem } from "./public-address.ts";
@@ -52,7 +54,7 @@ async function callTool(
   config: Config,
 ): Promise<ToolResult> {
   const secrets = await context.secrets();
-  const request = { name: server.name, url: server.url, token: secrets.tokens[server.name] ?? null };
+  const request = { name: server.name, url: server.url, token: own(secrets.tokens, server.name) ?? null };
   const problem = addressProblem(server.url, config.allowPrivateMcp);
   if (problem !== null) throw new Error(`The server ${server.name} can't be used: ${problem}.`);
   const log = createLog(config.logLevel, { tenant: context.tenant, instance_id: context.instanceId });

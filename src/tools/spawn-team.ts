@@ -5,6 +5,7 @@ import type { Power } from "../contracts/powers.ts";
 import { originOf } from "../contracts/request-origin.ts";
 import { hasUniqueNames, summaryOf, TeamMember, type TeamTemplate } from "../contracts/team-template.ts";
 import { MadroxError, unwrap } from "../platform/errors.ts";
+import { own } from "../platform/own.ts";
 import { TEAMS, teamByName } from "../roles/teams/index.ts";
 import {
   assertSize,
@@ -185,7 +186,7 @@ function castOf(template: TeamTemplate, { names = {}, leave_out: leftOut = [], a
     throw refused(`${template.supervisor.name} leads the team and can't be left out`);
   const named = <One extends { name: string }>(one: One): One => ({
     ...one,
-    name: Object.hasOwn(names, one.name) ? (names[one.name] ?? one.name) : one.name,
+    name: own(names, one.name) ?? one.name,
   });
   const stay = template.members.filter(({ name }) => !leftOut.includes(name));
   const cast = { supervisor: named(template.supervisor), members: [...stay.map(named), ...add] };

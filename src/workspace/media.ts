@@ -1,3 +1,5 @@
+import { own } from "../platform/own.ts";
+
 /** Media types by the end of a name; whatever is not here is bytes. */
 const BY_ENDING: Readonly<Record<string, string>> = {
   css: "text/css",
@@ -42,6 +44,5 @@ const PLAIN = new Set(
 export function mediaTypeOf(path: string): string {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const ending = name.includes(".") ? name.slice(name.lastIndexOf(".") + 1).toLowerCase() : "";
-  if (Object.hasOwn(BY_ENDING, ending)) return BY_ENDING[ending] ?? "application/octet-stream";
-  return PLAIN.has(ending) ? "text/plain" : "application/octet-stream";
+  return own(BY_ENDING, ending) ?? (PLAIN.has(ending) ? "text/plain" : "application/octet-stream");
 }

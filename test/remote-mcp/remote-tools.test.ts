@@ -106,6 +106,24 @@ describe("addresses of remote servers", () => {
   });
 });
 
+it("a server whose name objects inherit is called without a token where it was given none", async () => {
+  const authorized: (string | null)[] = [];
+  serveHost(
+    HOST,
+    mcpServer(
+      (server) => {
+        server.registerTool("look", { description: "Looks." }, async () => ({
+          content: [{ type: "text", text: "seen" }],
+        }));
+      },
+      { seen: (incoming) => void authorized.push(incoming.headers.get("authorization")) },
+    ),
+  );
+  const { instance_id: id } = await spawnWith({ name: "constructor" });
+  expect(await call(id, "constructor__look")).toMatchObject({ isError: false });
+  expect(new Set(authorized)).toEqual(new Set([null]));
+});
+
 describe.each([
   ["2026-07-28", false],
   ["2025-11-25", true],

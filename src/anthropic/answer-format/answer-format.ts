@@ -6,9 +6,11 @@
  * the answer is checked against the schema itself. What would change what can be answered at all (maps, which the API would
  * leave empty; recursion; anything goes) can't be enforced: then the schema goes into the conversation.
  */
+
 import type { Remark } from "../../platform/json-schema/compile.ts";
 import { References } from "../../platform/json-schema/references.ts";
 import { dialectOf, isObject, pointer, type SchemaObject } from "../../platform/json-schema/schema.ts";
+import { own } from "../../platform/own.ts";
 import { Inexpressible } from "./inexpressible.ts";
 import { merged, onlyAnnotates } from "./merge.ts";
 
@@ -61,7 +63,7 @@ class Translation {
   readonly #references: References;
   readonly #isDraft7: boolean;
   readonly #names = new Map<unknown, string>();
-  readonly #definitions: SchemaObject = {};
+  readonly #definitions = new Map<string, unknown>();
   /** The schemas that are being translated, each within the one before. */
   readonly #open = new Set<unknown>();
   #optional = 0;
@@ -83,7 +85,7 @@ class Translation {
     if (this.#unions > MAX_UNIONS) {
       throw new Inexpressible([], `has ${this.#unions} values with alternatives, and the API takes ${MAX_UNIONS}`);
     }
-    return Object.keys(this.#definitions).length > 0 ? { ...schema, $defs: this.#definitions } : schema;
+    return this.#definitions.size > 0 ? { ...schema, $defs: Object.fromEntries(this.#definitions) } : schema;
   }
 
   #translate(given: unknown, path: Path): SchemaObject {
@@ -113,7 +115,7 @@ class Translation {
     if (name === undefined) {
       name = this.#nameFor(String(schema.$ref));
       this.#names.set(target, name);
-      this.#definitions[name] = this.#translate(target, [...path, "$ref"]);
+      this.#definitions.set(name, this.#translate(target, [...path, "$ref"]));
     }
     return { $ref: `#/$defs/${name}` };
   }
@@ -227,20 +229,20 @@ class Translation {
     } else if (open === undefined && Object.keys(properties).length === 0) {
       throw new Inexpressible(path, "names no properties, so the API would only take {}");
     }
-    const translated: SchemaObject = {};
+    const translated = new Map<string, unknown>();
     for (const [name, property] of Object.entries(properties)) {
       // It can't occur. That it is required is told below.
       if (property === false) continue;
-      translated[name] = this.#translate(property, [...path, "properties", name]);
+      translated.set(name, this.#translate(property, [...path, "properties", name]));
       if (!required.includes(name)) this.#optional += 1;
     }
-    const unknown = required.find((name) => !Object.hasOwn(translated, name));
+    const unknown = required.find((name) => !translated.has(name));
     if (unknown !== undefined) {
       throw new Inexpressible([...path, "required"], `names ${JSON.stringify(unknown)}, of which nothing else is said`);
     }
     return {
       type: "object",
-      properties: translated,
+      properties: Object.fromEntries(translated),
       ...(required.length > 0 ? { required: [...new Set(required)] } : {}),
       additionalProperties: false,
       ...described(schema, left("object", {})),
@@ -282,7 +284,7 @@ function literal(schema: SchemaObject, path: Path): SchemaObject {
 }
 
 function left(type: string, known: SchemaObject): string[] {
-  return [...(NARROWING[type] ?? []), ...ANY_TYPE].filter((keyword) => !Object.hasOwn(known, keyword));
+  return [...(own(NARROWING, type) ?? []), ...ANY_TYPE].filter((keyword) => !Object.hasOwn(known, keyword));
 }
 
 /** Title and description, with what the API does not enforce as a part of it, in JSON. */

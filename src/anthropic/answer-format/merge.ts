@@ -53,12 +53,12 @@ function bothOf(keyword: string, one: unknown, other: unknown, path: readonly st
     case "required":
       return [...new Set([...(one as string[]), ...(other as string[])])];
     case "properties": {
-      const out: SchemaObject = { ...(one as SchemaObject) };
+      const out = new Map(Object.entries(one as SchemaObject));
       for (const [name, schema] of Object.entries(other as SchemaObject)) {
-        const known = Object.hasOwn(out, name) ? out[name] : true;
-        out[name] = known === true ? schema : schema === true ? known : { allOf: [known, schema] };
+        const known = out.get(name) ?? true;
+        out.set(name, known === true ? schema : schema === true ? known : { allOf: [known, schema] });
       }
-      return out;
+      return Object.fromEntries(out);
     }
     case "enum": {
       const texts = new Set((other as unknown[]).map((value) => JSON.stringify(value)));

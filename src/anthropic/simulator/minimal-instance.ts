@@ -1,4 +1,5 @@
 /** The smallest instance that fits a JSON schema: what the simulator answers where a schema is asked for. */
+import { own } from "../../platform/own.ts";
 import { isObject, type Json } from "./wire.ts";
 
 /** How deep `$ref`s and nesting are followed before an instance gives up with null. */
@@ -103,7 +104,7 @@ class Builder {
     for (const name of Array.isArray(schema.required) ? schema.required : []) {
       this.left -= String(name).length;
       if (this.left < 0) break;
-      made.push([String(name), go(properties[String(name)] ?? ANYTHING)]);
+      made.push([String(name), go(own(properties, String(name)) ?? ANYTHING)]);
     }
     return Object.fromEntries(made);
   }
@@ -120,7 +121,7 @@ class Builder {
   }
 
   #text(schema: Json): string {
-    const text = FORMATS[String(schema.format)] ?? minimalText(schema, this.#filler, this.left + 1);
+    const text = own(FORMATS, String(schema.format)) ?? minimalText(schema, this.#filler, this.left + 1);
     this.left -= text.length;
     return text;
   }
@@ -196,7 +197,7 @@ function resolve(ref: string, root: Json): unknown {
   let at: unknown = root;
   for (const step of ref.replace(/^#\//, "").split("/")) {
     if (!isObject(at)) return null;
-    at = at[step.replaceAll("~1", "/").replaceAll("~0", "~")];
+    at = own(at, step.replaceAll("~1", "/").replaceAll("~0", "~"));
   }
   return at;
 }

@@ -2,6 +2,7 @@
  * The checks that the real API makes on a request, so that a client that breaks its contract fails here as it would
  * there: same status, same `error.type`, and wording close to the real one.
  */
+import { own } from "../../platform/own.ts";
 import { MODELS, type Model } from "../models.ts";
 import { checkOutputSchemas, type OutputSchema } from "./schemas.ts";
 import { checkMessages, checkText } from "./turns.ts";
@@ -189,7 +190,7 @@ function checkKeys(body: Json, endpoint: Endpoint, betas: readonly string[]): vo
     if (SAMPLING.includes(key)) {
       throw invalid(`${key}: Extra inputs are not permitted. \`${key}\` was removed in API version ${API_VERSION}.`);
     }
-    const unlockedBy = BETA_KEYS[key];
+    const unlockedBy = own(BETA_KEYS, key);
     if (unlockedBy?.some((start) => betas.some((beta) => beta.startsWith(start)))) continue;
     throw invalid(`${key}: Extra inputs are not permitted`);
   }

@@ -2,6 +2,7 @@
  * JSON schemas as structured outputs take them. Facts: Anthropic's "Structured outputs" (JSON Schema limitations, schema
  * complexity limits), the SDK's `transformJSONSchema` (1.12.0), and errors that callers of the API have reported.
  */
+import { own } from "../../platform/own.ts";
 import { invalid, isObject, type Json } from "./wire.ts";
 
 /** A schema of a request, and where it stands. */
@@ -95,7 +96,7 @@ function checkPart(part: unknown, at: string, counts: Counts): void {
 }
 
 function checkKeywords(schema: Json, type: string, at: string): void {
-  const known = [...ANYWHERE, ...(BY_TYPE[type] ?? [])];
+  const known = [...ANYWHERE, ...(own(BY_TYPE, type) ?? [])];
   const refused = Object.keys(schema).filter((key) => !known.includes(key));
   const { minItems, format, pattern } = schema;
   if (minItems !== undefined && minItems !== 0 && minItems !== 1) refused.push("minItems");

@@ -1,4 +1,5 @@
 /** The checks on `messages`: roles, blocks, and that every tool call is answered exactly once, at once, and first. */
+import { own } from "../../platform/own.ts";
 import { invalid, isObject, type Json } from "./wire.ts";
 
 /** Keys that a block may have, for the blocks that clients write themselves. Others are not looked into. */
@@ -103,7 +104,7 @@ function checkBlock(block: unknown, role: string, at: string): void {
   if (role === "assistant" && USER_BLOCKS.includes(type) && type !== "text") {
     throw invalid(`${at}: \`${type}\` blocks are not allowed in assistant messages`);
   }
-  const keys = BLOCK_KEYS[type];
+  const keys = own(BLOCK_KEYS, type);
   if (
     !keys &&
     !USER_BLOCKS.includes(type) &&

@@ -190,6 +190,17 @@ describe("a schema that structured outputs can express", () => {
   });
 });
 
+it("properties and definitions may have names that objects inherit", () => {
+  for (const name of ["__proto__", "constructor", "toString"]) {
+    const properties = `"properties":{"${name}":{"type":"string"},"b":{"$ref":"#/$defs/${name}"}}`;
+    const definitions = `"$defs":{"${name}":{"type":"number"}}`;
+    const format = answerFormat(JSON.parse(`{"type":"object",${properties},${definitions}}`) as SchemaObject);
+    expect(format).toMatchObject({ kind: "enforced" });
+    expect(JSON.stringify(format)).toContain(properties);
+    expect(JSON.stringify(format)).toContain(definitions);
+  }
+});
+
 describe("a schema that they can't express is left to the conversation", () => {
   it.each(DESCRIBED)("%s", async (_what, schema, path, reason) => {
     expect(await compileSchema(schema)).toMatchObject({ ok: true });
