@@ -23,6 +23,7 @@ import { assertHost, assertOrigin, isAllowedOrigin } from "./origin-check.ts";
 import { nameOf, type Route, type Service } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { withoutAgentHeaders, withSecurityHeaders, withSocketKey } from "./security-headers.ts";
+import { isPercentEncodedUtf8 } from "./utf8.ts";
 
 /** `instanceTools` are the tools that instances may have, `mcp` is what MCP clients find. */
 export function createApp(
@@ -78,6 +79,9 @@ async function answer(route: Route, c: Context<HonoEnv>, service: Service): Prom
   const access = c.get("access");
   const principal = await admit(request, env, access, route.access);
   const url = new URL(request.url);
+  if (!isPercentEncodedUtf8(url.search)) {
+    throw new MadroxError("invalid_input", "The query is not percent-encoded UTF-8.", { field: "query" });
+  }
   const query = route.query.read(url.searchParams, nameOf(route));
   return route.handle({
     request,

@@ -7,6 +7,7 @@ import { type ErrorCode, MadroxError } from "../platform/errors.ts";
 import { invalidInput } from "../platform/invalid-input.ts";
 import { jsonSchemaOf } from "../tools/runtime/tool.ts";
 import type { JsonSchema } from "./json-schema.ts";
+import { isPercentEncodedUtf8, isUtf8 } from "./utf8.ts";
 
 export interface RequestBody<Value> {
   /** Media type. */
@@ -23,6 +24,7 @@ export interface RequestBody<Value> {
 export const MAX_JSON_BYTES = 8 * 1024 * 1024;
 
 const JSON_TYPE = "application/json";
+const FORM_TYPE = "application/x-www-form-urlencoded";
 const JSON_ERRORS = ["too_large", "unsupported_media_type"] as const;
 
 /** A JSON object that has to fit a schema. */
@@ -58,14 +60,23 @@ export function jsonObject(
   };
 }
 
-/** A body that the handler reads itself, from a request that has at most so many bytes. */
+/** A text in UTF-8 that the handler reads itself, from a request that has at most so many bytes. */
 export function boundedBody(type: string, maxBytes: number): RequestBody<Request> {
   return {
     type,
     required: () => true,
     schema: () => ({ type: "object" }),
-    errors: ["too_large"],
-    read: async (request) => new Request(request, { body: await readBytes(request, maxBytes) }),
+    errors: JSON_ERRORS,
+    async read(request) {
+      assertUtf8(request);
+      const body = await readBytes(request, maxBytes);
+      // Of a form, the bytes are what the percent signs stand for.
+      const isForm = mediaTypeOf(request) === FORM_TYPE;
+      if (isUtf8(body) && (!isForm || isPercentEncodedUtf8(new TextDecoder().decode(body)))) {
+        return new Request(request, { body });
+      }
+      throw new MadroxError("invalid_input", "The body is no valid UTF-8. Nothing was done.");
+    },
   };
 }
 
@@ -82,6 +93,7 @@ async function readJsonObject(request: Request): Promise<Record<string, unknown>
       `The body has to be JSON: send it with Content-Type: ${JSON_TYPE}.`,
     );
   }
+  assertUtf8(request);
   const body = await readJsonOf(request).catch((error: unknown) => {
     if (error instanceof SyntaxError) throw new MadroxError("invalid_input", "The body is no valid JSON.");
     throw error;
@@ -102,6 +114,16 @@ export async function readJsonOf(request: Request): Promise<unknown> {
 /** The media type of a request's body without its parameters, in lower case; undefined where none is named. */
 export function mediaTypeOf(request: Request): string | undefined {
   return request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+}
+
+/** Throws `unsupported_media_type` where the body says that it is in another charset than UTF-8. */
+export function assertUtf8(request: Request): void {
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(request.headers.get("content-type") ?? "")?.[1];
+  if (charset === undefined || /^utf-?8$/i.test(charset)) return;
+  throw new MadroxError(
+    "unsupported_media_type",
+    `The body has to be in UTF-8, not in ${JSON.stringify(charset.slice(0, 40))}: send it with charset=utf-8, or name none.`,
+  );
 }
 
 /** The whole body. Throws `too_large` before more than `maxBytes` are kept. */

@@ -12,15 +12,23 @@ export const MAX_JSON_VALUES = 50_000;
 export const MAX_JSON_DEPTH = 256;
 
 /**
- * The value of a JSON text in UTF-8. Throws `too_large` for too many bytes or values, `invalid_input` for a text that is nested too
- * deep, `SyntaxError` for one that is no JSON.
+ * The value of a JSON text in UTF-8, with a byte order mark or without. Throws `too_large` for too many bytes or values,
+ * `invalid_input` for a text that is nested too deep or is no UTF-8, `SyntaxError` for one that is no JSON.
  */
 export async function readJson(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   maxBytes: number,
 ): Promise<unknown> {
   const scan = scanner();
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  const decode = (chunk?: Uint8Array) => {
+    try {
+      return chunk ? decoder.decode(chunk, { stream: true }) : decoder.decode();
+    } catch {
+      problem ??= new MadroxError("invalid_input", "The body is no valid UTF-8, and JSON has to be. Nothing was done.");
+      return "";
+    }
+  };
   let bytes = 0;
   let text = "";
   let problem: MadroxError | null = null;
@@ -29,10 +37,11 @@ export async function readJson(
     if (bytes > maxBytes) throw tooManyBytes(maxBytes);
     problem ??= scan(chunk);
     // The rest is read all the same: a client that is still sending would lose the connection, and with it the answer.
-    text = problem ? "" : text + decoder.decode(chunk, { stream: true });
+    text = problem ? "" : text + decode(chunk);
   }
+  if (!problem) text += decode();
   if (problem) throw problem;
-  return JSON.parse(text + decoder.decode()) as unknown;
+  return JSON.parse(text) as unknown;
 }
 
 export function tooManyBytes(limit: number): MadroxError {

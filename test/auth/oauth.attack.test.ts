@@ -19,6 +19,8 @@ import {
 } from "../support/oauth.ts";
 import { KEY, KEYS, page, server, statusWith } from "../support/oauth-server.ts";
 
+const FORM_TYPE = { "content-type": "application/x-www-form-urlencoded" };
+
 describe("an attacker", () => {
   it("with a used code gets nothing, and the login that used it ends", async () => {
     const { tokens, exchange } = await login(server, KEY);
@@ -104,6 +106,23 @@ describe("an attacker", () => {
     const change = { code_challenge: null, code_challenge_method: null };
     const response = await server.request(authorizePath(clientId, await newPkce(), change));
     expect(comesBackWith(response)).toMatchObject({ error: "invalid_request" });
+  });
+
+  it.each([
+    [
+      "a registration",
+      "/oauth/register",
+      JSON_TYPE,
+      [`{"redirect_uris":["${CALLBACK}"],"client_name":"`, Uint8Array.of(0xff), '"}'],
+    ],
+    ["a form with raw bytes", "/oauth/token", FORM_TYPE, ["grant_type=", Uint8Array.of(0xff)]],
+    ["a form with percent signs", "/oauth/token", FORM_TYPE, ["grant_type=%ff"]],
+    ["an answer to the consent page", "/authorize", FORM_TYPE, ["decision=%C0%AF"]],
+  ] as const)("can't send what is no UTF-8 in %s", async (_what, path, headers, parts) => {
+    const body = await new Blob([...parts]).arrayBuffer();
+    const refused = await server.request(path, { method: "POST", headers, body });
+    expect(refused.status).toBe(400);
+    expect(await refused.text()).toContain("UTF-8");
   });
 
   it("can't register or open pages for ever", async () => {

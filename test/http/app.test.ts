@@ -4,7 +4,7 @@
 import { exports } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { VERSION } from "../../src/platform/version.ts";
-import { request } from "../support/door.ts";
+import { request, tool } from "../support/door.ts";
 import { mcpTool } from "../support/mcp.ts";
 import { installModel, scriptModel } from "../support/model.ts";
 import { postMcp, postTool, refusedBy } from "../support/refusals.ts";
@@ -27,6 +27,14 @@ function streamed(bytes: number): ReadableStream<Uint8Array> {
     },
   });
 }
+
+/** Bytes that are no UTF-8. */
+const BROKEN_TEXTS: [what: string, bytes: Uint8Array][] = [
+  ["bytes of no character", Uint8Array.of(0xff, 0xfe)],
+  ["half a character", Uint8Array.of(0xe2, 0x82)],
+  ["a character written too long", Uint8Array.of(0xc0, 0xaf)],
+  ["half a surrogate pair", Uint8Array.of(0xed, 0xa0, 0x80)],
+];
 
 describe("a request that reaches no tool", () => {
   it.each([
@@ -66,10 +74,56 @@ describe("a request that reaches no tool", () => {
     },
   );
 
-  it.each(["application/json; charset=utf-8", "Application/JSON"])("a body of type %j is taken", async (type) => {
-    const response = await postTool('{"tool":"get_instance_status","arguments":{"limit":1}}', { "content-type": type });
+  it.each(["latin1", "UTF-16", '"iso-8859-1"', "utf-8x"])(
+    "a body in the charset %s is refused as unsupported_media_type",
+    async (charset) => {
+      const headers = { "content-type": `application/json; charset=${charset}` };
+      expect((await refusedBy(await postTool('{"tool":"get_instance_status"}', headers))).message).toContain("UTF-8");
+      expect((await postMcp(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" }), headers)).status).toBe(415);
+    },
+  );
+
+  it.each(BROKEN_TEXTS)(
+    "is refused as invalid_input with %s in its body, and keeps nothing of it",
+    async (_what, bytes) => {
+      const around = (before: string, after: string) =>
+        new Blob([before, bytes as Uint8Array<ArrayBuffer>, after]).arrayBuffer();
+      const name = `broken-${crypto.randomUUID()}-`;
+      const call = `"arguments":{"name":"${name}`;
+      const rest = await postTool(await around(`{"tool":"spawn_claude",${call}`, '"}}'));
+      expect((await refusedBy(rest)).error).toBe("invalid_input");
+      const params = `"params":{"name":"spawn_claude",${call}`;
+      const mcp = await postMcp(await around(`{"jsonrpc":"2.0","id":1,"method":"tools/call",${params}`, '"}}}'));
+      expect(mcp.status).toBe(400);
+      expect(await mcp.json()).toMatchObject({ error: { message: expect.stringContaining("UTF-8") } });
+      expect(JSON.stringify(await tool("get_instance_status", { limit: 1000 }))).not.toContain(name);
+    },
+  );
+
+  it.each(["/events?type=%ff", "/instances?cursor=%C0%AF", "/instances?cursor=%ed%a0%80"])(
+    "is refused as invalid_input for the query of %s",
+    async (path) => {
+      expect(await refusedBy(await request(path))).toMatchObject({
+        error: "invalid_input",
+        details: { field: "query" },
+      });
+    },
+  );
+
+  it("may begin with a byte order mark", async () => {
+    const response = await postTool('\ufeff{"tool":"get_instance_status","arguments":{"limit":1}}');
     expect(response.status).toBe(200);
   });
+
+  it.each(["application/json; charset=utf-8", 'application/json;charset="UTF8"', "Application/JSON"])(
+    "a body of type %j is taken",
+    async (type) => {
+      const response = await postTool('{"tool":"get_instance_status","arguments":{"limit":1}}', {
+        "content-type": type,
+      });
+      expect(response.status).toBe(200);
+    },
+  );
 
   it.each([
     ["with its length", () => "x".repeat(TOO_MUCH)],

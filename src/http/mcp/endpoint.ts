@@ -8,11 +8,11 @@ import { countCalls } from "../../auth/rate-limits.ts";
 import type { Config } from "../../contracts/config.ts";
 import type { InstanceTool } from "../../contracts/instance-tool.ts";
 import type { Principal } from "../../contracts/principal.ts";
-import { MadroxError } from "../../platform/errors.ts";
+import { ERROR_STATUS, MadroxError } from "../../platform/errors.ts";
 import { createLog, describe } from "../../platform/log.ts";
 import { VERSION } from "../../platform/version.ts";
 import { type CallContext, type CallOptions, contextOf } from "../context.ts";
-import { MAX_JSON_BYTES, mediaTypeOf, readJsonOf } from "../request-body.ts";
+import { assertUtf8, MAX_JSON_BYTES, mediaTypeOf, readJsonOf } from "../request-body.ts";
 import { APPS, supportsApps, withSession } from "./app.ts";
 
 function serverInfo(origin: string): Implementation {
@@ -107,10 +107,12 @@ async function parsed(request: Request): Promise<{ parsedBody?: unknown } | Resp
   const refuse = (status: number, code: number, message: string) =>
     Response.json({ jsonrpc: "2.0", error: { code, message }, id: null }, { status });
   try {
+    assertUtf8(request);
     return { parsedBody: await readJsonOf(request) };
   } catch (error) {
     if (error instanceof SyntaxError) return refuse(400, -32700, "Parse error: the body is no valid JSON.");
     if (!(error instanceof MadroxError)) throw error;
-    return error.code === "too_large" ? refuse(413, -32000, error.message) : refuse(400, -32600, error.message);
+    const status = ERROR_STATUS[error.code];
+    return refuse(status, status === 400 ? -32600 : -32000, error.message);
   }
 }
