@@ -26,7 +26,7 @@ import {
   setWaitingUntil,
   type TurnRow,
 } from "../store/turns.ts";
-import { tellWaiting } from "./suspension.ts";
+import { announceWaiting } from "./suspension.ts";
 
 /** Writes down that a model call is about to be made. Returns its number. */
 export function beginCall(store: TurnStore, turn: TurnRow, maxTokens: number, now: number): number {
@@ -102,10 +102,15 @@ export function announce(tx: Tx, { kind, data }: CallEnded, now: number): void {
 }
 
 /** The turn may not call the model yet: it goes on at `at` (ms since the epoch). Nothing was tried, so nothing failed. */
-export function waitForLeave(store: TurnStore, turn: TurnRow, wait: { at: number; reason: string }, now: number): void {
+export function waitForAdmission(
+  store: TurnStore,
+  turn: TurnRow,
+  wait: { at: number; reason: string },
+  now: number,
+): void {
   fenced(store, (tx) => {
     setWaitingUntil(tx, turn.n, wait.at, wait.reason);
-    tellWaiting(tx, store.spec.instance_id, turn.n, { reason: wait.reason, until: wait.at }, now);
+    announceWaiting(tx, store.spec.instance_id, turn.n, { reason: wait.reason, until: wait.at }, now);
   });
 }
 
@@ -113,7 +118,7 @@ export function waitForLeave(store: TurnStore, turn: TurnRow, wait: { at: number
 export function pause(store: TurnStore, turn: TurnRow, error: Failure, now: number): void {
   fenced(store, (tx) => {
     setPaused(tx, turn.n, error, now);
-    tellWaiting(tx, store.spec.instance_id, turn.n, { reason: error.code, until: null }, now);
+    announceWaiting(tx, store.spec.instance_id, turn.n, { reason: error.code, until: null }, now);
     for (const n of messagesOfTurn(tx, turn.n)) markDue(tx, n, now);
     markPauseDue(tx, now);
   });
@@ -133,7 +138,7 @@ export function postpone(
       announce(tx, endCall(tx, store, { id: callId, n: turn.n, outcome: "failed", reply, error }, now), now);
     }
     setRetry(tx, turn, wait.at, wait.reason);
-    tellWaiting(tx, store.spec.instance_id, turn.n, { reason: wait.reason, until: wait.at }, now);
+    announceWaiting(tx, store.spec.instance_id, turn.n, { reason: wait.reason, until: wait.at }, now);
   });
 }
 

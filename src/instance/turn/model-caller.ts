@@ -16,7 +16,7 @@ import { jobOf } from "../store/messages.ts";
 import { keepStart, nextModelCall } from "../store/model-calls.ts";
 import type { TurnStore } from "../store/turn-store.ts";
 import type { TurnRow } from "../store/turns.ts";
-import { beginCall, breakOff, fillUp, pause, postpone, waitForLeave } from "./model-call-steps.ts";
+import { beginCall, breakOff, fillUp, pause, postpone, waitForAdmission } from "./model-call-steps.ts";
 import { promptBound } from "./prompt-size.ts";
 import type { TurnListener } from "./turn-events.ts";
 import { abandon, giveUp } from "./turn-transitions.ts";
@@ -129,7 +129,7 @@ export class ModelCaller {
         return null;
       }
       if (answer.granted) return answer.maxTokens;
-      if (answer.until !== null) waitForLeave(store, turn, { at: answer.until, reason: answer.reason }, now());
+      if (answer.until !== null) waitForAdmission(store, turn, { at: answer.until, reason: answer.reason }, now());
       // A job's cap is never raised: there is nothing to wait for.
       else if (isJobId(String(answer.error.details?.scope))) abandon(store, "failed", answer.error, now());
       else pause(store, turn, answer.error, now());

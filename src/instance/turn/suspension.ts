@@ -53,12 +53,12 @@ export function showSuspended(
   if (turn.waiting_reason !== null) return;
   fenced(store, (tx) => {
     setSuspended(tx, turn.n, waiting.reason);
-    tellWaiting(tx, store.spec.instance_id, turn.n, waiting, now);
+    announceWaiting(tx, store.spec.instance_id, turn.n, waiting, now);
   });
 }
 
 /** Shows the turn's messages as waiting, until a time (ms since the epoch) or (null) for something. */
-export function tellWaiting(
+export function announceWaiting(
   tx: Tx,
   instanceId: string,
   n: number,
