@@ -1,5 +1,5 @@
 /**
- * The one place that reads bindings and vars, but for who may come in (`auth/access.ts`). Everything else takes a `Config`.
+ * The one place that reads bindings and vars, but for who may come in (`auth/access-config.ts`). Everything else takes a `Config`.
  */
 
 import * as z from "zod";

@@ -44,7 +44,7 @@ export interface StatusRecord {
   error_message?: string;
 }
 
-/** Whether the instance's model calls get through of late; unhealthy since when, and by which figures (see instance/health.ts). */
+/** Whether the instance's model calls get through of late; unhealthy since when, and by which figures (see instance/reporting/health.ts). */
 export type Health =
   | { state: "healthy" }
   | { state: "unhealthy"; since: string; last_calls: { calls: number; failed: number } };

@@ -12,7 +12,7 @@ export function orchestratorOf(env: Env, tenant: string): OrchestratorApi {
   return env.ORCHESTRATOR.getByName(tenant) as unknown as OrchestratorApi;
 }
 
-/** A socket that follows a tenant's event log (see orchestrator/viewers.ts). Nothing of the caller's request goes along. */
+/** A socket that follows a tenant's event log (see orchestrator/delivery/event-sockets.ts). Nothing of the caller's request goes along. */
 export function eventSocket(env: Env, tenant: string): Promise<Response> {
   return env.ORCHESTRATOR.getByName(tenant).fetch("https://orchestrator/live", { headers: { upgrade: "websocket" } });
 }

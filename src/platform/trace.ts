@@ -1,6 +1,6 @@
 /**
  * Traces: the W3C trace context that a caller sends along, ids that follow from what a span is of, and spans in the platform's own
- * traces. The whole trace of a turn is made from its rows (instance/spans.ts).
+ * traces. The whole trace of a turn is made from its rows (instance/reporting/spans.ts).
  */
 import { tracing } from "cloudflare:workers";
 import { createHash } from "node:crypto";

@@ -2,7 +2,7 @@
  * The names of what a deployment can set, each once. What they mean stands in the README's configuration table.
  */
 
-/** Who may come in: read by `auth/access.ts`. */
+/** Who may come in: read by `auth/access-config.ts`. */
 export const ACCESS_VARIABLES = ["ACCESS_KEYS", "PUBLIC_URL", "ALLOWED_HOSTS", "ALLOWED_ORIGINS"] as const;
 
 /** Everything else: read by `config.ts`. */
