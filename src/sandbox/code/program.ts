@@ -25,6 +25,8 @@ export interface ProgramRequest {
 /** What the programs of one call may compute together, in rounds of loops of the engine: one to four seconds. */
 const FUEL = 200_000_000;
 const UNITS_PER_MS = 100_000;
+/** What making an engine takes, and collecting its memory. */
+const ENGINE_MS = 10;
 
 /**
  * Programs of an isolate that are there, and of these the ones that do not wait: each has 6 MB from the start, and up to 32. One
@@ -60,7 +62,10 @@ export class Program {
       return { stdout: "", stderr: `${messageOf(error)}\n`, exitCode: 1, stopped: null };
     }
     const { Sandbox } = await import("./quickjs/sandbox.ts");
+    const { signal } = request;
+    await computeShare.turn(this.#tenant, signal);
     let since = Date.now();
+    let rested = this.#fuel;
     const sandbox = await Sandbox.create({
       modules,
       files: this.#calls(request.cwd),
@@ -69,7 +74,8 @@ export class Program {
       cwd: request.cwd,
       fuel: this.#fuel,
       pause: async (units) => {
-        await computeShare.rest(this.#tenant, { ms: units / UNITS_PER_MS, since }, request.signal);
+        rested -= units;
+        await computeShare.rest(this.#tenant, { ms: units / UNITS_PER_MS, since }, signal);
         since = Date.now();
       },
       idle: (waiting, bytes) => (bytes > LIGHT_BYTES ? waiting() : permit.without(waiting)),
@@ -78,6 +84,7 @@ export class Program {
       return await sandbox.run(request);
     } finally {
       this.#fuel = sandbox.fuel;
+      computeShare.account(this.#tenant, { ms: ENGINE_MS + Math.max(0, rested - this.#fuel) / UNITS_PER_MS, since });
     }
   }
 

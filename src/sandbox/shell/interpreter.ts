@@ -7,6 +7,8 @@ import type { Shell, ShellHost } from "./just-bash.js";
 import type { ScriptMeter } from "./script-meter.ts";
 
 const KEPT = 3;
+/** What making one takes. */
+const MAKING_UNITS = 200_000;
 /** What the interpreter says of an expression that is well-formed elsewhere: others it calls invalid, and its commands say so. */
 const UNSUPPORTED = /^Invalid regular expression: \/([\s\S]*)\/: .*not supported in this environment/;
 
@@ -32,9 +34,14 @@ export class Interpreter {
     return [...this.#host.refused];
   }
 
-  /** Runs `work` with an interpreter that counts on this meter. */
+  /** Runs `work` with an interpreter that counts on this meter, when its tenant's turn has come. */
   static async with<T>(meter: ScriptMeter, work: (interpreter: Interpreter) => Promise<T>): Promise<T> {
-    const interpreter = idle.pop() ?? (await Interpreter.#make());
+    await meter.rest();
+    let interpreter = idle.pop();
+    if (!interpreter) {
+      interpreter = await Interpreter.#make();
+      meter.count(MAKING_UNITS);
+    }
     interpreter.shell.reset();
     interpreter.#host.meter = meter;
     interpreter.#host.refused.clear();
@@ -43,6 +50,7 @@ export class Interpreter {
       return await work(interpreter);
     } finally {
       interpreter.#host.meter = null;
+      meter.account();
       // One that was stopped was stopped anywhere.
       if (meter.stopped === null && idle.length < KEPT) idle.push(interpreter);
     }

@@ -79,12 +79,17 @@ export class ScriptMeter {
 
   /** Lets others compute. A new step begins. */
   async rest(): Promise<void> {
-    const slice = { ms: this.#step / UNITS_PER_MS, since: this.#looked - this.#stepMs };
+    this.account();
+    await computeShare.turn(this.#tenant, this.#signal);
+    this.waited();
+  }
+
+  /** Accounts for what was computed since the last rest, also when the script ends or was stopped. */
+  account(): void {
+    computeShare.account(this.#tenant, { ms: this.#step / UNITS_PER_MS, since: this.#looked - this.#stepMs });
     this.#largestStep = Math.max(this.#largestStep, this.#step);
     this.#step = 0;
-    await computeShare.rest(this.#tenant, slice, this.#signal);
     this.#stepMs = 0;
-    this.waited();
   }
 
   /** It has waited for something: that is not time that it computed. */

@@ -19,8 +19,8 @@ import wasm from "./quickjs.wasm";
 const FIRST_PAGES = 96;
 const MAX_PAGES = 512;
 const STACK_BYTES = 256 * 1024;
-/** Units of the meter. 2 million rounds of loops are 5 to 40 ms. */
-const SLICE = 2_000_000;
+/** Units of the meter. A million rounds of loops are 3 to 20 ms. */
+const SLICE = 1_000_000;
 /**
  * For one call that can't be suspended. Those that the library makes only convert: no value is larger than the memory, and a
  * byte takes a few units. What may run code of the program is brief.
